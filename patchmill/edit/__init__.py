@@ -1,0 +1,1 @@
+"""Model text to edits, edits to lines: pure functions over strings."""

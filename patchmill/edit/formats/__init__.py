@@ -1,0 +1,10 @@
+"""Every edit format by its name; a new format is one file in this folder and one line here."""
+
+from patchmill.edit.formats.search_replace import SearchReplace
+from patchmill.edit.protocol import EditFormat
+
+DEFAULT = "search_replace"
+
+EDIT_FORMATS: dict[str, EditFormat] = {
+    "search_replace": SearchReplace(),
+}
