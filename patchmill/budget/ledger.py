@@ -1,0 +1,174 @@
+"""Hold, send, settle: how much a call may take, whether it fits, and what it took in the end.
+
+The accounts of one movement are `available`, `held`, `settled`, `uncertain` and `overrun`; a transfer
+moves tokens and pico-dollars from one to another and is never changed afterwards.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from patchmill.budget.prices import Rates
+from patchmill.budget.tokens import ModelLimits
+
+
+class Account(StrEnum):
+    """Where money is."""
+
+    AVAILABLE = "available"
+    HELD = "held"
+    SETTLED = "settled"
+    UNCERTAIN = "uncertain"
+    OVERRUN = "overrun"  # more than the hold: the operator's, never the budget's
+
+
+class Phase(StrEnum):
+    """Which step of a call a transfer belongs to; each happens at most once a call."""
+
+    HOLD = "hold"
+    POST = "post"
+    RELEASE = "release"
+    SUSPEND = "suspend"
+    OVERRUN = "overrun"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """Tokens and pico-dollars."""
+
+    tokens: int
+    picos: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """One movement from the account that gives to the account that takes."""
+
+    phase: Phase
+    debit: Account
+    credit: Account
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What a gateway reported: `cached` is a part of `input_tokens`."""
+
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """One scope's state: its caps (None: unlimited), and what is settled, held and uncertain."""
+
+    cap_tokens: int | None
+    cap_picos: int | None
+    settled: Amount
+    held: Amount
+    uncertain: Amount
+    resets_at: datetime | None
+    waits: bool  # the policy at the limit: wait for the next window, or fail
+    budget: str | None  # None: the job's own cap
+
+
+class Fit(StrEnum):
+    """Whether a hold fits a scope, and if not, what would make it fit."""
+
+    FITS = "fits"
+    WAIT = "wait"  # once what is held has settled
+    EXHAUSTED = "exhausted"  # once the window ends
+    OVER = "over"  # never: the limit itself is smaller
+
+
+def worst_case(input_tokens: int, output_tokens: int, rates: Rates) -> Amount:
+    """Bound a call from above: every input token at the dearer input rate, every output token used."""
+    input_picos = max(rates.input_picos, rates.cached_picos)
+    return Amount(
+        tokens=input_tokens + output_tokens,
+        picos=input_tokens * input_picos + output_tokens * rates.output_picos,
+    )
+
+
+def cost(spent: Spent, rates: Rates) -> int:
+    """Price what was used, in pico-dollars."""
+    fresh = spent.input_tokens - spent.cached_tokens
+    return (
+        fresh * rates.input_picos
+        + spent.cached_tokens * rates.cached_picos
+        + spent.output_tokens * rates.output_picos
+    )
+
+
+def fit(hold: Amount, room: Room) -> Fit:
+    """Say whether the hold fits; `OVER` compares with the limit, never with what is held."""
+    return max(
+        _fit_axis(hold.tokens, room.cap_tokens, room.settled.tokens, room.held.tokens, room.uncertain.tokens),
+        _fit_axis(hold.picos, room.cap_picos, room.settled.picos, room.held.picos, room.uncertain.picos),
+        key=list(Fit).index,
+    )
+
+
+def _fit_axis(hold: int, cap: int | None, settled: int, held: int, uncertain: int) -> Fit:
+    if cap is None or settled + held + uncertain + hold <= cap:
+        return Fit.FITS
+    if hold > cap:
+        return Fit.OVER
+    return Fit.WAIT if settled + uncertain + hold <= cap else Fit.EXHAUSTED
+
+
+def affordable_output(input_tokens: int, wanted: int, floor: int, rates: Rates, rooms: Iterable[Room]) -> int:
+    """Give the largest `max_tokens` of at most `wanted` whose hold fits every room, or `floor`.
+
+    A smaller request is better than a wait; what does not fit even at the floor is for `fit` to answer.
+    """
+    output = wanted
+    empty = worst_case(input_tokens, 0, rates)
+    for room in rooms:
+        if room.cap_tokens is not None:
+            left = room.cap_tokens - room.settled.tokens - room.held.tokens - room.uncertain.tokens
+            output = min(output, left - empty.tokens)
+        if room.cap_picos is not None and rates.output_picos > 0:
+            left = room.cap_picos - room.settled.picos - room.held.picos - room.uncertain.picos
+            output = min(output, (left - empty.picos) // rates.output_picos)
+    return max(output, min(floor, wanted))
+
+
+def smallest_hold(limits: ModelLimits, rates: Rates, floor: int) -> Amount:
+    """The hold of an empty prompt with the smallest useful answer: a limit below it admits nothing."""
+    return worst_case(min(limits.context_tokens, 1), floor, rates)
+
+
+def held(hold: Amount) -> tuple[Transfer, ...]:
+    """The transfer of an admission."""
+    return (Transfer(phase=Phase.HOLD, debit=Account.AVAILABLE, credit=Account.HELD, amount=hold),)
+
+
+def settled(hold: Amount, used: Amount, source: Account) -> tuple[Transfer, ...]:
+    """Post what was used and release the rest from `held`, or from `uncertain` once evidence arrives.
+
+    What exceeds the hold becomes overrun: it is recorded, and no budget bears it.
+    """
+    posted = Amount(tokens=min(used.tokens, hold.tokens), picos=min(used.picos, hold.picos))
+    rest = Amount(tokens=hold.tokens - posted.tokens, picos=hold.picos - posted.picos)
+    over = Amount(tokens=used.tokens - posted.tokens, picos=used.picos - posted.picos)
+    transfers = [Transfer(phase=Phase.POST, debit=source, credit=Account.SETTLED, amount=posted)]
+    if rest.tokens or rest.picos:
+        transfers.append(Transfer(phase=Phase.RELEASE, debit=source, credit=Account.AVAILABLE, amount=rest))
+    if over.tokens or over.picos:
+        transfers.append(
+            Transfer(phase=Phase.OVERRUN, debit=Account.OVERRUN, credit=Account.SETTLED, amount=over)
+        )
+    return tuple(transfers)
+
+
+def voided(hold: Amount, source: Account) -> tuple[Transfer, ...]:
+    """Release a hold whose request was not billed."""
+    return (Transfer(phase=Phase.RELEASE, debit=source, credit=Account.AVAILABLE, amount=hold),)
+
+
+def suspended(hold: Amount) -> tuple[Transfer, ...]:
+    """Keep a hold against the cap whose request may have been billed; time alone never frees it."""
+    return (Transfer(phase=Phase.SUSPEND, debit=Account.HELD, credit=Account.UNCERTAIN, amount=hold),)

@@ -1,0 +1,120 @@
+"""Prices as rows with a validity: what a token costs at an instant, and the most it may cost until another.
+
+Rates are integers of pico-US-dollars (1e-12 USD) per token: 0.14 USD per million tokens is 140,000.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from zoneinfo import ZoneInfo
+
+PICOS_PER_USD = 10**12
+MAX_PICOS = 2**63 - 1
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Pico-dollars per token: input not served from the cache, input that was, and output."""
+
+    input_picos: int
+    cached_picos: int
+    output_picos: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """Hours of the day, each as [from, to), in which a price outranks the one without a calendar."""
+
+    time_zone: str
+    hours: tuple[tuple[int, int], ...]
+
+    def covers(self, at: datetime) -> bool:
+        """Say whether the instant lies in one of the hours."""
+        hour = at.astimezone(ZoneInfo(self.time_zone)).hour
+        return any(start <= hour < end for start, end in self.hours)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """One row of the price list; `valid_to` is open when None."""
+
+    model: str
+    rates: Rates
+    valid_from: datetime
+    valid_to: datetime | None = None
+    calendar: Calendar | None = None
+
+    def valid(self, at: datetime) -> bool:
+        """Say whether this row holds at the instant."""
+        within = self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
+        return within and (self.calendar is None or self.calendar.covers(at))
+
+
+def rates_at(prices: Sequence[Price], at: datetime) -> Rates | None:
+    """Give one model's rates at an instant: a calendar row first, then the latest; None without a row."""
+    rows = [price for price in prices if price.valid(at)]
+    if not rows:
+        return None
+    return max(rows, key=lambda price: (price.calendar is not None, price.valid_from)).rates
+
+
+def highest_rates(prices: Sequence[Price], since: datetime, until: datetime) -> Rates | None:
+    """Give the highest of each rate that may hold between two instants; None if there is a gap."""
+    seen = [rates_at(prices, at) for at in _instants(prices, since, until)]
+    known = [rates for rates in seen if rates is not None]
+    if len(known) < len(seen):
+        return None
+    return Rates(
+        input_picos=max(rates.input_picos for rates in known),
+        cached_picos=max(rates.cached_picos for rates in known),
+        output_picos=max(rates.output_picos for rates in known),
+    )
+
+
+def _instants(prices: Sequence[Price], since: datetime, until: datetime) -> Iterable[datetime]:
+    """Every instant in the span at which rates may change: its ends, row borders and quarters of hours.
+
+    Every time zone in use lies a whole number of quarters of an hour from UTC.
+    """
+    yield since
+    for price in prices:
+        for border in (price.valid_from, price.valid_to):
+            if border is not None and since < border <= until:
+                yield border
+    quarter = since.replace(minute=0, second=0, microsecond=0)
+    while (quarter := quarter + _HOUR / 4) <= until:
+        if quarter > since:
+            yield quarter
+    yield until
+
+
+def to_usd(picos: int) -> str:
+    """Write pico-dollars as a decimal string of dollars, without an exponent or trailing zeros."""
+    whole, fraction = divmod(abs(picos), PICOS_PER_USD)
+    sign = "-" if picos < 0 else ""
+    digits = f"{fraction:012d}".rstrip("0")
+    return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
+
+
+def from_usd(text: str) -> int:
+    """Read a decimal string of dollars as pico-dollars.
+
+    Raises:
+        ValueError: not a plain non-negative decimal, finer than a pico-dollar, or too large to store.
+    """
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise ValueError("not a decimal number") from None
+    if not amount.is_finite() or "e" in text.lower() or "_" in text or text != text.strip():
+        raise ValueError("not a plain decimal number")
+    if amount < 0:
+        raise ValueError("below zero")
+    if amount > MAX_PICOS // PICOS_PER_USD:
+        raise ValueError("larger than the ledger can hold")
+    picos = amount.scaleb(12)
+    if picos != picos.to_integral_value(rounding=ROUND_HALF_UP):
+        raise ValueError("finer than 0.000000000001")
+    return int(picos)

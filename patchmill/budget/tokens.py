@@ -1,0 +1,36 @@
+"""What bounds a call's tokens: the model's limits, and the bytes of the request."""
+
+from dataclasses import dataclass
+
+TOKENS_PER_MESSAGE = 16  # what a chat template may add around one message
+TEMPLATE_TOKENS = 64  # and around the whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLimits:
+    """A model's context (prompt and answer together) and its longest answer, in tokens."""
+
+    context_tokens: int
+    output_tokens: int
+
+
+LIMITS = {  # https://docs.bytespike.ai, models
+    "deepseek-v4-flash": ModelLimits(context_tokens=65_536, output_tokens=8_192),
+    "deepseek-v4-pro": ModelLimits(context_tokens=65_536, output_tokens=16_384),
+    "deepseek-v3-2": ModelLimits(context_tokens=65_536, output_tokens=8_192),
+}
+CAUTIOUS = ModelLimits(context_tokens=32_768, output_tokens=4_096)
+
+
+def limits_of(model: str) -> ModelLimits:
+    """Give a model's limits; a model that is not in the table gets cautious ones."""
+    return LIMITS.get(model, CAUTIOUS)
+
+
+def input_bound(request_bytes: int, messages: int, limits: ModelLimits) -> int:
+    """Bound the prompt's tokens from above.
+
+    Byte-level BPE never makes more tokens than there are bytes, and the context limit is enforced by an
+    unbilled refusal; the template's own tokens are added on top.
+    """
+    return min(limits.context_tokens, request_bytes + TOKENS_PER_MESSAGE * messages + TEMPLATE_TOKENS)

@@ -1,0 +1,52 @@
+"""The windows of a budget: rows with a start, made on demand, so that nothing is ever reset."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # where a `total` window starts
+
+
+class WindowKind(StrEnum):
+    """How long a budget's limit counts."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """A window's time: from `starts_at` until `resets_at`, which is None for ever."""
+
+    starts_at: datetime
+    resets_at: datetime | None
+
+
+def bounds(kind: WindowKind, time_zone: str, at: datetime) -> Bounds:
+    """Give the window that holds the instant, by the calendar of the time zone.
+
+    Days, weeks (from Monday) and months begin at local midnight, so a day with a change of clocks has 23
+    or 25 hours; hours are counted in UTC and never change length.
+    """
+    zone = ZoneInfo(time_zone)
+    local = at.astimezone(zone)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    match kind:
+        case WindowKind.TOTAL:
+            return Bounds(starts_at=BEGINNING, resets_at=None)
+        case WindowKind.HOUR:
+            start = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+            return Bounds(starts_at=start, resets_at=start + timedelta(hours=1))
+        case WindowKind.DAY:
+            start, end = midnight, midnight + timedelta(days=1)
+        case WindowKind.WEEK:
+            start = midnight - timedelta(days=local.weekday())
+            end = start + timedelta(days=7)
+        case WindowKind.MONTH:
+            start = midnight.replace(day=1)
+            end = (start + timedelta(days=32)).replace(day=1)
+    return Bounds(starts_at=start.astimezone(UTC), resets_at=end.astimezone(UTC))

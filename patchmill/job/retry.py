@@ -1,0 +1,169 @@
+"""Every wait of a job is decided here: which failure is retried, when, at what cost, and when to stop.
+
+Transport and Celery retries are zero. A decision is a value: `Wait` becomes a `run_at` in Postgres,
+`Fail` ends the job, and neither sleeps.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from patchmill.job.record import ErrorCode
+from patchmill.job.state import WaitReason
+
+MAX_BILLED_CALLS = 8
+MAX_UNBILLED_IN_A_ROW = 4
+MAX_ATTEMPTS = 12
+MAX_LOSSES = 3
+FIRST_BACKOFF_S = 1.0
+LONGEST_BACKOFF_S = 60.0
+ACCOUNT_PROBE_S = 30.0
+BUDGET_POLL_S = 5.0  # a settlement wakes waiters earlier; this is for a wake-up that was lost
+
+
+class FailureClass(StrEnum):
+    """What kind of failure ended a call, as far as a decision needs to know."""
+
+    CONCURRENCY = "concurrency"  # 429 concurrency_limit
+    SPEND_CAP = "spend_cap"  # 429 for a spend cap; the header says until when
+    SERVER = "server"  # 5xx
+    CONNECT = "connect"  # no byte was sent
+    ACCOUNT = "account"  # 401, 402, 403: the account, not the request
+    MODEL = "model"  # this model cannot be reached with this key
+    CONTEXT_TOO_LONG = "context_too_long"
+    REQUEST = "request"  # 400, 404, 413, 422: the same body fails the same way
+    BROKEN = "broken"  # sent, and then no complete answer: may be billed
+    DEADLINE = "deadline"  # sent, and no complete answer in time: may be billed
+    CANCELLED = "cancelled"  # given up by us while it ran: may be billed
+
+
+class UnknownPolicy(StrEnum):
+    """What to do when nobody can know whether a call was billed."""
+
+    RETRY = "retry"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One failed call: its class, what the gateway said, and the wait that it asked for, in seconds."""
+
+    failure: FailureClass
+    message: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What the job has been through: the counts that bound its retries."""
+
+    attempts: int
+    billed_calls: int
+    unbilled_in_a_row: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Run again after `after_s` seconds; `costs_attempt` is false for waits that are nobody's fault."""
+
+    after_s: float
+    reason: WaitReason
+    costs_attempt: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail:
+    """End the job with this error."""
+
+    code: ErrorCode
+    message: str
+    retryable: bool
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+Decision = Wait | Fail
+
+_PERMANENT = {
+    FailureClass.CONTEXT_TOO_LONG: ErrorCode.CONTEXT_TOO_LONG,
+    FailureClass.REQUEST: ErrorCode.GATEWAY_REJECTED,
+    FailureClass.MODEL: ErrorCode.GATEWAY_REJECTED,
+}
+
+
+def backoff_s(failures_in_a_row: int, rng: random.Random) -> float:
+    """Full jitter: uniform between 0 and 1, 2, 4, 8 … seconds, at most a minute, never under 50 ms.
+
+    The scheme is the one that AWS's architecture blog calls "Full Jitter".
+    """
+    doublings = min(max(0, failures_in_a_row - 1), 16)
+    ceiling = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**doublings)
+    return max(0.05, rng.uniform(0.0, ceiling))
+
+
+def decide(failure: Failure, history: History, *, policy: UnknownPolicy, rng: random.Random) -> Decision:
+    """Decide what follows a failed call; `history` already counts it."""
+    match failure.failure:
+        case FailureClass.CONTEXT_TOO_LONG | FailureClass.REQUEST | FailureClass.MODEL:
+            return Fail(code=_PERMANENT[failure.failure], message=failure.message, retryable=False)
+        case FailureClass.SERVER:
+            return _after_server_error(failure, history, rng)
+        case FailureClass.BROKEN | FailureClass.DEADLINE | FailureClass.CANCELLED:
+            return _after_unknown(failure, history, policy, rng)
+        case FailureClass.CONCURRENCY:
+            after_s, reason = failure.retry_after_s or rng.uniform(1.0, 3.0), WaitReason.RATE_LIMIT
+        case FailureClass.SPEND_CAP:
+            after_s, reason = failure.retry_after_s or LONGEST_BACKOFF_S, WaitReason.RATE_LIMIT
+        case FailureClass.ACCOUNT:
+            after_s, reason = ACCOUNT_PROBE_S, WaitReason.GATEWAY_ACCOUNT
+        case FailureClass.CONNECT:
+            after_s, reason = backoff_s(history.unbilled_in_a_row, rng), WaitReason.GATEWAY_DOWN
+    return Wait(after_s=after_s, reason=reason, costs_attempt=False)
+
+
+def _after_server_error(failure: Failure, history: History, rng: random.Random) -> Decision:
+    if history.unbilled_in_a_row >= MAX_UNBILLED_IN_A_ROW or history.attempts >= MAX_ATTEMPTS:
+        return Fail(code=ErrorCode.GATEWAY_UNAVAILABLE, message=failure.message, retryable=True)
+    after_s = failure.retry_after_s or backoff_s(history.unbilled_in_a_row, rng)
+    return Wait(after_s=after_s, reason=WaitReason.RETRY, costs_attempt=True)
+
+
+def _after_unknown(failure: Failure, history: History, policy: UnknownPolicy, rng: random.Random) -> Decision:
+    if policy is UnknownPolicy.FAIL:
+        return Fail(code=ErrorCode.CALL_UNKNOWN, message=failure.message, retryable=True)
+    if history.billed_calls >= MAX_BILLED_CALLS or history.attempts >= MAX_ATTEMPTS:
+        return Fail(code=ErrorCode.ATTEMPTS_SPENT, message=failure.message, retryable=True)
+    return Wait(after_s=backoff_s(1, rng), reason=WaitReason.RETRY, costs_attempt=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoRoom:
+    """Why a hold did not fit: by what is held (`only_held`), or until `resets_in_s` (None: for ever)."""
+
+    budget: str | None  # None: the job's own cap
+    only_held: bool
+    over: bool
+    waits: bool
+    resets_in_s: float | None
+    resets_at: str | None
+
+
+def without_room(blocked: NoRoom) -> Decision:
+    """Decide what follows a hold that did not fit: wait for room, wait for the next window, or end."""
+    details = {"budget": blocked.budget, "resets_at": blocked.resets_at}
+    name = "the job's own cap" if blocked.budget is None else f"budget {blocked.budget}"
+    if blocked.over:
+        message = f"one call needs more than {name} allows at all"
+        return Fail(code=ErrorCode.OVER_BUDGET, message=message, retryable=False, details=details)
+    if blocked.only_held:
+        return Wait(after_s=BUDGET_POLL_S, reason=WaitReason.BUDGET, costs_attempt=False)
+    if blocked.waits and blocked.resets_in_s is not None:
+        return Wait(after_s=max(0.0, blocked.resets_in_s), reason=WaitReason.BUDGET, costs_attempt=False)
+    message = f"{name} is spent"
+    return Fail(
+        code=ErrorCode.BUDGET_EXHAUSTED,
+        message=message,
+        retryable=blocked.budget is not None,
+        details=details,
+    )

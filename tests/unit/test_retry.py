@@ -1,0 +1,163 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patchmill.job.record import ErrorCode
+from patchmill.job.retry import (
+    LONGEST_BACKOFF_S,
+    MAX_ATTEMPTS,
+    MAX_BILLED_CALLS,
+    MAX_UNBILLED_IN_A_ROW,
+    Fail,
+    Failure,
+    FailureClass,
+    History,
+    NoRoom,
+    UnknownPolicy,
+    Wait,
+    backoff_s,
+    decide,
+    without_room,
+)
+from patchmill.job.state import WaitReason
+
+FRESH = History(attempts=1, billed_calls=0, unbilled_in_a_row=1)
+
+
+def decided(
+    failure: FailureClass,
+    history: History = FRESH,
+    *,
+    retry_after_s: float | None = None,
+    policy: UnknownPolicy = UnknownPolicy.RETRY,
+) -> Wait | Fail:
+    told = Failure(failure=failure, message="said so", retry_after_s=retry_after_s)
+    return decide(told, history, policy=policy, rng=random.Random(1))
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (FailureClass.REQUEST, ErrorCode.GATEWAY_REJECTED),
+        (FailureClass.MODEL, ErrorCode.GATEWAY_REJECTED),
+        (FailureClass.CONTEXT_TOO_LONG, ErrorCode.CONTEXT_TOO_LONG),
+    ],
+)
+def test_what_fails_the_same_way_again_ends_the_job(failure: FailureClass, code: ErrorCode) -> None:
+    decision = decided(failure)
+
+    assert isinstance(decision, Fail)
+    assert (code, False, "said so") == (decision.code, decision.retryable, decision.message)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (FailureClass.CONCURRENCY, WaitReason.RATE_LIMIT),
+        (FailureClass.SPEND_CAP, WaitReason.RATE_LIMIT),
+        (FailureClass.ACCOUNT, WaitReason.GATEWAY_ACCOUNT),
+        (FailureClass.CONNECT, WaitReason.GATEWAY_DOWN),
+    ],
+)
+def test_waits_that_are_nobodys_fault_cost_no_attempt(failure: FailureClass, reason: WaitReason) -> None:
+    worn = History(attempts=99, billed_calls=99, unbilled_in_a_row=99)
+
+    decision = decided(failure, worn)
+
+    assert isinstance(decision, Wait)
+    assert (reason, False) == (decision.reason, decision.costs_attempt)
+
+
+def test_concurrency_backs_off_one_to_three_seconds() -> None:
+    waits = [
+        decide(
+            Failure(failure=FailureClass.CONCURRENCY, message=""),
+            FRESH,
+            policy=UnknownPolicy.RETRY,
+            rng=random.Random(seed),
+        )
+        for seed in range(50)
+    ]
+
+    assert all(isinstance(wait, Wait) and 1.0 <= wait.after_s <= 3.0 for wait in waits)
+
+
+def test_the_gateways_own_reset_time_is_obeyed() -> None:
+    decision = decided(FailureClass.SPEND_CAP, retry_after_s=1234.5)
+
+    assert isinstance(decision, Wait)
+    assert decision.after_s == 1234.5
+
+
+def test_server_errors_are_retried_four_times_in_a_row_and_cost_attempts() -> None:
+    last = History(attempts=4, billed_calls=0, unbilled_in_a_row=MAX_UNBILLED_IN_A_ROW)
+    before = History(attempts=3, billed_calls=0, unbilled_in_a_row=MAX_UNBILLED_IN_A_ROW - 1)
+
+    retried, ended = decided(FailureClass.SERVER, before), decided(FailureClass.SERVER, last)
+
+    assert isinstance(retried, Wait)
+    assert retried.costs_attempt
+    assert isinstance(ended, Fail)
+    assert ended.code is ErrorCode.GATEWAY_UNAVAILABLE
+
+
+def test_an_unknown_call_follows_the_policy() -> None:
+    retried = decided(FailureClass.BROKEN)
+    failed = decided(FailureClass.BROKEN, policy=UnknownPolicy.FAIL)
+
+    assert isinstance(retried, Wait)
+    assert isinstance(failed, Fail)
+    assert failed.code is ErrorCode.CALL_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        History(attempts=1, billed_calls=MAX_BILLED_CALLS, unbilled_in_a_row=0),
+        History(attempts=MAX_ATTEMPTS, billed_calls=1, unbilled_in_a_row=0),
+    ],
+)
+def test_unknown_calls_are_bounded(history: History) -> None:
+    decision = decided(FailureClass.DEADLINE, history)
+
+    assert isinstance(decision, Fail)
+    assert decision.code is ErrorCode.ATTEMPTS_SPENT
+
+
+@given(st.integers(0, 10_000), st.integers(0, 2**32))
+def test_backoff_has_full_jitter_within_its_ceiling(failures: int, seed: int) -> None:
+    wait = backoff_s(failures, random.Random(seed))
+
+    assert 0.05 <= wait <= min(LONGEST_BACKOFF_S, 2.0 ** min(16, max(0, failures - 1)))
+
+
+def blocked(*, only_held: bool = False, over: bool = False, waits: bool = True) -> NoRoom:
+    return NoRoom(
+        budget="bud_1", only_held=only_held, over=over, waits=waits, resets_in_s=60.0, resets_at="later"
+    )
+
+
+def test_room_that_is_only_held_is_waited_for() -> None:
+    decision = without_room(blocked(only_held=True, waits=False))
+
+    assert isinstance(decision, Wait)
+    assert decision.reason is WaitReason.BUDGET
+
+
+def test_a_spent_window_is_waited_out_or_ends_the_job_by_the_budgets_policy() -> None:
+    waits, fails = without_room(blocked()), without_room(blocked(waits=False))
+
+    assert isinstance(waits, Wait)
+    assert waits.after_s == 60.0
+    assert isinstance(fails, Fail)
+    assert fails.code is ErrorCode.BUDGET_EXHAUSTED
+    assert fails.details == {"budget": "bud_1", "resets_at": "later"}
+
+
+def test_a_call_larger_than_the_limit_itself_ends_the_job() -> None:
+    decision = without_room(blocked(over=True))
+
+    assert isinstance(decision, Fail)
+    assert (decision.code, decision.retryable) == (ErrorCode.OVER_BUDGET, False)
