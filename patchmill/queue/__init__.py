@@ -1,0 +1,1 @@
+"""Postgres row to broker message: the Celery application, and the push of what was dispatched."""

@@ -1,0 +1,114 @@
+"""Projects and keys: who may submit, and on whose account."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from patchmill.store.ids import new_id
+from patchmill.store.tables import keys, projects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    """A stored key; the secret itself is not kept."""
+
+    id: uuid.UUID
+    project_id: uuid.UUID
+    name: str
+    public_id: str
+    secret_hash: bytes
+    scopes: tuple[str, ...]
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    created_at: datetime
+
+
+def ensure_project(connection: Connection, name: str) -> uuid.UUID:
+    """Give the project of this name, made if it is not there."""
+    connection.execute(upsert(projects).values(id=new_id(), name=name).on_conflict_do_nothing())
+    found: uuid.UUID = connection.scalars(select(projects.c.id).where(projects.c.name == name)).one()
+    return found
+
+
+def find_project(connection: Connection, name: str) -> uuid.UUID | None:
+    """Give the project of this name, or None."""
+    return connection.scalars(select(projects.c.id).where(projects.c.name == name)).one_or_none()
+
+
+def add_key(
+    connection: Connection,
+    *,
+    project_id: uuid.UUID,
+    name: str,
+    public_id: str,
+    secret_hash: bytes,
+    scopes: Sequence[str],
+    expires_at: datetime | None,
+) -> uuid.UUID:
+    """Store a new key."""
+    key_id = new_id()
+    connection.execute(
+        insert(keys).values(
+            id=key_id,
+            project_id=project_id,
+            name=name,
+            public_id=public_id,
+            secret_hash=secret_hash,
+            scopes=list(scopes),
+            expires_at=expires_at,
+        )
+    )
+    return key_id
+
+
+def find_key(connection: Connection, public_id: str) -> KeyRow | None:
+    """Give the key with this public id, whether or not it may still be used."""
+    row = connection.execute(select(keys).where(keys.c.public_id == public_id)).mappings().one_or_none()
+    return None if row is None else _key(dict(row))
+
+
+def project_key(connection: Connection, project_id: uuid.UUID, key_id: uuid.UUID) -> KeyRow | None:
+    """Give one of a project's keys, or None."""
+    statement = select(keys).where(keys.c.id == key_id, keys.c.project_id == project_id)
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else _key(dict(row))
+
+
+def list_keys(connection: Connection, project_id: uuid.UUID) -> list[KeyRow]:
+    """Give a project's keys, newest first."""
+    rows = connection.execute(
+        select(keys).where(keys.c.project_id == project_id).order_by(keys.c.id.desc())
+    ).mappings()
+    return [_key(dict(row)) for row in rows]
+
+
+def touch_key(connection: Connection, key_id: uuid.UUID) -> None:
+    """Remember that a key was used, to the minute."""
+    connection.execute(
+        update(keys)
+        .where(
+            keys.c.id == key_id,
+            (keys.c.last_used_at.is_(None))
+            | (keys.c.last_used_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 1)),
+        )
+        .values(last_used_at=func.now())
+    )
+
+
+def revoke_key(connection: Connection, public_id: str) -> bool:
+    """Revoke a key; say whether there was one to revoke."""
+    statement = (
+        update(keys)
+        .where(keys.c.public_id == public_id, keys.c.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+    )
+    return connection.execute(statement).rowcount > 0
+
+
+def _key(row: dict[str, object]) -> KeyRow:
+    return KeyRow(**{**row, "scopes": tuple(row["scopes"])})  # type: ignore[arg-type]  # a row has the table's columns

@@ -1,0 +1,193 @@
+"""Budgets and prices as rows: made, listed, and read for a decision."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, func, insert, or_, select
+
+from patchmill.budget.ledger import Amount
+from patchmill.budget.prices import Calendar, Price, Rates
+from patchmill.budget.windows import Bounds, WindowKind, bounds
+from patchmill.store.ids import new_id
+from patchmill.store.tables import budgets, keys, prices, windows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRow:
+    """A limit on what a scope may spend in each window; money in pico-dollars."""
+
+    id: uuid.UUID
+    name: str
+    scope: str
+    project_id: uuid.UUID | None
+    key_id: uuid.UUID | None
+    window: WindowKind
+    time_zone: str
+    limit_picos: int | None
+    limit_tokens: int | None
+    at_limit: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetUse:
+    """A budget's current window: its time, and what is settled, held and uncertain in it."""
+
+    bounds: Bounds
+    settled: Amount
+    held: Amount
+    uncertain: Amount
+
+
+NOTHING = Amount(tokens=0, picos=0)
+_COLUMNS = [budgets.c[field.name] for field in fields(BudgetRow)]
+
+
+def add_budget(
+    connection: Connection,
+    *,
+    name: str,
+    scope: str,
+    project_id: uuid.UUID | None,
+    key_id: uuid.UUID | None,
+    window: WindowKind,
+    time_zone: str,
+    limit_picos: int | None,
+    limit_tokens: int | None,
+    at_limit: str,
+) -> uuid.UUID:
+    """Store a new budget."""
+    budget_id = new_id()
+    connection.execute(
+        insert(budgets).values(
+            id=budget_id,
+            name=name,
+            scope=scope,
+            project_id=project_id,
+            key_id=key_id,
+            window=window,
+            time_zone=time_zone,
+            limit_picos=limit_picos,
+            limit_tokens=limit_tokens,
+            at_limit=at_limit,
+        )
+    )
+    return budget_id
+
+
+def budgets_over(connection: Connection, project_id: uuid.UUID, key_id: uuid.UUID | None) -> list[BudgetRow]:
+    """Give the budgets that bear on a project's work, and on a key's when it is named."""
+    scopes = [budgets.c.scope == "installation", budgets.c.project_id == project_id]
+    if key_id is not None:
+        scopes.append(budgets.c.key_id == key_id)
+    rows = connection.execute(
+        select(*_COLUMNS).where(budgets.c.ended_at.is_(None), or_(*scopes)).order_by(budgets.c.id)
+    ).mappings()
+    return [_budget(dict(row)) for row in rows]
+
+
+def project_budgets(
+    connection: Connection, project_id: uuid.UUID, *, before: uuid.UUID | None, limit: int
+) -> list[BudgetRow]:
+    """Give the budgets that a project sees, newest first: its own, its keys', the installation's."""
+    statement = (
+        select(*_COLUMNS)
+        .where(budgets.c.ended_at.is_(None), _seen_by(project_id))
+        .order_by(budgets.c.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        statement = statement.where(budgets.c.id < before)
+    return [_budget(dict(row)) for row in connection.execute(statement).mappings()]
+
+
+def project_budget(
+    connection: Connection, project_id: uuid.UUID, budget_id: uuid.UUID
+) -> BudgetRow | None:
+    """Give one of the budgets that a project sees, or None."""
+    statement = select(*_COLUMNS).where(
+        budgets.c.id == budget_id, budgets.c.ended_at.is_(None), _seen_by(project_id)
+    )
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else _budget(dict(row))
+
+
+def _seen_by(project_id: uuid.UUID) -> ColumnElement[bool]:
+    own_keys = select(keys.c.id).where(keys.c.project_id == project_id)
+    return or_(
+        budgets.c.scope == "installation",
+        budgets.c.project_id == project_id,
+        budgets.c.key_id.in_(own_keys),
+    )
+
+
+def budget_named(connection: Connection, name: str) -> bool:
+    """Say whether a budget has this name."""
+    return connection.scalar(select(func.count()).select_from(budgets).where(budgets.c.name == name)) == 1
+
+
+def use_of(connection: Connection, budget: BudgetRow, at: datetime) -> BudgetUse:
+    """Give a budget's use in the window that holds the instant."""
+    span = bounds(budget.window, budget.time_zone, at)
+    row = connection.execute(
+        select(windows).where(windows.c.budget_id == budget.id, windows.c.starts_at == span.starts_at)
+    ).one_or_none()
+    if row is None:
+        return BudgetUse(bounds=span, settled=NOTHING, held=NOTHING, uncertain=NOTHING)
+    return BudgetUse(
+        bounds=span,
+        settled=Amount(tokens=row.settled_tokens, picos=row.settled_picos),
+        held=Amount(tokens=row.held_tokens, picos=row.held_picos),
+        uncertain=Amount(tokens=row.uncertain_tokens, picos=row.uncertain_picos),
+    )
+
+
+def prices_of(connection: Connection, model: str) -> list[Price]:
+    """Give every price row of a model."""
+    rows = connection.execute(select(prices).where(prices.c.model == model))
+    return [
+        Price(
+            model=row.model,
+            rates=Rates(
+                input_picos=row.input_picos, cached_picos=row.cached_picos, output_picos=row.output_picos
+            ),
+            valid_from=row.valid_from,
+            valid_to=row.valid_to,
+            calendar=None if row.calendar is None else _calendar(row.calendar),
+        )
+        for row in rows
+    ]
+
+
+def add_prices_if_none(connection: Connection, rows: Sequence[Price], source: str) -> bool:
+    """Fill an empty price list; an operator's own list is left alone."""
+    if connection.scalar(select(func.count()).select_from(prices)):
+        return False
+    connection.execute(
+        insert(prices),
+        [
+            {
+                "model": price.model,
+                "input_picos": price.rates.input_picos,
+                "cached_picos": price.rates.cached_picos,
+                "output_picos": price.rates.output_picos,
+                "valid_from": price.valid_from,
+                "source": source,
+            }
+            for price in rows
+        ],
+    )
+    return True
+
+
+def _calendar(row: dict[str, object]) -> Calendar:
+    hours = row["hours"]
+    if not isinstance(hours, list):
+        raise TypeError("a price's calendar lists its hours")
+    return Calendar(time_zone=str(row["time_zone"]), hours=tuple((start, end) for start, end in hours))
+
+
+def _budget(row: dict[str, object]) -> BudgetRow:
+    return BudgetRow(**{**row, "window": WindowKind(str(row["window"]))})  # type: ignore[arg-type]  # a row has the table's columns

@@ -1,0 +1,53 @@
+"""The connection to Postgres: one pool a process, short transactions, UTC."""
+
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from patchmill.errors import ConfigurationError
+
+TRANSACTION_LIMIT_S = 5  # events are re-read for longer than any transaction can last
+
+_SESSION = (
+    f"SET statement_timeout = '{TRANSACTION_LIMIT_S}s'; "
+    f"SET idle_in_transaction_session_timeout = '{TRANSACTION_LIMIT_S}s'; "
+    "SET lock_timeout = '4s'; SET timezone = 'UTC'"
+)
+
+
+def open_engine(url: str, *, pool_size: int) -> Engine:
+    """Make the process's engine; connects on first use.
+
+    Raises:
+        ConfigurationError: the URL is not one of Postgres.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(
+            "PATCHMILL_DATABASE_URL is not a URL; it looks like postgresql+psycopg://user:password@host/database"
+        ) from None
+    if parsed.get_backend_name() != "postgresql":
+        raise ConfigurationError(
+            f"PATCHMILL_DATABASE_URL names {parsed.get_backend_name()}, and Patchmill needs PostgreSQL"
+        )
+    engine = create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        pool_use_lifo=True,
+    )
+    event.listen(engine, "connect", _prepare_session)
+    return engine
+
+
+def _prepare_session(connection: Any, _record: object) -> None:
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(_SESSION)
+    connection.autocommit = False

@@ -1,0 +1,29 @@
+"""UUIDv7 inside (RFC 9562, section 5.7), and a readable prefix at the edge: `job_0197c5…`."""
+
+import os
+import time
+import uuid
+
+PREFIXES = ("job", "prj", "key", "sug", "run", "bud", "call")
+
+
+def new_id() -> uuid.UUID:
+    """Make a UUIDv7: 48 bits of Unix milliseconds, then random bits; ids made later sort later."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = int.from_bytes(milliseconds.to_bytes(6) + os.urandom(10))
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return uuid.UUID(int=value)
+
+
+def to_edge(prefix: str, identity: uuid.UUID) -> str:
+    """Write an id as users see it."""
+    return f"{prefix}_{identity.hex}"
+
+
+def from_edge(prefix: str, text: str) -> uuid.UUID | None:
+    """Read an id as users write it, or None when it is not one of this kind."""
+    head, _, tail = text.partition("_")
+    if head != prefix or len(tail) != 32 or not all(digit in "0123456789abcdef" for digit in tail):  # noqa: PLR2004 - hex digits of a UUID
+        return None
+    return uuid.UUID(hex=tail)

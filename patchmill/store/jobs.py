@@ -1,0 +1,187 @@
+"""Jobs as their owners read them: one, a list, and the hand that cancels."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, exists, func, or_, select, update
+
+from patchmill.job.state import TERMINAL, State
+from patchmill.store.tables import findings, jobs, sources, suggestions
+from patchmill.store.transitions import move
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job as stored, in the columns that its document shows."""
+
+    id: uuid.UUID
+    project_id: uuid.UUID
+    run_id: uuid.UUID | None
+    kind: str
+    state: State
+    outcome: str | None
+    fence: int
+    wait_reason: str | None
+    run_at: datetime
+    cancel_requested: bool
+    path: str
+    language: str
+    sha256: bytes
+    bytes: int
+    calls: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_picos: int
+    uncertain_picos: int
+    timings: Mapping[str, int]
+    error: Mapping[str, Any] | None
+    origin: Mapping[str, Any]
+    labels: Mapping[str, str]
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRow:
+    """A finding's fate, and the suggestions that mend it."""
+
+    index: int
+    fingerprint: str
+    rule: str
+    status: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """What a list of jobs may be narrowed by; None means any."""
+
+    state: str | None = None
+    kind: str | None = None
+    outcome: str | None = None
+    run: uuid.UUID | None = None
+    rule: str | None = None
+    repository: str | None = None
+    labels: Mapping[str, str] | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    q: str | None = None  # a part of the path, or of an error's message
+
+
+_COLUMNS = [jobs.c[field.name] for field in fields(JobRow)]
+
+
+def find(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID) -> JobRow | None:
+    """Give a project's job, or None."""
+    statement = select(*_COLUMNS).where(jobs.c.id == job_id, jobs.c.project_id == project_id)
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else _job(row)
+
+
+def find_many(
+    connection: Connection,
+    project_id: uuid.UUID,
+    chosen: JobFilter,
+    *,
+    before: uuid.UUID | None,
+    limit: int,
+) -> list[JobRow]:
+    """Give a project's jobs, newest first, older than the job `before`."""
+    statement = (
+        select(*_COLUMNS)
+        .where(jobs.c.project_id == project_id, *_conditions(chosen))
+        .order_by(jobs.c.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        statement = statement.where(jobs.c.id < before)
+    return [_job(row) for row in connection.execute(statement).mappings()]
+
+
+def _conditions(chosen: JobFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    exact = {"state": chosen.state, "kind": chosen.kind, "outcome": chosen.outcome, "run_id": chosen.run}
+    conditions += [jobs.c[name] == value for name, value in exact.items() if value is not None]
+    if chosen.rule is not None:
+        conditions.append(exists().where(findings.c.job_id == jobs.c.id, findings.c.rule == chosen.rule))
+    if chosen.repository is not None:
+        conditions.append(jobs.c.origin["repository"].astext == chosen.repository)
+    conditions += [jobs.c.labels[name].astext == value for name, value in (chosen.labels or {}).items()]
+    if chosen.created_after is not None:
+        conditions.append(jobs.c.created_at > chosen.created_after)
+    if chosen.created_before is not None:
+        conditions.append(jobs.c.created_at < chosen.created_before)
+    if chosen.q is not None:
+        message = jobs.c.error["message"].astext
+        conditions.append(
+            or_(
+                jobs.c.path.icontains(chosen.q, autoescape=True), message.icontains(chosen.q, autoescape=True)
+            )
+        )
+    return conditions
+
+
+def findings_of(connection: Connection, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[FindingRow]]:
+    """Give the findings of jobs, in the order in which they were submitted."""
+    columns = [findings.c[field.name] for field in fields(FindingRow)]
+    rows = connection.execute(
+        select(findings.c.job_id, *columns)
+        .where(findings.c.job_id.in_(job_ids))
+        .order_by(findings.c.job_id, findings.c.index)
+    ).mappings()
+    found: dict[uuid.UUID, list[FindingRow]] = {job_id: [] for job_id in job_ids}
+    for row in rows:
+        found[row["job_id"]].append(FindingRow(**{name: row[name] for name in row if name != "job_id"}))
+    return found
+
+
+def source_of(connection: Connection, project_id: uuid.UUID, digest: bytes) -> bytes | None:
+    """Give a submitted file's bytes."""
+    return connection.scalars(
+        select(sources.c.content).where(sources.c.project_id == project_id, sources.c.sha256 == digest)
+    ).one_or_none()
+
+
+def cancel(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID) -> JobRow | None:
+    """Cancel a waiting job at once, or ask a running one to stop; a job that has ended stays as it is.
+
+    Returns the job afterwards, or None when the project has no such job.
+    """
+    locked = connection.execute(
+        select(jobs.c.state)
+        .where(jobs.c.id == job_id, jobs.c.project_id == project_id)
+        .with_for_update(key_share=True)
+    ).one_or_none()
+    if locked is None:
+        return None
+    state = State(locked.state)
+    if state in {State.QUEUED, State.DISPATCHED}:
+        ended = {"finished_at": func.now(), "wait_reason": None, "cancel_requested": True}
+        move(connection, job_id, source=state, target=State.CANCELLED, values=ended)
+    elif state not in TERMINAL:
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(cancel_requested=True))
+    return find(connection, project_id, job_id)
+
+
+def suggestion_ids(
+    connection: Connection, job_ids: Sequence[uuid.UUID]
+) -> dict[tuple[uuid.UUID, int], list[uuid.UUID]]:
+    """Give the suggestions that mend each finding, by job and finding index."""
+    rows = connection.execute(
+        select(suggestions.c.job_id, suggestions.c.id, suggestions.c.findings)
+        .where(suggestions.c.job_id.in_(job_ids))
+        .order_by(suggestions.c.job_id, suggestions.c.ordinal)
+    )
+    found: dict[tuple[uuid.UUID, int], list[uuid.UUID]] = {}
+    for row in rows:
+        for index in row.findings:
+            found.setdefault((row.job_id, index), []).append(row.id)
+    return found
+
+
+def _job(row: RowMapping) -> JobRow:
+    return JobRow(**{**row, "state": State(row["state"])})

@@ -1,0 +1,297 @@
+"""Hold, send, settle in Postgres: each a short transaction, locks always in the order job, call, windows.
+
+A call's money moves once per phase (`ledger_entries`); the windows that it is seen through are locked
+last and by id, since they are the hot rows.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from patchmill.budget.ledger import (
+    Account,
+    Amount,
+    Room,
+    Spent,
+    Transfer,
+    cost,
+    held,
+    settled,
+    suspended,
+    voided,
+)
+from patchmill.budget.prices import Rates
+from patchmill.errors import CancelRequested, LostClaim
+from patchmill.job.retry import Decision
+from patchmill.job.state import State, WaitReason
+from patchmill.store.budgets import NOTHING
+from patchmill.store.ids import new_id
+from patchmill.store.rooms import count_hold, count_transfers, lock_rooms
+from patchmill.store.tables import calls, jobs, ledger_entries
+from patchmill.store.transitions import note
+
+WAKE_LIMIT = 8  # waiters woken by one settlement; each that is admitted makes its own settlement later
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlan:
+    """A call about to be made: what it asks, and until when it may run."""
+
+    model: str
+    turn: str
+    messages: Sequence[Mapping[str, str]]
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What the arithmetic decided for the rooms that it was shown: the request's size and its hold."""
+
+    max_tokens: int
+    hold: Amount
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmittedCall:
+    """A call whose hold is committed: it may be sent, once."""
+
+    call_id: uuid.UUID
+    number: int
+    max_tokens: int
+
+
+class Refused(Exception):
+    """The call was not admitted, and the transaction rolls back; `decision` says what follows."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(decision)
+        self.decision = decision
+
+
+def admit(
+    connection: Connection,
+    job_id: uuid.UUID,
+    fence: int,
+    plan: CallPlan,
+    decide: Callable[[Sequence[Room]], Admission],
+) -> AdmittedCall:
+    """Hold the worst case of a call over every scope at once, and mark the call sent.
+
+    `decide` sees the locked rooms and gives an admission that fits them all, or raises `Refused`.
+
+    Raises:
+        LostClaim: the job is not running under this fence any more.
+        CancelRequested: somebody asked to stop the job.
+        Refused: as `decide` raised it; nothing is written.
+    """
+    job = _lock_job(connection, job_id, fence)
+    scoped = lock_rooms(connection, job["project_id"], job["key_id"])
+    rooms = [_own_room(job), *(each.room for each in scoped)]
+    admission = decide(rooms)
+    number = job["calls"] + 1
+    call_id = _insert_call(connection, job, number, plan, admission)
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(calls=number, held_picos=jobs.c.held_picos + admission.hold.picos)
+    )
+    started = {"call": f"call_{call_id.hex}", "model": plan.model, "phase": "started", "output_tokens": 0}
+    note(connection, job_id, "job.call", started)
+    _write(connection, call_id, held(admission.hold))
+    count_hold(connection, call_id, admission.hold, scoped)
+    return AdmittedCall(call_id=call_id, number=number, max_tokens=admission.max_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a call ended: `values` are columns of its row; `spent` is known only when usage was reported.
+
+    `billed` is None when nobody can know.
+    """
+
+    billed: bool | None
+    phase: str  # as the event says it: answered, rejected, unknown
+    spent: Spent | None
+    values: Mapping[str, Any]
+
+
+def end_call(connection: Connection, call_id: uuid.UUID, ending: Ending) -> bool:
+    """Settle, void or suspend a call's hold together with what is known of its answer.
+
+    A call that was already settled or voided stays as it is (False); an uncertain one may still be
+    settled by late evidence.
+    """
+    job_id = connection.scalars(select(calls.c.job_id).where(calls.c.id == call_id)).one()
+    connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True))
+    call = (
+        connection.execute(select(calls).where(calls.c.id == call_id).with_for_update(key_share=True))
+        .mappings()
+        .one()
+    )
+    if call["state"] not in {"sent", "uncertain"}:
+        return False
+    if call["state"] == "uncertain" and _billed(ending) is None:
+        return False
+    hold = Amount(tokens=call["hold_tokens"], picos=call["hold_picos"])
+    source = Account.HELD if call["state"] == "sent" else Account.UNCERTAIN
+    used = _used(call, ending)
+    transfers = _transfers(hold, used, source, ending)
+    state = {True: "settled", False: "void", None: "uncertain"}[_billed(ending)]
+    connection.execute(
+        update(calls)
+        .where(calls.c.id == call_id)
+        .values(state=state, ended_at=func.now(), cost_picos=used.picos, **_tokens(ending), **ending.values)
+    )
+    counts = _job_counts(hold, used, source, ending)
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(**counts))
+    tokens = ending.spent.output_tokens if ending.spent else 0
+    data = {
+        "call": f"call_{call_id.hex}",
+        "model": call["model"],
+        "phase": ending.phase,
+        "output_tokens": tokens,
+    }
+    note(connection, job_id, "job.call", data)
+    _write(connection, call_id, transfers)
+    count_transfers(connection, call_id, transfers)
+    return True
+
+
+def wake_budget_waiters(connection: Connection) -> int:
+    """Make jobs that wait for room due again, in the order of their submission; say how many."""
+    waiting = (
+        select(jobs.c.id)
+        .where(
+            jobs.c.state == State.QUEUED,
+            jobs.c.wait_reason == WaitReason.BUDGET,
+            jobs.c.run_at > func.now(),
+        )
+        .order_by(jobs.c.id)
+        .limit(WAKE_LIMIT)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    woken = connection.execute(update(jobs).where(jobs.c.id.in_(waiting)).values(run_at=func.now()))
+    return woken.rowcount
+
+
+def _lock_job(connection: Connection, job_id: uuid.UUID, fence: int) -> RowMapping:
+    job = (
+        connection.execute(
+            select(jobs)
+            .where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.state == State.RUNNING)
+            .with_for_update(key_share=True)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if job is None:
+        raise LostClaim(f"the claim {fence} of job {job_id} has ended")
+    if job["cancel_requested"]:
+        raise CancelRequested(f"job {job_id} is to be cancelled")
+    return job
+
+
+def _own_room(job: RowMapping) -> Room:
+    return Room(
+        cap_tokens=None,
+        cap_picos=job["max_cost_picos"],
+        settled=Amount(tokens=0, picos=job["cost_picos"]),
+        held=Amount(tokens=0, picos=job["held_picos"]),
+        uncertain=Amount(tokens=0, picos=job["uncertain_picos"]),
+        resets_at=None,
+        waits=False,
+        budget=None,
+    )
+
+
+def _insert_call(
+    connection: Connection, job: RowMapping, number: int, plan: CallPlan, admission: Admission
+) -> uuid.UUID:
+    call_id = new_id()
+    connection.execute(
+        insert(calls).values(
+            id=call_id,
+            job_id=job["id"],
+            number=number,
+            fence=job["fence"],
+            model=plan.model,
+            state="sent",
+            turn=plan.turn,
+            messages=[dict(message) for message in plan.messages],
+            max_tokens=admission.max_tokens,
+            hold_tokens=admission.hold.tokens,
+            hold_picos=admission.hold.picos,
+            input_picos=admission.rates.input_picos,
+            cached_picos=admission.rates.cached_picos,
+            output_picos=admission.rates.output_picos,
+            deadline_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, plan.deadline_s),
+        )
+    )
+    return call_id
+
+
+def _billed(ending: Ending) -> bool | None:
+    """An answer without usage is billed, but nobody knows how much: its hold stays against the cap."""
+    return None if ending.billed and ending.spent is None else ending.billed
+
+
+def _used(call: RowMapping, ending: Ending) -> Amount:
+    if not ending.billed or ending.spent is None:
+        return NOTHING
+    rates = Rates(
+        input_picos=call["input_picos"], cached_picos=call["cached_picos"], output_picos=call["output_picos"]
+    )
+    return Amount(
+        tokens=ending.spent.input_tokens + ending.spent.output_tokens, picos=cost(ending.spent, rates)
+    )
+
+
+def _transfers(hold: Amount, used: Amount, source: Account, ending: Ending) -> tuple[Transfer, ...]:
+    billed = _billed(ending)
+    if billed is None:
+        return suspended(hold)
+    return settled(hold, used, source) if billed else voided(hold, source)
+
+
+def _tokens(ending: Ending) -> dict[str, int]:
+    if ending.spent is None:
+        return {}
+    return {
+        "input_tokens": ending.spent.input_tokens,
+        "cached_tokens": ending.spent.cached_tokens,
+        "output_tokens": ending.spent.output_tokens,
+    }
+
+
+def _job_counts(hold: Amount, used: Amount, source: Account, ending: Ending) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if source is Account.HELD:
+        values["held_picos"] = jobs.c.held_picos - hold.picos
+        if _billed(ending) is None:
+            values["uncertain_picos"] = jobs.c.uncertain_picos + hold.picos
+    else:
+        values["uncertain_picos"] = jobs.c.uncertain_picos - hold.picos
+    if _billed(ending):
+        values["cost_picos"] = jobs.c.cost_picos + used.picos
+        values |= {name: jobs.c[name] + tokens for name, tokens in _tokens(ending).items()}
+    return values
+
+
+def _write(connection: Connection, call_id: uuid.UUID, transfers: Sequence[Transfer]) -> None:
+    rows = [
+        {
+            "call_id": call_id,
+            "phase": transfer.phase,
+            "debit": transfer.debit,
+            "credit": transfer.credit,
+            "tokens": transfer.amount.tokens,
+            "picos": transfer.amount.picos,
+        }
+        for transfer in transfers
+    ]
+    if rows:
+        connection.execute(insert(ledger_entries), rows)

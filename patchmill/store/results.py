@@ -1,0 +1,125 @@
+"""Suggestions and the checks that are their evidence: written when a job ends, read for ever after."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from patchmill.job.record import FindingStatus
+from patchmill.store.tables import checks, findings, suggestions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestionRow:
+    """A suggestion as stored: whole lines, 1-based, both included."""
+
+    id: uuid.UUID
+    path: str
+    start_line: int
+    end_line: int
+    original: str
+    replacement: str
+    title: str
+    explanation: str
+    status: str
+    source: str
+    safety: str
+    requires: tuple[uuid.UUID, ...]
+    committable: bool
+    findings: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRow:
+    """One check, of a suggestion, or of an edit that was refused (`suggestion_id` None)."""
+
+    suggestion_id: uuid.UUID | None
+    call_id: uuid.UUID | None
+    check: str
+    result: str
+    detail: str
+
+
+def store(
+    connection: Connection,
+    job_id: uuid.UUID,
+    *,
+    offered: Sequence[SuggestionRow],
+    evidence: Sequence[CheckRow],
+    fates: Mapping[int, tuple[FindingStatus, str | None]],
+) -> None:
+    """Write what a job found, in the transaction that ends it."""
+    if offered:
+        rows = [
+            {
+                **asdict(row),
+                "job_id": job_id,
+                "ordinal": number,
+                "requires": list(row.requires),
+                "findings": list(row.findings),
+            }
+            for number, row in enumerate(offered)
+        ]
+        connection.execute(insert(suggestions), rows)
+    if evidence:
+        connection.execute(insert(checks), [{**asdict(row), "job_id": job_id} for row in evidence])
+    for index, (status, reason) in fates.items():
+        connection.execute(
+            update(findings)
+            .where(findings.c.job_id == job_id, findings.c.index == index)
+            .values(status=status, reason=reason)
+        )
+
+
+def suggestions_of(
+    connection: Connection, job_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, list[SuggestionRow]]:
+    """Give the suggestions of jobs in the order of the file."""
+    rows = connection.execute(
+        select(suggestions)
+        .where(suggestions.c.job_id.in_(job_ids))
+        .order_by(suggestions.c.job_id, suggestions.c.start_line, suggestions.c.ordinal)
+    )
+    found: dict[uuid.UUID, list[SuggestionRow]] = {job_id: [] for job_id in job_ids}
+    for row in rows:
+        found[row.job_id].append(
+            SuggestionRow(
+                id=row.id,
+                path=row.path,
+                start_line=row.start_line,
+                end_line=row.end_line,
+                original=row.original,
+                replacement=row.replacement,
+                title=row.title,
+                explanation=row.explanation,
+                status=row.status,
+                source=row.source,
+                safety=row.safety,
+                requires=tuple(row.requires),
+                committable=row.committable,
+                findings=tuple(row.findings),
+            )
+        )
+    return found
+
+
+def evidence_of(connection: Connection, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[CheckRow]]:
+    """Give the checks behind each suggestion of jobs, by suggestion id."""
+    rows = connection.execute(
+        select(checks)
+        .where(checks.c.job_id.in_(job_ids), checks.c.suggestion_id.is_not(None))
+        .order_by(checks.c.id)
+    )
+    found: dict[uuid.UUID, list[CheckRow]] = {}
+    for row in rows:
+        found.setdefault(row.suggestion_id, []).append(
+            CheckRow(
+                suggestion_id=row.suggestion_id,
+                call_id=row.call_id,
+                check=row.check,
+                result=row.result,
+                detail=row.detail,
+            )
+        )
+    return found
