@@ -1,0 +1,242 @@
+"""One event loop in one thread of a process makes all its calls; the threads that want them wait."""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import uvloop
+
+from patchmill.call.gateway import ChatRequest, Gateway
+from patchmill.call.reply import CallOutcome, CallTimings, Unknown
+from patchmill.errors import PatchmillError
+from patchmill.job.retry import Failure, FailureClass
+
+# How long a stop waits for cancelled calls to close their connections.
+_STOP_GRACE_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class CallLoopStopped(PatchmillError):
+    """The loop that makes the calls is not running.
+
+    Raised before a call is handed over, nothing was sent; raised to one that was waiting, it may be billed:
+    `may_be_billed` tells.
+    """
+
+    code = "call_loop_stopped"
+    title = "Call loop stopped"
+    retryable = True
+
+    def __init__(self, *, may_be_billed: bool) -> None:
+        super().__init__("the loop that makes the calls is not running")
+        self.may_be_billed = may_be_billed
+
+
+class Slots:
+    """A limit of calls in flight that can be changed at any time; waiters are served in order of arrival.
+
+    Lowering the limit takes nothing from who has a slot already. All methods may be called from any thread.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._lock = threading.Lock()
+        self._limit = _checked(limit)
+        self._used = 0
+        self._waiting: deque[threading.Event] = deque()
+
+    @property
+    def limit(self) -> int:
+        """How many slots there are."""
+        return self._limit
+
+    @property
+    def used(self) -> int:
+        """How many are taken now; more than `limit` for a while after it was lowered."""
+        return self._used
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one now."""
+        return len(self._waiting)
+
+    def set_limit(self, limit: int) -> None:
+        """Change the number of slots; zero admits nobody.
+
+        Raises:
+            ValueError: it is negative.
+        """
+        with self._lock:
+            self._limit = _checked(limit)
+            self._admit()
+
+    def acquire(self, timeout_s: float) -> bool:
+        """Take a slot, waiting for at most `timeout_s` seconds; give whether one was taken."""
+        turn = threading.Event()
+        with self._lock:
+            self._waiting.append(turn)
+            self._admit()
+        if turn.wait(max(0.0, timeout_s)):
+            return True
+        with self._lock:
+            # The turn may have come between the end of the wait and this lock.
+            if turn.is_set():
+                return True
+            self._waiting.remove(turn)
+            return False
+
+    def release(self) -> None:
+        """Give a slot back, to the first that waits."""
+        with self._lock:
+            self._used -= 1
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._used < self._limit:
+            self._used += 1
+            self._waiting.popleft().set()
+
+
+class CallLoop:
+    """Runs a gateway's calls on a loop of its own for threads that block until the outcome is there.
+
+    Built once per process: `start` it, make calls from any thread, `stop` it, which closes the gateway.
+    """
+
+    def __init__(self, gateway: Gateway, *, limit: int) -> None:
+        self.slots = Slots(limit)
+        self._gateway = gateway
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="patchmill-calls", daemon=True)
+        self._lock = threading.Lock()
+        self._state = "new"
+        # Changed under the lock from the calling threads; the tasks belong to the loop's thread.
+        self._replies: set[Future[CallOutcome]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Start the thread; further calls of `start` do nothing.
+
+        Raises:
+            CallLoopStopped: it was stopped before.
+        """
+        with self._lock:
+            if self._state == "running":
+                return
+            if self._state == "stopped":
+                raise CallLoopStopped(may_be_billed=False)
+            self._state = "running"
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Cancel what runs, close the gateway and wait for the thread's end; may be called twice.
+
+        A call cancelled by this ends as `Unknown` with `CANCELLED`.
+        """
+        with self._lock:
+            if self._state == "new":
+                self._state = "stopped"
+                self._loop.close()
+                return
+            if self._state == "running":
+                # First, so that no call is handed over behind the stop.
+                self._state = "stopped"
+                self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    @contextmanager
+    def slot(self, timeout_s: float) -> Iterator[bool]:
+        """Hold one of the process's slots for the block; yields False if none came free in `timeout_s`."""
+        taken = self.slots.acquire(timeout_s)
+        try:
+            yield taken
+        finally:
+            if taken:
+                self.slots.release()
+
+    def set_limit(self, limit: int) -> None:
+        """Change how many slots there are, at once for new calls, as they end for those in flight."""
+        self.slots.set_limit(limit)
+
+    def call(self, request: ChatRequest, *, deadline_s: float) -> CallOutcome:
+        """Make one call and block until its outcome; `deadline_s` counts from now.
+
+        Raises:
+            CallLoopStopped: the loop does not run, or its thread ended while this call was in flight.
+        """
+        reply: Future[CallOutcome] = Future()
+        with self._lock:
+            if self._state != "running":
+                raise CallLoopStopped(may_be_billed=False)
+            self._replies.add(reply)
+            self._loop.call_soon_threadsafe(self._begin, request, deadline_s, reply)
+        try:
+            return reply.result()
+        finally:
+            with self._lock:
+                self._replies.discard(reply)
+
+    def _begin(self, request: ChatRequest, deadline_s: float, reply: Future[CallOutcome]) -> None:
+        task = self._loop.create_task(self._answer(request, deadline_s, reply))
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            # Only what ends the thread gets here, and `_run` logs it: nobody else need be told.
+            task.exception()
+
+    async def _answer(self, request: ChatRequest, deadline_s: float, reply: Future[CallOutcome]) -> None:
+        started_at = self._loop.time()
+        try:
+            reply.set_result(await self._gateway.chat(request, deadline_s=deadline_s))
+        except asyncio.CancelledError:
+            total_ms = round((self._loop.time() - started_at) * 1000)
+            reply.set_result(
+                Unknown(
+                    failure=Failure(failure=FailureClass.CANCELLED, message="given up while it ran"),
+                    partial="",
+                    usage=None,
+                    timings=CallTimings(first_token_ms=None, total_ms=total_ms),
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits for it
+            reply.set_exception(error)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        except BaseException:  # noqa: BLE001 - the thread ends here, and whoever waits is told below
+            _log.critical("the loop that makes the calls ended", exc_info=True)
+        finally:
+            # From here on no thread hands over another call, so that none can wait for ever.
+            with self._lock:
+                self._state = "stopped"
+            try:
+                self._loop.run_until_complete(self._wind_up())
+            finally:
+                with self._lock:
+                    left = [reply for reply in self._replies if not reply.done()]
+                for reply in left:
+                    reply.set_exception(CallLoopStopped(may_be_billed=True))
+                self._loop.close()
+
+    async def _wind_up(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOP_GRACE_S)
+        await self._gateway.aclose()
+        await self._loop.shutdown_asyncgens()
+
+
+def _checked(limit: int) -> int:
+    if limit < 0:
+        raise ValueError("a limit of calls cannot be negative")
+    return limit
