@@ -1,0 +1,1 @@
+"""Parts for running Patchmill on one machine."""

@@ -1,0 +1,73 @@
+"""The `/standin` routes: health, ledger, behaviour and release; a tool for loopback, without a key."""
+
+import json
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from patchmill.dev.standin.faults import Behaviour
+from patchmill.dev.standin.gateway import Gateway
+from patchmill.dev.standin.refusal import error_envelope
+
+
+class Control:
+    """Handlers over one gateway's state."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def routes(self) -> list[Route]:
+        """The routes, to be mounted at `/`."""
+        return [
+            Route("/standin/health", self.health, methods=["GET"]),
+            Route("/standin/ledger", self.show_ledger, methods=["GET"]),
+            Route("/standin/ledger", self.clear_ledger, methods=["DELETE"]),
+            Route("/standin/behaviour", self.show_behaviour, methods=["GET"]),
+            Route("/standin/behaviour", self.set_behaviour, methods=["PUT"]),
+            Route("/standin/release", self.release, methods=["POST"]),
+        ]
+
+    async def health(self, _request: Request) -> Response:
+        """That it runs, and how many requests are in flight and held."""
+        state = {
+            "status": "ok",
+            "stand_in": True,
+            "in_flight": self._gateway.ledger.in_flight,
+            "holding": self._gateway.holding,
+        }
+        return JSONResponse(state)
+
+    async def show_ledger(self, _request: Request) -> Response:
+        """All rows and the counts."""
+        return JSONResponse(self._gateway.ledger.document())
+
+    async def clear_ledger(self, _request: Request) -> Response:
+        """Forget all rows."""
+        self._gateway.ledger.clear()
+        return Response(status_code=204)
+
+    async def show_behaviour(self, _request: Request) -> Response:
+        """The behaviour now: faults and answers that are used up are gone, `times` is what is left."""
+        return JSONResponse(self._gateway.behaviour.model_dump(mode="json"))
+
+    async def set_behaviour(self, request: Request) -> Response:
+        """Replace the whole behaviour; a field that is absent returns to its default."""
+        try:
+            behaviour = Behaviour.model_validate(json.loads(await request.body()))
+        except ValidationError as error:
+            detail = "; ".join(
+                f"{'.'.join(str(part) for part in one['loc']) or 'body'}: {one['msg']}"
+                for one in error.errors(include_url=False, include_input=False)
+            )
+            return JSONResponse(error_envelope(422, "invalid_behaviour", detail), status_code=422)
+        except (ValueError, RecursionError) as error:
+            detail = f"body: not valid JSON: {error}"
+            return JSONResponse(error_envelope(422, "invalid_behaviour", detail), status_code=422)
+        self._gateway.behaviour = behaviour
+        return await self.show_behaviour(request)
+
+    async def release(self, _request: Request) -> Response:
+        """Let every held request go on."""
+        return JSONResponse({"released": self._gateway.release()})

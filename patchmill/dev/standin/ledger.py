@@ -1,0 +1,120 @@
+"""The truth ledger: what the gateway saw and billed, request by request."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TextIO
+
+
+class Billing(StrEnum):
+    """Whether a request moved money."""
+
+    BILLED = "billed"
+    NOT_BILLED = "not_billed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """One request whose outcome is known.
+
+    `finish` is the finish reason, or `client_closed`, `truncated`, `stream_error`; None when refused. `code`
+    is the error code of a refusal. A key that is not accepted is kept as a digest only. `messages_sha256` is
+    taken over the messages as compact JSON with sorted keys and non-ASCII characters escaped.
+    """
+
+    request_id: str
+    at: str
+    model: str | None
+    key: str | None
+    stream: bool
+    status: int
+    code: str | None
+    outcome: Billing
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_picos: int
+    finish: str | None
+    messages_sha256: str | None
+
+
+class Ledger:
+    """Rows in memory and, given a path, in a JSONL file that is flushed row by row.
+
+    An existing file is read first, so that a restarted stand-in carries on where it was killed.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.rows: list[LedgerRow] = []
+        self._spent_picos: Counter[str | None] = Counter()
+        self._file: TextIO | None = None
+        if path is not None:
+            self._load(path)
+            self._file = path.open("a", encoding="utf-8")
+        self.requests = len(self.rows)
+        self.in_flight = 0
+        self.peak_in_flight = 0
+
+    def _load(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = path.read_bytes() if path.exists() else b""
+        whole = data[: data.rfind(b"\n") + 1]
+        if whole != data:
+            # A kill in the middle of a write leaves half a line; what follows must start on its own line.
+            path.write_bytes(whole)
+        for line in whole.splitlines():
+            stored = json.loads(line)
+            self._keep(LedgerRow(**{**stored, "outcome": Billing(stored["outcome"])}))
+
+    def _keep(self, row: LedgerRow) -> None:
+        self.rows.append(row)
+        self._spent_picos[row.key] += row.cost_picos
+
+    def arrive(self) -> None:
+        """Count a request that came in; it is in flight until its row is written."""
+        self.requests += 1
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+
+    def write(self, row: LedgerRow) -> None:
+        """Record the outcome of a request that arrived."""
+        self.in_flight -= 1
+        self._keep(row)
+        if self._file is not None:
+            self._file.write(json.dumps(asdict(row)) + "\n")
+            self._file.flush()
+
+    def spent_picos(self, key: str | None = None) -> int:
+        """Pico-dollars billed to the key, or to all keys."""
+        return self._spent_picos.total() if key is None else self._spent_picos[key]
+
+    def clear(self) -> None:
+        """Forget all rows, also those in the file; what is in flight stays counted."""
+        self.rows.clear()
+        self._spent_picos.clear()
+        self.requests = self.in_flight
+        self.peak_in_flight = self.in_flight
+        if self._file is not None:
+            self._file.truncate(0)
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
+
+    def document(self) -> dict[str, Any]:
+        """The ledger as `GET /standin/ledger` shows it."""
+        return {
+            "requests": self.requests,
+            "rows": [asdict(row) for row in self.rows],
+            "in_flight": self.in_flight,
+            "peak_in_flight": self.peak_in_flight,
+        }
+
+
+def now() -> str:
+    """The time of a row: RFC 3339 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,62 @@
+"""The offline "model": reads the prompt as a model would, and answers by fixed rules, always the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from patchmill.dev.standin.annotate_answers import annotate
+from patchmill.dev.standin.blocks import write_blocks
+from patchmill.dev.standin.excerpts import readable
+from patchmill.dev.standin.lint_answers import mend
+from patchmill.dev.standin.prompt import Task, read_task
+
+_WHO = "the stand-in gateway, which is not a language model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One message of the conversation."""
+
+    role: str
+    text: str
+
+
+def answer(turns: Sequence[Turn]) -> str:
+    """The answer to a conversation: edits in SEARCH/REPLACE blocks, or a line `NO CHANGE: reason`."""
+    asked = [turn.text for turn in turns if turn.role == "user"]
+    task = read_task(asked[0], asked[1:]) if asked else None
+    if task is None:
+        return _decline("found no file in the prompt")
+    if task.language != "python":
+        return _decline(f"can only change Python, and the file is in {task.language}")
+    task = replace(task, source=readable(task))
+    if task.findings:
+        return _fix(task)
+    if task.wishes:
+        return _annotate(task)
+    return _decline("can only fix listed findings, or add types and docstrings")
+
+
+def _fix(task: Task) -> str:
+    mended = mend(task)
+    if mended is None:
+        return _decline("knows no fix for these findings")
+    blocks = write_blocks(task, mended.text, mended.together)
+    if not blocks:
+        return _decline("found a fix but no way to write it down as edits")
+    rules = ", ".join(dict.fromkeys(mended.rules))
+    how = f"This is {_WHO}: it made {' and '.join(mended.ways)}."
+    return "\n\n".join([f"Fix {rules}", how, *blocks])
+
+
+def _annotate(task: Task) -> str:
+    new = annotate(task)
+    blocks = [] if new is None else write_blocks(task, new)
+    if not blocks:
+        return _decline("found nothing that it can add with certainty")
+    wishes = " and ".join(sorted(task.wishes, reverse=True))
+    how = f"This is {_WHO}: it inferred what it added from literals and names."
+    return "\n\n".join([f"Add {wishes}", how, *blocks])
+
+
+def _decline(reason: str) -> str:
+    return f"NO CHANGE: this is {_WHO}; it {reason}."
