@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
@@ -97,10 +97,15 @@ def load(**given: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
-        variable = name if name.isupper() else f"PATCHMILL_{name.upper()}"
-        raise ConfigurationError(f"{variable}: {first['msg'].lower()}") from None
+        wrong = [
+            f"{_variable(str(detail['loc'][0]))}: {detail['msg'].lower()}"
+            for detail in error.errors(include_url=False, include_input=False)
+        ]
+        raise ConfigurationError("; ".join(wrong)) from None
+
+
+def _variable(name: str) -> str:
+    return name if name.isupper() else f"PATCHMILL_{name.upper()}"
 
 
 def services(settings: Settings) -> Services:
@@ -121,7 +126,7 @@ def services(settings: Settings) -> Services:
             "`patchmill up` starts everything for you"
         )
     redis_url = settings.redis_url.get_secret_value()
-    _check_redis(urlsplit(redis_url), trusted=settings.redis_trusted_network)
+    check_redis_url(redis_url, trusted_network=settings.redis_trusted_network)
     return Services(database_url=settings.database_url.get_secret_value(), redis_url=redis_url)
 
 
@@ -140,28 +145,39 @@ def gateway_key(settings: Settings) -> str:
     return settings.gateway_api_key.get_secret_value()
 
 
-def _check_redis(url: SplitResult, *, trusted: bool) -> None:
-    """Refuse a Redis that cannot work, or that anyone on the network could command."""
-    if url.scheme not in {"redis", "rediss"}:
+def check_redis_url(url: str, *, trusted_network: bool) -> None:
+    """Refuse a Redis that redis-py and kombu cannot both reach, or that anyone on the network could command.
+
+    Raises:
+        ConfigurationError: says what is wrong and what to set; never quotes the password.
+    """
+    example = "it looks like redis://host:6379/0"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError(f"PATCHMILL_REDIS_URL is not a URL; {example}") from None
+    if parts.scheme not in {"redis", "rediss"}:
         raise ConfigurationError(
-            f"PATCHMILL_REDIS_URL begins with {url.scheme or 'no scheme'}://; use redis:// or rediss:// "
-            "(a cluster cannot hold Celery's queues)"
+            f"PATCHMILL_REDIS_URL begins with {parts.scheme or 'no scheme'}; it must begin with redis:// or rediss://"
         )
-    if not url.hostname:
-        raise ConfigurationError("PATCHMILL_REDIS_URL names no host; it looks like redis://host:6379/0")
-    guarded = url.scheme == "rediss" and bool(url.password)
-    if not (guarded or trusted or _is_loopback(url.hostname)):
+    if not host:
+        raise ConfigurationError(f"PATCHMILL_REDIS_URL names no host; {example}")
+    database = parts.path.strip("/")
+    if database and not (database.isascii() and database.isdigit()):
+        raise ConfigurationError(f"PATCHMILL_REDIS_URL must end in a database number; {example}")
+    lacking = [] if parts.password else ["a password"]
+    lacking += [] if parts.scheme == "rediss" else ["TLS"]
+    if lacking and not trusted_network and not _is_loopback(host):
         raise ConfigurationError(
-            f"PATCHMILL_REDIS_URL reaches {url.hostname} without a password and TLS; "
-            "use rediss:// with a password, "
-            "or set PATCHMILL_REDIS_TRUSTED_NETWORK=true if only Patchmill can reach it"
+            f"the Redis on {host} would be reached without {' and '.join(lacking)}; "
+            "use rediss://:password@host, or set PATCHMILL_REDIS_TRUSTED_NETWORK=true "
+            "if nobody else is on that network"
         )
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False
+        return host == "localhost"

@@ -9,8 +9,9 @@ from patchmill.job.retry import Failure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens as the gateway reported them; `cached_tokens` is a part of `input_tokens`, `reasoning_tokens`
-    of `output_tokens`; `raw` is the report verbatim.
+    """Tokens as the gateway reported them; `raw` is the report verbatim.
+
+    `cached_tokens` is a part of `input_tokens`, `reasoning_tokens` of `output_tokens`.
     """
 
     input_tokens: int

@@ -103,9 +103,7 @@ def project_budgets(
     return [_budget(dict(row)) for row in connection.execute(statement).mappings()]
 
 
-def project_budget(
-    connection: Connection, project_id: uuid.UUID, budget_id: uuid.UUID
-) -> BudgetRow | None:
+def project_budget(connection: Connection, project_id: uuid.UUID, budget_id: uuid.UUID) -> BudgetRow | None:
     """Give one of the budgets that a project sees, or None."""
     statement = select(*_COLUMNS).where(
         budgets.c.id == budget_id, budgets.c.ended_at.is_(None), _seen_by(project_id)

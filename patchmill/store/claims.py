@@ -1,13 +1,14 @@
 """A worker takes a job, keeps it, and gives it back: claims by compare-and-set, fenced by their number."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
+from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.record import (
     Annotation,
     ContextFile,
@@ -80,6 +81,7 @@ def claim(connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id
         .mappings()
         .one()
     )
+    earlier = _earlier_calls(connection, job_id)
     connection.execute(insert(attempts).values(job_id=job_id, fence=row["fence"], worker_id=worker_id))
     return Claim(
         job_id=job_id,
@@ -87,13 +89,13 @@ def claim(connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id
         key_id=row["key_id"],
         fence=row["fence"],
         attempts=row["attempts"],
-        billed_calls=_billed_calls(connection, job_id),
+        billed_calls=sum(call["state"] != "void" for call in earlier),
         failures_in_a_row=row["failures_in_a_row"],
         max_cost_picos=row["max_cost_picos"],
         created_at=row["created_at"],
         deadline_at=row["deadline_at"],
         task=_task(connection, row),
-        replies=_replies(connection, job_id),
+        replies=tuple(_reply(call) for call in earlier if call["reply"] is not None),
     )
 
 
@@ -106,27 +108,36 @@ def release(
     after_s: float,
     refund: bool,
     **counts: int,
-) -> bool:
+) -> None:
     """Queue a running job again, due after a wait; `refund` gives its attempt back.
 
     `counts` sets `failures_in_a_row` or `losses`.
+
+    Raises:
+        LostClaim: this claim is no longer the current one.
+        CancelRequested: the job is to be cancelled; nothing is written.
     """
-    values: dict[str, Any] = {
+    values = {
         "worker_id": None,
         "wait_reason": reason,
         "run_at": func.now() + func.make_interval(0, 0, 0, 0, 0, 0, after_s),
         "attempts": jobs.c.attempts - (1 if refund else 0),
         **counts,
     }
-    return _leave(connection, job_id, fence, State.QUEUED, values, ending=reason or "released")
+    _leave(connection, job_id, fence, State.QUEUED, values, ending=reason or "released")
 
 
 def finish(
     connection: Connection, job_id: uuid.UUID, fence: int, target: State, values: Mapping[str, Any]
-) -> bool:
-    """End a running job; False when this claim is no longer the current one."""
+) -> None:
+    """End a running job.
+
+    Raises:
+        LostClaim: this claim is no longer the current one.
+        CancelRequested: the job is to be cancelled, and `target` is another end; nothing is written.
+    """
     ended = {"finished_at": func.now(), "worker_id": None, **values}
-    return _leave(connection, job_id, fence, target, ended, ending=target)
+    _leave(connection, job_id, fence, target, ended, ending=target)
 
 
 def _leave(
@@ -137,22 +148,22 @@ def _leave(
     values: Mapping[str, Any],
     *,
     ending: str,
-) -> bool:
-    moved = move(
-        connection,
-        job_id,
-        source=State.RUNNING,
-        target=target,
-        values=values,
-        where=[jobs.c.fence == fence],
-    )
-    if moved:
+) -> None:
+    asked = jobs.c.cancel_requested
+    where = [jobs.c.fence == fence, asked if target is State.CANCELLED else ~asked]
+    if move(connection, job_id, source=State.RUNNING, target=target, values=values, where=where):
         connection.execute(
             update(attempts)
             .where(attempts.c.job_id == job_id, attempts.c.fence == fence)
             .values(ended_at=func.now(), ending=ending)
         )
-    return moved
+        return
+    requested = connection.scalar(
+        select(asked).where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.state == State.RUNNING)
+    )
+    if requested:
+        raise CancelRequested(f"job {job_id} is to be cancelled")
+    raise LostClaim(f"the claim {fence} of job {job_id} has ended")
 
 
 def running_of(connection: Connection, worker_id: uuid.UUID) -> list[tuple[uuid.UUID, int]]:
@@ -163,33 +174,26 @@ def running_of(connection: Connection, worker_id: uuid.UUID) -> list[tuple[uuid.
     return [(row.id, row.fence) for row in rows]
 
 
-def cancel_requested(connection: Connection, job_id: uuid.UUID) -> bool:
-    """Say whether somebody asked to stop the job."""
-    return bool(connection.scalar(select(jobs.c.cancel_requested).where(jobs.c.id == job_id)))
+def _earlier_calls(connection: Connection, job_id: uuid.UUID) -> Sequence[RowMapping]:
+    columns = [
+        calls.c.id,
+        calls.c.state,
+        calls.c.turn,
+        calls.c.reply,
+        calls.c.finish_reason,
+        calls.c.stand_in,
+    ]
+    statement = select(*columns).where(calls.c.job_id == job_id).order_by(calls.c.number)
+    return connection.execute(statement).mappings().all()
 
 
-def _billed_calls(connection: Connection, job_id: uuid.UUID) -> int:
-    statement = (
-        select(func.count()).select_from(calls).where(calls.c.job_id == job_id, calls.c.state != "void")
-    )
-    return connection.scalar(statement) or 0
-
-
-def _replies(connection: Connection, job_id: uuid.UUID) -> tuple[StoredReply, ...]:
-    rows = connection.execute(
-        select(calls.c.id, calls.c.turn, calls.c.reply, calls.c.finish_reason, calls.c.stand_in)
-        .where(calls.c.job_id == job_id, calls.c.reply.is_not(None))
-        .order_by(calls.c.number)
-    )
-    return tuple(
-        StoredReply(
-            call_id=row.id,
-            turn=row.turn,
-            text=row.reply,
-            finish_reason=row.finish_reason,
-            stand_in=row.stand_in,
-        )
-        for row in rows
+def _reply(call: RowMapping) -> StoredReply:
+    return StoredReply(
+        call_id=call["id"],
+        turn=call["turn"],
+        text=call["reply"],
+        finish_reason=call["finish_reason"],
+        stand_in=call["stand_in"],
     )
 
 

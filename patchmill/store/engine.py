@@ -8,7 +8,8 @@ from sqlalchemy.exc import ArgumentError
 
 from patchmill.errors import ConfigurationError
 
-TRANSACTION_LIMIT_S = 5  # events are re-read for longer than any transaction can last
+TRANSACTION_LIMIT_S = 5
+CONNECT_TIMEOUT_S = 5
 
 _SESSION = (
     f"SET statement_timeout = '{TRANSACTION_LIMIT_S}s'; "
@@ -41,6 +42,8 @@ def open_engine(url: str, *, pool_size: int) -> Engine:
         pool_pre_ping=True,
         pool_recycle=1800,
         pool_use_lifo=True,
+        hide_parameters=True,  # they may be submitted text
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
     )
     event.listen(engine, "connect", _prepare_session)
     return engine

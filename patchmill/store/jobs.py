@@ -1,7 +1,7 @@
 """Jobs as their owners read them: one, a list, and the hand that cancels."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -80,6 +80,12 @@ def find(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID) -> Jo
     statement = select(*_COLUMNS).where(jobs.c.id == job_id, jobs.c.project_id == project_id)
     row = connection.execute(statement).mappings().one_or_none()
     return None if row is None else _job(row)
+
+
+def ended_among(connection: Connection, job_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Give those of some jobs that have ended."""
+    statement = select(jobs.c.id).where(jobs.c.id.in_(list(job_ids)), jobs.c.finished_at.is_not(None))
+    return set(connection.scalars(statement))
 
 
 def find_many(

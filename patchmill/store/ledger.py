@@ -7,6 +7,7 @@ last and by id, since they are the hot rows.
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
@@ -94,13 +95,9 @@ def admit(
     admission = decide(rooms)
     number = job["calls"] + 1
     call_id = _insert_call(connection, job, number, plan, admission)
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id)
-        .values(calls=number, held_picos=jobs.c.held_picos + admission.hold.picos)
-    )
     started = {"call": f"call_{call_id.hex}", "model": plan.model, "phase": "started", "output_tokens": 0}
-    note(connection, job_id, "job.call", started)
+    counts = {"calls": number, "held_picos": jobs.c.held_picos + admission.hold.picos}
+    note(connection, job_id, "job.call", started, counts)
     _write(connection, call_id, held(admission.hold))
     count_hold(connection, call_id, admission.hold, scoped)
     return AdmittedCall(call_id=call_id, number=number, max_tokens=admission.max_tokens)
@@ -119,13 +116,20 @@ class Ending:
     values: Mapping[str, Any]
 
 
-def end_call(connection: Connection, call_id: uuid.UUID, ending: Ending) -> bool:
+class EndedCall(Enum):
+    """What ending a call did."""
+
+    STAYED = "stayed"  # it had ended before
+    ENDED = "ended"
+    FREED_ROOM = "freed_room"  # in a budget's window: jobs may be waiting for it
+
+
+def end_call(connection: Connection, job_id: uuid.UUID, call_id: uuid.UUID, ending: Ending) -> EndedCall:
     """Settle, void or suspend a call's hold together with what is known of its answer.
 
-    A call that was already settled or voided stays as it is (False); an uncertain one may still be
-    settled by late evidence.
+    A call that was already settled or voided stays as it is; an uncertain one may still be settled by
+    late evidence.
     """
-    job_id = connection.scalars(select(calls.c.job_id).where(calls.c.id == call_id)).one()
     connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True))
     call = (
         connection.execute(select(calls).where(calls.c.id == call_id).with_for_update(key_share=True))
@@ -133,9 +137,9 @@ def end_call(connection: Connection, call_id: uuid.UUID, ending: Ending) -> bool
         .one()
     )
     if call["state"] not in {"sent", "uncertain"}:
-        return False
+        return EndedCall.STAYED
     if call["state"] == "uncertain" and _billed(ending) is None:
-        return False
+        return EndedCall.STAYED
     hold = Amount(tokens=call["hold_tokens"], picos=call["hold_picos"])
     source = Account.HELD if call["state"] == "sent" else Account.UNCERTAIN
     used = _used(call, ending)
@@ -146,8 +150,6 @@ def end_call(connection: Connection, call_id: uuid.UUID, ending: Ending) -> bool
         .where(calls.c.id == call_id)
         .values(state=state, ended_at=func.now(), cost_picos=used.picos, **_tokens(ending), **ending.values)
     )
-    counts = _job_counts(hold, used, source, ending)
-    connection.execute(update(jobs).where(jobs.c.id == job_id).values(**counts))
     tokens = ending.spent.output_tokens if ending.spent else 0
     data = {
         "call": f"call_{call_id.hex}",
@@ -155,10 +157,10 @@ def end_call(connection: Connection, call_id: uuid.UUID, ending: Ending) -> bool
         "phase": ending.phase,
         "output_tokens": tokens,
     }
-    note(connection, job_id, "job.call", data)
+    note(connection, job_id, "job.call", data, _job_counts(hold, used, source, ending))
     _write(connection, call_id, transfers)
-    count_transfers(connection, call_id, transfers)
-    return True
+    budgeted = count_transfers(connection, call_id, transfers)
+    return EndedCall.FREED_ROOM if budgeted else EndedCall.ENDED
 
 
 def wake_budget_waiters(connection: Connection) -> int:

@@ -88,8 +88,11 @@ def count_hold(
         )
 
 
-def count_transfers(connection: Connection, call_id: uuid.UUID, transfers: Sequence[Transfer]) -> None:
-    """Count a call's transfers in its windows, locked by id; overrun is not theirs to bear."""
+def count_transfers(connection: Connection, call_id: uuid.UUID, transfers: Sequence[Transfer]) -> bool:
+    """Count a call's transfers in its windows, locked by id; overrun is not theirs to bear.
+
+    Says whether there were any windows.
+    """
     change: dict[str, int] = {}
     for transfer in transfers:
         if transfer.debit is Account.OVERRUN:
@@ -110,3 +113,4 @@ def count_transfers(connection: Connection, call_id: uuid.UUID, transfers: Seque
     if ids and change:
         values = {name: windows.c[name] + amount for name, amount in change.items()}
         connection.execute(update(windows).where(windows.c.id.in_(ids)).values(**values))
+    return bool(ids)

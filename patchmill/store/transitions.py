@@ -76,12 +76,18 @@ def move_all(
     return list(connection.scalars(statement))
 
 
-def note(connection: Connection, job_id: uuid.UUID, kind: str, data: Mapping[str, Any]) -> None:
-    """Record an event of a job that changes no state."""
+def note(
+    connection: Connection,
+    job_id: uuid.UUID,
+    kind: str,
+    data: Mapping[str, Any],
+    values: Mapping[str, Any],
+) -> None:
+    """Change columns of a job other than its state, and record the event that tells of it."""
     bumped = (
         update(jobs)
         .where(jobs.c.id == job_id)
-        .values(event_seq=jobs.c.event_seq + 1)
+        .values(event_seq=jobs.c.event_seq + 1, **values)
         .returning(jobs.c.project_id, jobs.c.id, jobs.c.event_seq)
         .cte("bumped")
     )

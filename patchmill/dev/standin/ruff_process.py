@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from ruff import find_ruff_bin  # type: ignore[import-untyped] # the wheel carries no types
+from ruff import find_ruff_bin
 
 from patchmill.dev.standin.source_text import SourceText, TextEdit
 

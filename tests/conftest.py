@@ -1,0 +1,1 @@
+pytest_plugins = ["tests.support.services", "tests.support.api", "tests.support.stack"]
