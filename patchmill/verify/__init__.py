@@ -1,0 +1,1 @@
+"""Checks that turn a proposed edit into a suggestion with evidence."""

@@ -1,0 +1,100 @@
+"""Judging edits that are to add hints and docstrings and nothing else."""
+
+from collections.abc import Iterator, Sequence
+
+from patchmill.job.record import Annotation, FindingStatus
+from patchmill.verify.candidate import Candidate, Hunks, candidate
+from patchmill.verify.evidence import Check, CheckName, Result
+from patchmill.verify.feedback import quoted
+from patchmill.verify.grouping import Judgement
+from patchmill.verify.proof.prove import Proof, Unproven, prove
+from patchmill.verify.proof.refusal import MAY_PASS_TOGETHER, Rule
+from patchmill.verify.suppression import no_suppression
+
+_SHOWN = 5
+
+
+class AnnotateJudge:
+    """Judges sets of hunks of one file by proof; see `grouping.Judge`."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        path: str,
+        what: frozenset[Annotation],
+        target: tuple[int, int] | None,
+        scope: tuple[int, int] | None,
+    ) -> None:
+        self._source = source
+        self._path = path
+        self._what = what
+        self._target = target
+        self._scope = scope
+
+    def __call__(self, candidates: Sequence[Hunks]) -> list[Judgement]:
+        """Judge candidates in one child process."""
+        trials = [candidate(self._source, hunks, self._scope) for hunks in candidates]
+        texts = [trial.text for trial in trials if trial.usable and trial.text is not None]
+        proofs = (
+            prove(self._source, texts, path=self._path, what=self._what, target=self._target) if texts else []
+        )
+        answers: Iterator[Proof | Unproven] = iter(
+            [proofs for _ in texts] if isinstance(proofs, Unproven) else proofs
+        )
+        return [self._judge(trial, next(answers) if trial.usable else None) for trial in trials]
+
+    def _judge(self, trial: Candidate, proof: Proof | Unproven | None) -> Judgement:
+        if proof is None or trial.text is None:
+            return _refused(trial, ())
+        if isinstance(proof, Unproven):
+            parses = Check(check=CheckName.PARSES, result=Result.SKIPPED, detail=proof.detail)
+            same = Check(check=CheckName.SAME_BEHAVIOUR, result=Result.SKIPPED, detail="not proven")
+            return _refused(trial, (parses, same))
+        silent = no_suppression(trial.hunks)
+        checks = (*trial.checks, *_evidence(proof), silent)
+        sound = not proof.refusals and silent.result is Result.PASSED
+        return Judgement(
+            hunks=trial.hunks,
+            checks=checks,
+            sound=sound,
+            status=FindingStatus.VERIFIED if sound and proof.gain else None,
+            gain=proof.gain if sound else 0,
+            joinable=all(refusal.rule in MAY_PASS_TOGETHER for refusal in proof.refusals)
+            and silent.result is Result.PASSED,
+            complaints=tuple(
+                f"{refusal.rule}: {refusal.detail}. After the edit:\n"
+                f"{quoted(trial.text, refusal.line, refusal.line)}"
+                for refusal in proof.refusals[:_SHOWN]
+            ),
+        )
+
+
+def _refused(trial: Candidate, checks: tuple[Check, ...]) -> Judgement:
+    return Judgement(
+        hunks=trial.hunks,
+        checks=(*trial.checks, *checks),
+        sound=False,
+        status=None,
+        gain=0,
+        joinable=False,
+        complaints=tuple(check.detail for check in checks if check.check is CheckName.PARSES),
+    )
+
+
+def _evidence(proof: Proof) -> tuple[Check, Check]:
+    """The checks `parses` and `same_behaviour`."""
+    broken = [refusal for refusal in proof.refusals if refusal.rule is Rule.NOT_PARSED]
+    if broken:
+        return (
+            Check(check=CheckName.PARSES, result=Result.FAILED, detail=broken[0].detail),
+            Check(check=CheckName.SAME_BEHAVIOUR, result=Result.SKIPPED, detail="it does not parse"),
+        )
+    parses = Check(check=CheckName.PARSES, result=Result.PASSED, detail="Python parses it")
+    if not proof.refusals:
+        detail = f"proven: only hints and docstrings are added ({proof.gain})"
+        return parses, Check(check=CheckName.SAME_BEHAVIOUR, result=Result.PASSED, detail=detail)
+    words = "; ".join(
+        f"{refusal.rule}: line {refusal.line}: {refusal.detail}" for refusal in proof.refusals[:_SHOWN]
+    )
+    return parses, Check(check=CheckName.SAME_BEHAVIOUR, result=Result.FAILED, detail=words)

@@ -1,0 +1,64 @@
+"""What a checker is: a static tool that reads several versions of one file and reports what it finds."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One report of a checker: lines 1-based, both included; columns 1-based code points, end exclusive."""
+
+    rule: str
+    message: str
+    start_line: int
+    start_column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """What a checker says about one version: its diagnostics, and the first syntax error if there is one."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    syntax_error: Diagnostic | None
+
+
+class FailureReason(StrEnum):
+    """Why a checker gave no reports at all; also the reason that a finding then carries."""
+
+    CHECKER_UNAVAILABLE = "checker_unavailable"
+    CHECKER_FAILED = "checker_failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckerFailure:
+    """A checker that could not do its work, and what became of it in words."""
+
+    reason: FailureReason
+    detail: str
+
+
+class Checker(Protocol):
+    """A static tool. It may be given hostile text, so it must never execute or obey what it reads."""
+
+    name: str
+
+    def canonical_rule(self, rule: str) -> str | None:
+        """The rule as `diagnose` reports it, from the way in which a finding names it; None if unknown."""
+        ...
+
+    def is_enabled(self, rule: str, settings: Mapping[str, Any]) -> bool:
+        """Whether a rule, in its canonical form, is on under these settings; on if they do not say."""
+        ...
+
+    def diagnose(
+        self, versions: Sequence[str], *, path: str, rules: Collection[str], settings: Mapping[str, Any]
+    ) -> list[FileReport] | CheckerFailure:
+        """Check versions of the file at `path`, in one process, for `rules` and for plain errors.
+
+        `rules` are canonical; `settings` are this checker's own. Gives one report for each version, in order.
+        """
+        ...

@@ -1,0 +1,6 @@
+"""The checkers, one file each, by the language that they read; a new one is a file and a line here."""
+
+from patchmill.verify.checker import Checker
+from patchmill.verify.checkers.ruff import Ruff
+
+BY_LANGUAGE: dict[str, Checker] = {"python": Ruff()}

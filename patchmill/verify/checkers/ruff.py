@@ -1,0 +1,171 @@
+"""Ruff, isolated: no configuration file, cache or suppression comment of the project is obeyed."""
+
+import functools
+import json
+import re
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import ruff
+
+from patchmill.kinds.checker_settings import RUFF
+from patchmill.verify import sandbox, selection
+from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
+
+SYNTAX_ERROR = "invalid-syntax"
+_SYNTAX_NAMES = frozenset({"invalid-syntax", "syntax-error", "syntaxerror", "e999"})
+_FILE_UNREADABLE = "E902"
+
+_SELECTION = frozenset({"select", "extend-select", "ignore"})
+_LIMITS = sandbox.Limits()
+# One thread for the few small files of a check: starting a pool costs more than it gives.
+_ENVIRONMENT = {"RAYON_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Catalogue:
+    """What this ruff knows: each rule's code by the names it goes by, and which rules can be selected."""
+
+    codes: Mapping[str, str]
+    stable: frozenset[str]
+    preview: frozenset[str]
+
+
+class Ruff:
+    """The linter that finds most of what Python jobs are about; it never executes what it reads."""
+
+    name = "ruff"
+
+    def __init__(self) -> None:
+        self._loaded: _Catalogue | None = None
+
+    def canonical_rule(self, rule: str) -> str | None:
+        """The rule's code, such as B006, from its code or its name; `invalid-syntax` for syntax errors."""
+        if rule.lower() in _SYNTAX_NAMES:
+            return SYNTAX_ERROR
+        catalogue = self._catalogue()
+        if isinstance(catalogue, CheckerFailure):
+            return rule.upper()
+        return catalogue.codes.get(rule.lower())
+
+    def is_enabled(self, rule: str, settings: Mapping[str, Any]) -> bool:
+        """Whether a rule is on under select, extend-select and ignore; syntax errors always are."""
+        return rule == SYNTAX_ERROR or selection.is_enabled(rule, settings)
+
+    def diagnose(
+        self, versions: Sequence[str], *, path: str, rules: Collection[str], settings: Mapping[str, Any]
+    ) -> list[FileReport] | CheckerFailure:
+        """Check all versions in one process for `rules` and for E9 and F, whatever suppression they carry."""
+        catalogue = self._catalogue()
+        if isinstance(catalogue, CheckerFailure):
+            return catalogue
+        selected = _selected(catalogue, rules, settings)
+        return _check(versions, path=path, selected=selected, settings=settings)
+
+    def _catalogue(self) -> _Catalogue | CheckerFailure:
+        """The rules of this ruff, asked for once."""
+        if self._loaded is None:
+            output = _run(["rule", "--all", "--output-format", "json"], cwd=Path(tempfile.gettempdir()))
+            if isinstance(output, CheckerFailure):
+                return output
+            self._loaded = _read_catalogue(json.loads(output))
+        return self._loaded
+
+
+def _read_catalogue(rules: Iterable[Mapping[str, Any]]) -> _Catalogue:
+    codes: dict[str, str] = {}
+    stable: set[str] = set()
+    preview: set[str] = set()
+    for rule in rules:
+        if "Removed" in rule["status"]:
+            continue
+        code = rule["code"] or rule["name"]
+        codes[code.lower()] = codes[rule["name"].lower()] = code
+        (preview if rule["preview"] else stable).add(code)
+    return _Catalogue(codes=codes, stable=frozenset(stable), preview=frozenset(preview))
+
+
+def _selected(catalogue: _Catalogue, rules: Collection[str], settings: Mapping[str, Any]) -> list[str]:
+    """The rules to run, by their full codes: a prefix or a rule unknown to ruff would end the run."""
+    known = catalogue.stable | catalogue.preview if settings.get("preview") else catalogue.stable
+    errors = {code for code in known if re.fullmatch(r"E9\d+|F\d+", code)}
+    kept = {code for code in errors if not selection.is_ignored(code, settings)}
+    return sorted({_FILE_UNREADABLE} | kept | (known & set(rules)))
+
+
+def _check(
+    versions: Sequence[str], *, path: str, selected: Sequence[str], settings: Mapping[str, Any]
+) -> list[FileReport] | CheckerFailure:
+    arguments = ["check", "--isolated", "--no-cache", "--quiet", "--ignore-noqa", "--no-force-exclude"]
+    arguments += ["--no-fix", "--exit-zero", "--output-format", "json-lines"]
+    arguments += ["--select", ",".join(selected), *_configuration(settings), "--"]
+    name = _safe_name(path)
+    with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
+        for number, text in enumerate(versions):
+            place = Path(folder, str(number))
+            place.mkdir()
+            (place / name).write_bytes(text.encode("utf-8", "surrogatepass"))
+            arguments.append(f"{number}/{name}")
+        output = _run(arguments, cwd=Path(folder))
+    if isinstance(output, CheckerFailure):
+        return output
+    found: list[list[Diagnostic]] = [[] for _ in versions]
+    for line in output.splitlines():
+        entry = json.loads(line)
+        found[int(PurePosixPath(entry["filename"]).parent.name)].append(_diagnostic(entry))
+    return [_report(diagnostics) for diagnostics in found]
+
+
+def _configuration(settings: Mapping[str, Any]) -> list[str]:
+    """The allowed settings as command-line options; JSON of these plain values is TOML too."""
+    options: list[str] = []
+    for name, setting in RUFF.items():
+        if name in settings and name not in _SELECTION and setting.accepts(settings[name]):
+            options += ["--config", f"{name}={json.dumps(settings[name])}"]
+    return options
+
+
+def _run(arguments: Sequence[str], *, cwd: Path) -> bytes | CheckerFailure:
+    try:
+        completed = sandbox.run(
+            [_binary(), *arguments], stdin=b"", cwd=cwd, limits=_LIMITS, environment=_ENVIRONMENT
+        )
+    except OSError as error:
+        return CheckerFailure(reason=FailureReason.CHECKER_UNAVAILABLE, detail=f"ruff: {error}")
+    if completed.failure is not None:
+        return CheckerFailure(reason=FailureReason.CHECKER_FAILED, detail=f"ruff: {completed.failure}")
+    return completed.stdout
+
+
+@functools.cache
+def _binary() -> str:
+    """Where the ruff of this environment is; looking costs a millisecond."""
+    return str(ruff.find_ruff_bin())
+
+
+def _safe_name(path: str) -> str:
+    """A file name that keeps what rules look at: the base name, such as `__init__.py`, and the ending."""
+    base = PurePosixPath(path.replace("\\", "/")).name
+    suffix = ".pyi" if base.lower().endswith(".pyi") else ".py"
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "_", base.removesuffix(suffix))[:100].lstrip(".-")
+    return f"{stem or '_'}{suffix}"
+
+
+def _diagnostic(entry: Mapping[str, Any]) -> Diagnostic:
+    rule = entry["code"] or entry["name"]
+    return Diagnostic(
+        rule=SYNTAX_ERROR if rule == _FILE_UNREADABLE else rule,
+        message=entry["message"],
+        start_line=entry["location"]["row"],
+        start_column=entry["location"]["column"],
+        end_line=entry["end_location"]["row"],
+        end_column=entry["end_location"]["column"],
+    )
+
+
+def _report(diagnostics: Sequence[Diagnostic]) -> FileReport:
+    syntax_error = next((found for found in diagnostics if found.rule == SYNTAX_ERROR), None)
+    return FileReport(diagnostics=tuple(diagnostics), syntax_error=syntax_error)

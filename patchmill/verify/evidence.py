@@ -1,0 +1,34 @@
+"""What a check says: the names and results that a suggestion carries as its evidence."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CheckName(StrEnum):
+    """Every check, as the API names it."""
+
+    APPLIES = "applies"
+    PARSES = "parses"
+    REPRODUCED = "reproduced"
+    FINDING_GONE = "finding_gone"
+    NOTHING_NEW = "nothing_new"
+    IN_SCOPE = "in_scope"
+    NO_SUPPRESSION = "no_suppression"
+    SAME_BEHAVIOUR = "same_behaviour"
+
+
+class Result(StrEnum):
+    """A check's verdict; skipped means that it does not apply or could not judge."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of evidence: which check, its result, and in `detail` what it looked at or why it failed."""
+
+    check: CheckName
+    result: Result
+    detail: str

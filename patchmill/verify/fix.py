@@ -1,0 +1,189 @@
+"""Judging edits that are to make findings go away, with the checker that reported them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from patchmill.job.record import Finding, FindingStatus
+from patchmill.verify.candidate import Candidate, Hunks, candidate
+from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, FileReport
+from patchmill.verify.comparison import Comparison, Version
+from patchmill.verify.evidence import Check, CheckName, Result
+from patchmill.verify.feedback import quoted
+from patchmill.verify.grouping import Judgement
+from patchmill.verify.suppression import no_suppression
+from patchmill.verify.targets import NOT_REPRODUCED, Targets
+
+_SHOWN = 5
+
+
+class FixJudge:
+    """Judges sets of hunks of one file against its findings; see `grouping.Judge`.
+
+    The unchanged file is checked along with the first candidates, so that these cost one process. Findings
+    that are `settled` by groups accepted before are no gain.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        path: str,
+        findings: Sequence[Finding],
+        checker: Checker | None,
+        settings: Mapping[str, Any],
+        scope: tuple[int, int] | None,
+        settled: frozenset[int] = frozenset(),
+    ) -> None:
+        self.targets = Targets.of(findings, checker)
+        self._source = source
+        self._path = path
+        self._checker = checker
+        self._settings: Mapping[str, Any] = settings.get(checker.name, {}) if checker else {}
+        self._scope = scope
+        self._settled = settled
+        self._base: Version | None = None
+
+    def __call__(self, candidates: Sequence[Hunks]) -> list[Judgement]:
+        """Judge candidates in one checker process, or two if a candidate makes the checker fail."""
+        trials = [candidate(self._source, hunks, self._scope) for hunks in candidates]
+        texts = [trial.text for trial in trials if trial.usable and trial.text is not None]
+        reports = iter(self._reports(texts))
+        return [self._judge(trial, next(reports) if trial.usable else None) for trial in trials]
+
+    def _reports(self, texts: Sequence[str]) -> list[FileReport | CheckerFailure | None]:
+        """A report for each text, after reading the unchanged file if that is still to do."""
+        if self._checker is None:
+            return [None for _ in texts]
+        if self._base is not None:
+            return self._diagnose(texts)
+        base, *reports = self._diagnose([self._source, *texts])
+        if isinstance(base, CheckerFailure) and texts:
+            # Whose fault was it? If the unchanged file passes alone, a candidate's.
+            base = self._diagnose([self._source])[0]
+        if isinstance(base, FileReport):
+            self._base = Version(text=self._source, report=base)
+            self.targets = self.targets.met(base, self._checker, self._settings)
+        elif base is not None:
+            self.targets = self.targets.failed(base)
+        return reports
+
+    def _diagnose(self, texts: Sequence[str]) -> list[FileReport | CheckerFailure | None]:
+        if self._checker is None or not texts:
+            return []
+        rules = sorted(set(self.targets.rules.values()))
+        reports = self._checker.diagnose(texts, path=self._path, rules=rules, settings=self._settings)
+        return [reports for _ in texts] if isinstance(reports, CheckerFailure) else [*reports]
+
+    def _judge(self, trial: Candidate, report: FileReport | CheckerFailure | None) -> Judgement:
+        if not trial.usable or trial.text is None:
+            return Judgement(
+                hunks=trial.hunks, checks=trial.checks, sound=False, status=None, gain=0, joinable=False
+            )
+        gone, new = self._compare(trial, report)
+        wrong = report.syntax_error if isinstance(report, FileReport) else None
+        near = self.targets.near(trial.hunks)
+        guards = [self._parses(report), self._nothing_new(new), no_suppression(trial.hunks)]
+        sound = guards[0].result is Result.PASSED and all(
+            guard.result is not Result.FAILED for guard in guards
+        )
+        unjudged = bool(near) and all(index in self.targets.unchecked for index in near)
+        gain = len(set(gone) - self._settled)
+        status = _status(sound=sound, achieves=gain > 0, unjudged=unjudged)
+        return Judgement(
+            hunks=trial.hunks,
+            checks=(*trial.checks, guards[0], *self._about_findings(gone, near, report), *guards[1:]),
+            sound=sound,
+            status=status,
+            gain=gain,
+            findings=tuple(near if status is FindingStatus.UNCHECKED else gone),
+            complaints=tuple(
+                _shown(found, trial.text) for found in ([wrong] if wrong else new or [])[:_SHOWN]
+            ),
+        )
+
+    def _compare(
+        self, trial: Candidate, report: FileReport | CheckerFailure | None
+    ) -> tuple[list[int], list[Diagnostic] | None]:
+        """The findings that are gone, and what is new; None where there is nothing to compare with."""
+        if self._base is None or trial.text is None or not isinstance(report, FileReport):
+            return [], None
+        if report.syntax_error is not None:
+            return [], None
+        edited = Version(text=trial.text, report=report)
+        comparison = Comparison(self._base, edited, trial.hunks)
+        gone = sorted(comparison.gone(self.targets.matches))
+        # A file that did not parse had most of its problems still hidden: they are not the edit's.
+        return gone, comparison.new() if self._base.report.syntax_error is None else None
+
+    def _parses(self, report: FileReport | CheckerFailure | None) -> Check:
+        if report is None:
+            detail = "no checker reads this language"
+            return Check(check=CheckName.PARSES, result=Result.SKIPPED, detail=detail)
+        if isinstance(report, CheckerFailure):
+            result = Result.SKIPPED if self._base is None else Result.FAILED
+            return Check(check=CheckName.PARSES, result=result, detail=f"no answer: {report.detail}")
+        wrong = report.syntax_error
+        if wrong is None:
+            return Check(check=CheckName.PARSES, result=Result.PASSED, detail=self._words("parses it"))
+        detail = f"line {wrong.start_line} of the edited file: {wrong.message}"
+        return Check(check=CheckName.PARSES, result=Result.FAILED, detail=detail)
+
+    def _about_findings(
+        self, gone: Sequence[int], near: Sequence[int], report: FileReport | CheckerFailure | None
+    ) -> tuple[Check, Check]:
+        """The checks `reproduced` and `finding_gone`, for what is gone or else for what the edit is near."""
+        matches = self.targets.matches
+        met = [*gone] or [index for index in near if index in matches]
+        if not met:
+            reasons = "; ".join(f"{self._name(index)}: {self.targets.unchecked[index]}" for index in near)
+            looked = NOT_REPRODUCED in (self.targets.unchecked[index] for index in near)
+            result = Result.FAILED if looked else Result.SKIPPED
+            return (
+                Check(
+                    check=CheckName.REPRODUCED, result=result, detail=reasons or "no finding near this edit"
+                ),
+                Check(check=CheckName.FINDING_GONE, result=Result.SKIPPED, detail="nothing to look for"),
+            )
+        places = "; ".join(f"{self._name(index)} at line {matches[index].start_line}" for index in met)
+        reproduced = Check(check=CheckName.REPRODUCED, result=Result.PASSED, detail=places)
+        names = ", ".join(dict.fromkeys(self._name(index) for index in met))
+        if gone:
+            return reproduced, Check(check=CheckName.FINDING_GONE, result=Result.PASSED, detail=names)
+        if not isinstance(report, FileReport) or report.syntax_error is not None:
+            detail = "the edited file cannot be checked"
+            return reproduced, Check(check=CheckName.FINDING_GONE, result=Result.SKIPPED, detail=detail)
+        detail = f"still reported: {names}"
+        return reproduced, Check(check=CheckName.FINDING_GONE, result=Result.FAILED, detail=detail)
+
+    def _nothing_new(self, new: Sequence[Diagnostic] | None) -> Check:
+        if new is None:
+            detail = "there are no two reports to compare"
+            return Check(check=CheckName.NOTHING_NEW, result=Result.SKIPPED, detail=detail)
+        if not new:
+            detail = self._words("reports nothing new among the findings' rules, E9 and F")
+            return Check(check=CheckName.NOTHING_NEW, result=Result.PASSED, detail=detail)
+        words = "; ".join(f"{found.rule} {found.message} (line {found.start_line})" for found in new[:_SHOWN])
+        more = f"; and {len(new) - _SHOWN} more" if len(new) > _SHOWN else ""
+        return Check(check=CheckName.NOTHING_NEW, result=Result.FAILED, detail=words + more)
+
+    def _name(self, index: int) -> str:
+        finding = self.targets.findings[index]
+        return f"{finding.tool} {finding.rule}"
+
+    def _words(self, does: str) -> str:
+        return f"{self._checker.name if self._checker else 'the checker'} {does}"
+
+
+def _status(*, sound: bool, achieves: bool, unjudged: bool) -> FindingStatus | None:
+    """Verified if it made a finding go, unchecked if its findings are such as nobody here can judge."""
+    if not sound:
+        return None
+    if achieves:
+        return FindingStatus.VERIFIED
+    return FindingStatus.UNCHECKED if unjudged else None
+
+
+def _shown(found: Diagnostic, text: str) -> str:
+    """A diagnostic of the edited file, with the lines that it is about."""
+    words = f"After the edit, line {found.start_line}: {found.rule} {found.message}"
+    return f"{words}\n{quoted(text, found.start_line, found.end_line)}"

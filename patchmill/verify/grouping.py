@@ -1,0 +1,193 @@
+"""Which hunks need each other: each is tried alone, then those that fail together, then all that passed.
+
+At most three rounds, each judging many candidates at once:
+1. each hunk alone;
+2. those that achieve nothing alone joined (and joined without one of them), everything as one, and all
+   together what passed;
+3. only if what passed does not pass all together: the largest part of it that does, of those that leave out
+   one group or all from one group on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from patchmill.edit.span import Hunk
+from patchmill.job.record import FindingStatus
+from patchmill.verify.candidate import Hunks, in_order
+from patchmill.verify.evidence import Check, CheckName, Result
+from patchmill.verify.verdict import Group
+
+# Above these, hunks are judged as one group only: bytes of all the candidates of a round, and their number.
+MAX_ALONE = 200
+# How many idle hunks there must be for joining all but one of them to be worth trying.
+_LEFT_OUT = (3, 12)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What checks say of one candidate.
+
+    `sound`: nothing about it is wrong, though it may achieve nothing. `status` is set if it may be offered.
+    `gain` counts what it achieves, and `findings` are the indexes that it settles. `joinable` is false if no
+    other hunk could make it pass. `complaints` are the checker's words, for the model.
+    """
+
+    hunks: Hunks
+    checks: tuple[Check, ...]
+    sound: bool
+    status: FindingStatus | None
+    gain: int
+    findings: tuple[int, ...] = ()
+    joinable: bool = True
+    complaints: tuple[str, ...] = ()
+
+
+class Judge(Protocol):
+    """Judges candidates, all of one call in as few processes as it can."""
+
+    def __call__(self, candidates: Sequence[Hunks]) -> list[Judgement]:
+        """Give one judgement for each candidate, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouping:
+    """Judgements that stand, alone and all together, and those that do not."""
+
+    passed: tuple[Judgement, ...]
+    refused: tuple[Judgement, ...]
+
+
+class _Bench:
+    """A judge that is never asked about the same candidate twice."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._known: dict[Hunks, Judgement] = {}
+
+    def ask(self, candidates: Sequence[Hunks]) -> list[Judgement]:
+        unknown = [wanted for wanted in dict.fromkeys(candidates) if wanted not in self._known]
+        if unknown:
+            self._known.update(zip(unknown, self._judge(unknown), strict=True))
+        return [self._known[wanted] for wanted in candidates]
+
+
+def form_groups(
+    proposals: Sequence[Hunk], judge: Judge, *, accepted: Sequence[Group] = (), alone: bool = True
+) -> Grouping:
+    """Divide proposals into groups that pass each by itself and all together, `accepted` included.
+
+    With `alone` false everything is one candidate: for files too large to try each hunk.
+    """
+    bench = _Bench(judge)
+    hunks = in_order(proposals)
+    if not hunks:
+        return Grouping(passed=(), refused=())
+    if not alone or len(hunks) > MAX_ALONE:
+        whole = bench.ask([hunks])[0]
+        return _all_together(bench, [whole], [], accepted) if whole.status else _none(whole)
+    singles = bench.ask([(hunk,) for hunk in hunks])
+    good = [single for single in singles if single.status]
+    idle = [single for single in singles if not single.status and single.joinable]
+    hopeless = [single for single in singles if not single.status and not single.joinable]
+    chosen, left = _join(bench, good, idle, accepted)
+    grouping = _all_together(bench, chosen, left, accepted)
+    return Grouping(passed=grouping.passed, refused=(*grouping.refused, *hopeless))
+
+
+def _none(whole: Judgement) -> Grouping:
+    return Grouping(passed=(), refused=(whole,))
+
+
+def _join(
+    bench: _Bench, good: list[Judgement], idle: list[Judgement], accepted: Sequence[Group]
+) -> tuple[list[Judgement], list[Judgement]]:
+    """Make groups of what achieves nothing alone; gives the groups to offer and what is left over."""
+    if not idle:
+        return good, []
+    joined = _hunks(idle)
+    wanted = [joined] if len(idle) > 1 else []
+    if _LEFT_OUT[0] <= len(idle) <= _LEFT_OUT[1]:
+        wanted += [tuple(hunk for hunk in joined if hunk != dropped) for dropped in joined]
+    everything = [_hunks([*good, *idle])] if good else []
+    # What the next step will ask is asked along, so that it costs no process of its own.
+    before = _with(accepted, good)
+    along = [before, *(in_order([*before, *part]) for part in (joined, *wanted))] if before else []
+    judged = bench.ask([*wanted, *everything, *along])
+    candidates = [judgement for judgement in judged[: len(wanted)] if judgement.status]
+    if candidates:
+        best = max(candidates, key=lambda judgement: (judgement.gain, -len(judgement.hunks)))
+        left = [single for single in idle if single.hunks[0] not in best.hunks]
+        return [*good, best], left
+    for whole in judged[len(wanted) : len(wanted) + len(everything)]:
+        if whole.status and whole.gain > sum(judgement.gain for judgement in good):
+            return [whole], []
+    return good, [judged[0]] if wanted and _tells_more(judged[0], idle) else idle
+
+
+def _tells_more(joined: Judgement, idle: list[Judgement]) -> bool:
+    """Whether hunks cure something in each other: then what is wrong with each alone would mislead."""
+    parsed = all(check.result is Result.PASSED for check in joined.checks if check.check is CheckName.PARSES)
+    return parsed and len(joined.complaints) < sum(len(single.complaints) for single in idle)
+
+
+def _all_together(
+    bench: _Bench, groups: list[Judgement], left: list[Judgement], accepted: Sequence[Group]
+) -> Grouping:
+    """Keep the groups that pass all together with what was accepted before."""
+    if len(groups) + len(accepted) <= 1:
+        return Grouping(passed=tuple(groups), refused=tuple(left))
+    together = bench.ask([_with(accepted, groups)])[0]
+    if _holds(together, groups, accepted):
+        return Grouping(passed=tuple(groups), refused=tuple(left))
+    count = len(groups)
+    parts = [[*groups[:index], *groups[index + 1 :]] for index in reversed(range(count))]
+    parts += [groups[:size] for size in range(count - 2, 0, -1)]
+    parts = [part for part in parts if part]
+    judged = bench.ask([_with(accepted, part) for part in parts])
+    kept = next(
+        (part for part, whole in zip(parts, judged, strict=True) if _holds(whole, part, accepted)), []
+    )
+    dropped = [_clashing(group, together) for group in groups if group not in kept]
+    return Grouping(passed=tuple(kept), refused=(*left, *dropped))
+
+
+def _holds(whole: Judgement, groups: Sequence[Judgement], accepted: Sequence[Group]) -> bool:
+    """Whether a combination is sound and still settles what each of its groups settled."""
+    members: list[Judgement | Group] = [*groups, *accepted]
+    settled = {
+        index for group in members if group.status is FindingStatus.VERIFIED for index in group.findings
+    }
+    return whole.sound and settled <= set(whole.findings)
+
+
+def _clashing(group: Judgement, together: Judgement) -> Judgement:
+    """A group that passed alone and is left out for the sake of the others."""
+    failed = [check for check in together.checks if check.result is Result.FAILED]
+    if not failed:
+        back = "what one of them mends is back"
+        failed = [Check(check=CheckName.FINDING_GONE, result=Result.FAILED, detail=back)]
+    clashes = tuple(
+        Check(check=check.check, result=check.result, detail=f"together with the other edits: {check.detail}")
+        for check in failed
+    )
+    return Judgement(
+        hunks=group.hunks,
+        checks=(
+            *(check for check in group.checks if check.check not in {c.check for c in clashes}),
+            *clashes,
+        ),
+        sound=False,
+        status=None,
+        gain=0,
+        complaints=together.complaints,
+    )
+
+
+def _hunks(judgements: Sequence[Judgement]) -> Hunks:
+    return in_order(hunk for judgement in judgements for hunk in judgement.hunks)
+
+
+def _with(accepted: Sequence[Group], groups: Sequence[Judgement]) -> Hunks:
+    return in_order([*(hunk for group in accepted for hunk in group.hunks), *_hunks(groups)])

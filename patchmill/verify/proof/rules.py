@@ -1,0 +1,247 @@
+"""The rules for each addition: where hints may stand, what they may name, which imports may come along."""
+
+import ast
+import builtins
+
+from patchmill.verify.proof.additions import HINTS, Addition, Function, Kind, is_guard
+from patchmill.verify.proof.facts import Facts
+from patchmill.verify.proof.hints import check_form, lazy_names, quoted_names
+from patchmill.verify.proof.meaning import Meaning, check_since
+from patchmill.verify.proof.refusal import Broken, Refusal, Rule
+from patchmill.verify.proof.scopes import BinderKind, Bound, Scopes
+from patchmill.verify.proof.typing_names import ABC, TYPING
+
+TYPES = "types"
+DOCSTRINGS = "docstrings"
+
+# Decorators that do not look at hints; of any other nobody can know.
+_BLIND_BUILTINS = frozenset({"staticmethod", "classmethod", "property"})
+_BLIND = frozenset(
+    {
+        "abc.abstractmethod",
+        "contextlib.asynccontextmanager",
+        "contextlib.contextmanager",
+        "functools.cache",
+        "functools.cached_property",
+        "functools.lru_cache",
+        "functools.wraps",
+        "pytest.fixture",
+        "typing.final",
+        "typing.overload",
+        "typing.override",
+        "typing_extensions.final",
+        "typing_extensions.overload",
+        "typing_extensions.override",
+        "unittest.mock.patch",
+        "unittest.mock.patch.object",
+    }
+)
+_ACCESSORS = frozenset({"setter", "getter", "deleter"})
+
+
+class Rules:
+    """The rules for the additions to one source, in one edited tree."""
+
+    def __init__(
+        self, facts: Facts, edited: ast.Module, *, what: frozenset[str], target: tuple[int, int], path: str
+    ) -> None:
+        self._facts = facts
+        self._edited = edited
+        self._scopes = Scopes(edited)
+        self._what = what
+        self._target = target
+        self._stub = path.endswith(".pyi")
+        self._top = {id(statement) for statement in edited.body}
+        self._guards = {
+            id(inner): part
+            for part in edited.body
+            if isinstance(part, ast.If) and is_guard(part)
+            for inner in part.body
+        }
+
+    def broken(self, added: list[Addition]) -> list[Refusal]:
+        """Every rule that an addition breaks, the first one for each addition, in the order of the file."""
+        refusals: list[Refusal] = []
+        waiting: dict[int, list[Addition]] = {}
+        for addition in added:
+            waiting.setdefault(id(self._statement(addition)), []).append(addition)
+
+        def visit(statement: ast.stmt, bound: Bound) -> None:
+            for addition in waiting.pop(id(statement), ()):
+                try:
+                    self._check(addition, bound)
+                except Broken as broken:
+                    refusals.append(Refusal(broken.rule, addition.line, broken.detail))
+
+        self._scopes.walk(visit)
+        refusals += [
+            Refusal(Rule.CODE_CHANGED, addition.line, "nothing can be added here")
+            for left in waiting.values()
+            for addition in left
+        ]
+        return sorted(refusals, key=lambda refusal: refusal.line)
+
+    def _statement(self, addition: Addition) -> ast.AST:
+        """The statement at which an addition is judged, with what is bound when that is executed."""
+        if addition.kind in {Kind.PARAMETER, Kind.RETURN}:
+            return addition.scope
+        statement = addition.owner if addition.kind in {Kind.VARIABLE, Kind.ALIAS} else addition.node
+        return self._guards.get(id(statement), statement)
+
+    def _check(self, addition: Addition, bound: Bound) -> None:
+        wanted = DOCSTRINGS if addition.kind is Kind.DOCSTRING else TYPES
+        if wanted not in self._what:
+            raise Broken(Rule.NOT_ASKED_FOR, f"{wanted} were not asked for")
+        if addition.kind is Kind.DOCSTRING:
+            self._docstring(addition)
+        elif addition.kind in HINTS and isinstance(addition.node, ast.expr | ast.AnnAssign):
+            self._hint(addition, bound)
+        elif addition.kind is Kind.GUARD:
+            self._guard(addition, bound)
+        else:
+            self._import(addition, bound)
+
+    def _docstring(self, addition: Addition) -> None:
+        text = addition.node.value.value  # type: ignore[union-attr]  # the walk has seen that it is a string
+        if self._facts.reads_docstrings:
+            raise Broken(Rule.DOCSTRINGS_ARE_READ, "the file reads docstrings at run time")
+        if ">>>" in text:
+            raise Broken(Rule.DOCSTRING_EXAMPLE, "an example in a docstring may be run as a test")
+
+    def _hint(self, addition: Addition, bound: Bound) -> None:
+        node = addition.node
+        hint = node.annotation if isinstance(node, ast.AnnAssign) else node
+        assert isinstance(hint, ast.expr)  # noqa: S101 - so says the kind of the addition
+        if self._facts.reads_hints:
+            raise Broken(Rule.HINTS_ARE_READ, "the file reads hints or signatures at run time")
+        self._place(addition, bound)
+        check_form(hint)
+        lazy = (
+            self._facts.future_annotations
+            or self._stub
+            or (addition.kind is Kind.VARIABLE and isinstance(addition.scope, Function))
+        )
+        self._known(lazy_names(hint) if lazy else quoted_names(hint))
+        if not lazy:
+            carrier = node if isinstance(node, ast.AnnAssign) else addition.owner
+            if isinstance(carrier, ast.AnnAssign) and isinstance(carrier.target, ast.Name):
+                # It has its new value by then.
+                bound = Bound(bound, {carrier.target.id: ()})
+            self._meaning(bound).of(hint)
+
+    def _meaning(self, bound: Bound) -> Meaning:
+        return Meaning(bound, target=self._target, dotted=self._facts.dotted)
+
+    def _known(self, names: frozenset[str]) -> None:
+        """Names that no one evaluates must at least be bound somewhere, or they mean nothing."""
+        unknown = {name for name in names if name not in self._scopes.visible and not hasattr(builtins, name)}
+        if unknown and "*" not in self._scopes.visible:
+            raise Broken(Rule.NAME_UNKNOWN, f"nothing in the file binds {', '.join(sorted(unknown))}")
+
+    def _place(self, addition: Addition, bound: Bound) -> None:
+        scope = addition.scope
+        if addition.kind in {Kind.PARAMETER, Kind.RETURN} and isinstance(scope, Function):
+            self._decorators(scope, addition.kind, bound)
+            if self._facts.has_framework and scope.name in self._facts.passed_on:
+                words = f"{scope.name} is handed to a call, and the file uses a framework that reads hints"
+                raise Broken(Rule.HINTS_ARE_READ, words)
+        elif isinstance(scope, Function):
+            if addition.kind is Kind.BARE:
+                raise Broken(Rule.BARE_ANNOTATION_IN_FUNCTION, "it would make the name local to the function")
+        elif isinstance(scope, ast.ClassDef):
+            self._class_level(scope)
+        if (
+            addition.kind is Kind.VARIABLE
+            and isinstance(addition.owner, ast.AnnAssign)
+            and isinstance(addition.owner.target, ast.Attribute)
+            and not isinstance(scope, Function)
+        ):
+            raise Broken(Rule.HINT_NOT_PLAIN, "an attribute takes a hint inside functions only")
+
+    def _class_level(self, scope: ast.ClassDef) -> None:
+        bases = [base for base in scope.bases if not (isinstance(base, ast.Name) and base.id == "object")]
+        if bases or scope.keywords or scope.decorator_list:
+            words = "a base, decorator or metaclass of the class may read its annotations"
+            raise Broken(Rule.CLASS_LEVEL_ANNOTATION, words)
+        if scope.name in self._facts.passed_on:
+            words = f"{scope.name} is handed to a call, which may read its annotations"
+            raise Broken(Rule.CLASS_LEVEL_ANNOTATION, words)
+
+    def _decorators(self, function: Function, kind: Kind, bound: Bound) -> None:
+        for decorator in function.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if not self._is_blind(called, bound):
+                rule = Rule.DECORATED_PARAMETER_HINT if kind is Kind.PARAMETER else Rule.DECORATED_RETURN_HINT
+                raise Broken(rule, f"@{ast.unparse(called):.80} may read the hints of what it decorates")
+
+    def _is_blind(self, decorator: ast.expr, bound: Bound) -> bool:
+        path = ast.unparse(decorator)
+        root, _, rest = path.partition(".")
+        if rest in _ACCESSORS:
+            return [binder.kind for binder in bound.get(root) or ()] == [BinderKind.FUNCTION]
+        if bound.get(root) is None:
+            return path in _BLIND_BUILTINS
+        module = self._meaning(bound).module_of(root)
+        full = f"{module}.{rest}" if rest else module
+        return full is not None and (full in _BLIND or full.startswith("pytest.mark."))
+
+    def _guard(self, addition: Addition, bound: Bound) -> None:
+        """A new `if TYPE_CHECKING:` block: at the top level, of imports alone."""
+        node = addition.node
+        if not isinstance(node, ast.If) or addition.owner is not self._edited:
+            raise Broken(Rule.IMPORT_PLACEMENT, "this block has to stand at the top level")
+        if node.orelse or not all(isinstance(part, ast.Import | ast.ImportFrom) for part in node.body):
+            raise Broken(Rule.IMPORT_NOT_ALLOWED, "only imports may stand in this block")
+        self._is_type_checking(node, bound)
+        for statement in node.body:
+            for name, _, _ in _imported(statement, None):
+                self._free(name)
+
+    def _is_type_checking(self, guard: ast.If, bound: Bound) -> None:
+        """The block must be one that never runs: its condition typing's own constant."""
+        root, _, rest = ast.unparse(guard.test).partition(".")
+        module = self._meaning(bound).module_of(root)
+        if (f"{module}.{rest}" if rest else module) != f"{TYPING}.TYPE_CHECKING":
+            raise Broken(Rule.NAME_NOT_BOUND, "TYPE_CHECKING is not imported from typing before this")
+
+    def _import(self, addition: Addition, bound: Bound) -> None:
+        node = addition.node
+        alias = node if isinstance(node, ast.alias) else None
+        statement = addition.owner if alias is not None else node
+        guard = self._guards.get(id(statement))
+        if guard is not None:
+            self._is_type_checking(guard, bound)
+        elif id(statement) not in self._top:
+            raise Broken(Rule.IMPORT_PLACEMENT, "an import has to stand at the top level")
+        for name, module, member in _imported(statement, alias):
+            if name == "*" or module == "__future__":
+                words = f"{ast.unparse(statement):.80} changes what the code means"
+                raise Broken(Rule.IMPORT_NOT_ALLOWED, words)
+            self._free(name)
+            if guard is None:
+                self._runs(module, member)
+
+    def _runs(self, module: str, member: str | None) -> None:
+        if module not in {TYPING, ABC}:
+            words = f"an import of {module}: only typing, collections.abc, or under TYPE_CHECKING"
+            raise Broken(Rule.IMPORT_NOT_ALLOWED, words)
+        if member is not None and member != "TYPE_CHECKING":
+            check_since(module, member, self._target)
+
+    def _free(self, name: str) -> None:
+        """A new name must be new: nothing in the source may mean anything else by it."""
+        if name in self._facts.words or name in self._facts.bound or hasattr(builtins, name):
+            raise Broken(Rule.IMPORT_REBINDS, f"the file uses the name {name} already")
+        if "*" in self._facts.bound:
+            raise Broken(Rule.IMPORT_REBINDS, f"a star import may bring the name {name} already")
+
+
+def _imported(statement: ast.AST, only: ast.alias | None) -> list[tuple[str, str, str | None]]:
+    """The names that an import binds, each with its module and, unless it is that module, the member."""
+    if isinstance(statement, ast.Import):
+        return [(alias.asname or alias.name.partition(".")[0], alias.name, None) for alias in statement.names]
+    if isinstance(statement, ast.ImportFrom):
+        module = "." * statement.level + (statement.module or "")
+        aliases = [only] if only is not None else statement.names
+        return [(alias.asname or alias.name, module, alias.name) for alias in aliases]
+    return []

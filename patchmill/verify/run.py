@@ -1,0 +1,154 @@
+"""The verdict on proposed hunks: which may be offered, in which groups, and what became of each finding."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from patchmill.edit.span import Hunk
+from patchmill.job.record import Annotation, Finding, FindingStatus
+from patchmill.kinds.checker_settings import target_version
+from patchmill.kinds.languages import language_of
+from patchmill.verify import feedback
+from patchmill.verify.annotate import AnnotateJudge
+from patchmill.verify.checkers import BY_LANGUAGE
+from patchmill.verify.evidence import Result
+from patchmill.verify.fix import FixJudge
+from patchmill.verify.grouping import Grouping, Judgement, form_groups
+from patchmill.verify.targets import Targets
+from patchmill.verify.verdict import Group, Refusal, Verdict
+
+__all__ = ["Group", "Refusal", "Verdict", "verify_annotate", "verify_fix"]
+
+NO_EDIT = "no_edit"
+
+# Each hunk is tried alone only while all the candidates of a round stay below this many characters.
+_MAX_FIX_CHARACTERS = 64 * 1024**2
+_MAX_ANNOTATE_CHARACTERS = 2 * 1024**2
+
+
+def verify_fix(
+    *,
+    source: str,
+    path: str,
+    findings: Sequence[Finding],
+    proposals: Sequence[Hunk],
+    settings: Mapping[str, Any],
+    scope: tuple[int, int] | None,
+    accepted: Sequence[Group] = (),
+) -> Verdict:
+    """Verify hunks of `source` against its findings, in at most three checker processes, four after a crash.
+
+    `settings` is the request's `checkers` object, already validated. `accepted` are groups that passed
+    before, on the same source: new groups must pass with them, and their findings count as settled.
+    """
+    settled = frozenset(index for group in accepted for index in group.findings)
+    language = language_of(path)
+    judge = FixJudge(
+        source=source,
+        path=path,
+        findings=findings,
+        checker=BY_LANGUAGE.get(language) if language else None,
+        settings=settings,
+        scope=scope,
+        settled=settled,
+    )
+    if not proposals:
+        judge([])
+    alone = (len(proposals) + 1) * len(source) <= _MAX_FIX_CHARACTERS
+    grouping = form_groups(proposals, judge, accepted=accepted, alone=alone)
+    groups = tuple(_group(judgement, settled) for judgement in grouping.passed)
+    statuses = _statuses(judge.targets, (*accepted, *groups), grouping.refused)
+    return Verdict(
+        groups=groups,
+        refusals=_refusals(grouping),
+        findings=statuses,
+        feedback=_fix_feedback(judge.targets, statuses, grouping.refused, source),
+    )
+
+
+def verify_annotate(
+    *,
+    source: str,
+    path: str,
+    what: frozenset[Annotation],
+    proposals: Sequence[Hunk],
+    settings: Mapping[str, Any],
+    scope: tuple[int, int] | None,
+    accepted: Sequence[Group] = (),
+) -> Verdict:
+    """Prove for hunks of `source` that they only add what was asked for and leave behaviour as it is.
+
+    `settings` is the request's `checkers` object, already validated; its target version bounds what hints
+    may use. `accepted` are groups that passed before: new groups must pass together with them. A source that
+    this Python cannot parse gives no groups, and feedback that says so.
+    """
+    judge = AnnotateJudge(source=source, path=path, what=what, target=target_version(settings), scope=scope)
+    alone = (len(proposals) + 1) * len(source) <= _MAX_ANNOTATE_CHARACTERS
+    grouping = form_groups(proposals, judge, accepted=accepted, alone=alone)
+    paragraphs = feedback.refusals(grouping.refused)
+    return Verdict(
+        groups=tuple(_group(judgement) for judgement in grouping.passed),
+        refusals=_refusals(grouping),
+        findings={},
+        feedback=feedback.joined(paragraphs),
+    )
+
+
+def _group(judgement: Judgement, settled: frozenset[int] = frozenset()) -> Group:
+    assert judgement.status is not None  # noqa: S101 - only what may be offered has passed
+    findings = tuple(index for index in judgement.findings if index not in settled)
+    return Group(hunks=judgement.hunks, findings=findings, checks=judgement.checks, status=judgement.status)
+
+
+def _refusals(grouping: Grouping) -> tuple[Refusal, ...]:
+    return tuple(Refusal(hunks=refused.hunks, checks=refused.checks) for refused in grouping.refused)
+
+
+def _statuses(
+    targets: Targets, groups: Sequence[Group], refused: Sequence[Judgement]
+) -> dict[int, tuple[FindingStatus, str | None]]:
+    """Each finding's status: by its group, else unchecked if it could not be judged, else unresolved."""
+    verified = {
+        index for group in groups if group.status is FindingStatus.VERIFIED for index in group.findings
+    }
+    statuses: dict[int, tuple[FindingStatus, str | None]] = {}
+    for index in targets.findings:
+        if index in verified:
+            statuses[index] = (FindingStatus.VERIFIED, None)
+        elif index in targets.unchecked:
+            statuses[index] = (FindingStatus.UNCHECKED, targets.unchecked[index])
+        else:
+            statuses[index] = (FindingStatus.UNRESOLVED, _why_unresolved(targets, index, refused))
+    return statuses
+
+
+def _why_unresolved(targets: Targets, index: int, refused: Sequence[Judgement]) -> str:
+    """The first check that an edit for this finding failed; `no_edit` if there was none."""
+    for judgement in refused:
+        if index in judgement.findings or index in targets.near(judgement.hunks):
+            failed = [check.check for check in judgement.checks if check.result is Result.FAILED]
+            if failed:
+                return str(failed[0])
+    return NO_EDIT
+
+
+def _fix_feedback(
+    targets: Targets,
+    statuses: Mapping[int, tuple[FindingStatus, str | None]],
+    refused: Sequence[Judgement],
+    source: str,
+) -> str:
+    unresolved = [index for index, (status, _) in statuses.items() if status is FindingStatus.UNRESOLVED]
+    missed = [
+        index
+        for judgement in refused
+        for index in targets.near(judgement.hunks)
+        if statuses[index][0] is FindingStatus.UNCHECKED
+    ]
+    if not unresolved and not missed:
+        return ""
+    paragraphs = feedback.refusals(refused)
+    for index in unresolved:
+        finding, match = targets.findings[index], targets.matches[index]
+        words = f"Still to do: {finding.tool} {finding.rule} at line {match.start_line}: {match.message}"
+        paragraphs.append(f"{words}\n{feedback.quoted(source, match.start_line, match.end_line)}")
+    return feedback.joined(paragraphs)

@@ -1,0 +1,97 @@
+"""A tool's own fix of its finding as hunks: it costs no tokens, and is verified like any other edit."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from patchmill.edit.span import Hunk, line_content, line_end, split_lines
+from patchmill.job.record import Finding, ToolEdit
+
+_BOM = "\ufeff"
+
+
+def tool_fix_hunks(source: str, finding: Finding) -> tuple[Hunk, ...] | None:
+    """The first fix that the tool calls safe, as hunks of whole lines in the order of the file.
+
+    None if there is no such fix, if its places are not in the source, or if its edits overlap.
+    """
+    fix = next((fix for fix in finding.fixes if fix.safe), None)
+    if fix is None or not fix.edits:
+        return None
+    lines = split_lines(source)
+    spans = [_span(lines, edit) for edit in fix.edits]
+    placed = sorted(span for span in spans if span is not None)
+    if len(placed) < len(spans) or any(after.start < before.end for before, after in pairwise(placed)):
+        return None
+    hunks = [hunk for part in _by_lines(placed) if (hunk := _hunk(lines, part)) is not None]
+    return tuple(hunks) or None
+
+
+class _Place(NamedTuple):
+    """A point in the source: line and offset within it, both from 0."""
+
+    line: int
+    offset: int
+
+
+class _Span(NamedTuple):
+    start: _Place
+    end: _Place
+    text: str
+
+
+def _span(lines: Sequence[str], edit: ToolEdit) -> _Span | None:
+    start = _place(lines, edit.start_line, edit.start_column)
+    end = _place(lines, edit.end_line, edit.end_column)
+    if start is None or end is None or end < start:
+        return None
+    endings = [line_end(lines[min(start.line, len(lines) - 1)]), line_end(lines[0])] if lines else []
+    ending = next((known for known in endings if known), "\n")
+    return _Span(start, end, edit.text.replace("\r\n", "\n").replace("\n", ending))
+
+
+def _place(lines: Sequence[str], line: int, column: int) -> _Place | None:
+    """Where a line and column are; the point after the last line end is column 1 of one line more."""
+    if line < 1 or column < 1 or line > len(lines) + 1:
+        return None
+    if line == len(lines) + 1:
+        ended = not lines or line_end(lines[-1]) != ""
+        return _Place(line - 1, 0) if column == 1 and ended else None
+    text = lines[line - 1]
+    # Tools do not count the byte order mark.
+    hidden = 1 if line == 1 and text.startswith(_BOM) else 0
+    offset = column - 1 + hidden
+    return _Place(line - 1, offset) if offset <= len(line_content(text)) else None
+
+
+def _by_lines(spans: Sequence[_Span]) -> list[list[_Span]]:
+    """Spans that share a line, together."""
+    parts: list[list[_Span]] = []
+    for span in spans:
+        if parts and span.start.line <= parts[-1][-1].end.line:
+            parts[-1].append(span)
+        else:
+            parts.append([span])
+    return parts
+
+
+def _hunk(lines: Sequence[str], spans: Sequence[_Span]) -> Hunk | None:
+    """The smallest hunk that does what spans of neighbouring lines do; None if they change nothing."""
+    low, high = spans[0].start.line, min(spans[-1].end.line + 1, len(lines))
+    starts = [0]
+    for line in lines[low:high]:
+        starts.append(starts[-1] + len(line))
+    old = "".join(lines[low:high])
+    new, done = "", 0
+    for span in spans:
+        new += old[done : starts[span.start.line - low] + span.start.offset] + span.text
+        done = starts[span.end.line - low] + span.end.offset
+    after = split_lines(new + old[done:])
+    before = list(lines[low:high])
+    while before and after and before[0] == after[0]:
+        before, after, low = before[1:], after[1:], low + 1
+    while before and after and before[-1] == after[-1]:
+        before, after, high = before[:-1], after[:-1], high - 1
+    if not before and not after:
+        return None
+    return Hunk(start_line=low + 1, end_line=high, original="".join(before), replacement="".join(after))
