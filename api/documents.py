@@ -1,0 +1,96 @@
+"""Rows to the documents that the API shows."""
+
+from collections.abc import Sequence
+
+from api.database import Connection
+from api.schemas import (
+    JobDocument,
+    JobError,
+    JobFile,
+    JobFinding,
+    JobTimings,
+    JobUsage,
+    Suggestion,
+)
+from patchmill.budget.prices import to_usd
+from patchmill.deliver.suggestion import document
+from patchmill.job.record import FindingStatus, KindName, Outcome
+from patchmill.job.state import TERMINAL, State, WaitReason
+from patchmill.store import jobs, results
+from patchmill.store.ids import to_edge
+from patchmill.store.jobs import FindingRow, JobRow
+from patchmill.store.results import SuggestionRow
+
+
+def job_documents(connection: Connection, rows: Sequence[JobRow]) -> list[JobDocument]:
+    """Give the documents of jobs, with what they found; suggestions are there from the end on."""
+    ended = [row.id for row in rows if row.state in TERMINAL]
+    findings = jobs.findings_of(connection, [row.id for row in rows])
+    suggestions = results.suggestions_of(connection, ended) if ended else {}
+    evidence = results.evidence_of(connection, ended) if any(suggestions.values()) else {}
+    documents = []
+    for row in rows:
+        offered = suggestions.get(row.id, [])
+        shown = [Suggestion(**document(one, evidence.get(one.id, ()))) for one in offered]
+        documents.append(_job(row, _findings(findings[row.id], offered), shown))
+    return documents
+
+
+def job_document(connection: Connection, row: JobRow) -> JobDocument:
+    """Give the document of one job."""
+    return job_documents(connection, [row])[0]
+
+
+def _findings(rows: Sequence[FindingRow], offered: Sequence[SuggestionRow]) -> list[JobFinding]:
+    mending: dict[int, list[str]] = {}
+    for suggestion in offered:
+        for index in suggestion.findings:
+            mending.setdefault(index, []).append(to_edge("sug", suggestion.id))
+    return [
+        JobFinding(
+            index=row.index,
+            fingerprint=row.fingerprint,
+            rule=row.rule,
+            status=FindingStatus(row.status),
+            reason=row.reason,
+            suggestions=mending.get(row.index, []),
+        )
+        for row in rows
+    ]
+
+
+def _job(row: JobRow, findings: list[JobFinding], suggestions: list[Suggestion]) -> JobDocument:
+    waits = row.state is State.QUEUED and row.wait_reason is not None
+    return JobDocument(
+        id=to_edge("job", row.id),
+        project=to_edge("prj", row.project_id),
+        run=None if row.run_id is None else to_edge("run", row.run_id),
+        kind=KindName(row.kind),
+        state=row.state,
+        outcome=None if row.outcome is None else Outcome(row.outcome),
+        attempt=row.fence,
+        wait_reason=WaitReason(row.wait_reason) if waits and row.wait_reason else None,
+        run_at=row.run_at if waits else None,
+        cancel_requested=row.cancel_requested,
+        file=JobFile(path=row.path, sha256=row.sha256.hex(), language=row.language, bytes=row.bytes),
+        findings=findings,
+        suggestions=suggestions,
+        usage=JobUsage(
+            calls=row.calls,
+            input_tokens=row.input_tokens,
+            cached_tokens=row.cached_tokens,
+            output_tokens=row.output_tokens,
+            cost_usd=to_usd(row.cost_picos),
+            uncertain_usd=to_usd(row.uncertain_picos),
+        ),
+        timings=_timings(row),
+        error=None if row.error is None else JobError(**row.error),
+        origin=dict(row.origin),
+        labels=dict(row.labels),
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )
+
+
+def _timings(row: JobRow) -> JobTimings:
+    return JobTimings(**{name: row.timings.get(name) for name in JobTimings.model_fields})

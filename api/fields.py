@@ -1,0 +1,125 @@
+"""The types of single fields of requests: what they accept, and how they say what is wrong."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from api.problems import nearest
+from patchmill.budget.prices import from_usd
+from patchmill.edit.formats import EDIT_FORMATS
+from patchmill.edit.span import line_content, split_lines
+
+MAX_INT = 2**31 - 1
+MAX_TOKENS = 2**63 - 1
+MAX_PATH = 1_024
+MAX_COMPONENT_BYTES = 255
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
+_UNPRINTED = frozenset({"Cc", "Zl", "Zp"})
+_GIT_FOLDERS = frozenset({".git", "git~1"})  # the second is what Windows calls the first
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLines:
+    """The lines of the submitted file, against which places are checked; given as validation context.
+
+    After a final line end tools count one more, empty line: where a file ends is reported there.
+    """
+
+    contents: list[str]
+    last: int
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Count as tools do."""
+        lines = split_lines(text)
+        closed = not lines or lines[-1].endswith(("\n", "\r"))
+        contents = [line_content(line) for line in lines] + [""] * closed
+        return cls(contents, len(contents))
+
+
+def fault(
+    code: Literal["wrong_type", "not_allowed", "out_of_range", "too_long", "missing"], text: str
+) -> Exception:
+    """Make the error of one field: a code of the API, and the sentence that helps."""
+    return PydanticCustomError(code, "{text}", {"text": text})
+
+
+def _path(text: str) -> str:
+    segments = text.split("/")
+    if text.startswith("/") or _DRIVE.match(text):
+        raise fault("not_allowed", "must be relative to the repository's root")
+    if "\\" in text:
+        raise fault("not_allowed", "has a backslash; separate folders with /")
+    if any(unicodedata.category(character) in _UNPRINTED for character in text):
+        raise fault("not_allowed", "has a control character")
+    if not all(segments):
+        raise fault("not_allowed", "has an empty segment; it must name a file, as in src/app.py")
+    if not {".", ".."}.isdisjoint(segments):
+        raise fault("not_allowed", "has a segment `.` or `..`")
+    if any(segment.casefold() in _GIT_FOLDERS for segment in segments):
+        raise fault("not_allowed", "leads into a repository's .git folder")
+    if any(len(segment.encode("utf-8", "surrogatepass")) > MAX_COMPONENT_BYTES for segment in segments):
+        raise fault("too_long", f"has a segment of more than {MAX_COMPONENT_BYTES} bytes")
+    return text
+
+
+def _usd(text: str) -> str:
+    try:
+        from_usd(text)
+    except ValueError as error:
+        raise fault(
+            "out_of_range", f"must be US dollars as a decimal string, such as 0.05: {error}"
+        ) from None
+    return text
+
+
+def instant(value: Any) -> Any:
+    """Accept RFC 3339 with an offset, and nothing else that pydantic would take for a time."""
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise fault("wrong_type", "must be a time with an offset, such as 2026-11-22T12:00:00Z")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise fault("out_of_range", "is no time that exists") from None
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise fault("not_allowed", "must be the name of a time zone, such as UTC or Europe/Berlin") from None
+    return name
+
+
+def _edit_format(name: str) -> str:
+    if name not in EDIT_FORMATS:
+        raise fault("not_allowed", f"there is no such edit format{nearest(name, EDIT_FORMATS)}")
+    return name
+
+
+FilePath = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(_path)]
+Short = Annotated[str, Field(min_length=1, max_length=200)]
+Line = Annotated[int, Field(ge=1, le=MAX_INT, description="1-based")]
+Column = Annotated[int, Field(ge=1, le=MAX_INT, description="1-based, in Unicode code points")]
+Usd = Annotated[str, Field(max_length=32, description="US dollars as a decimal string"), AfterValidator(_usd)]
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
+EditFormat = Annotated[str, AfterValidator(_edit_format)]
+Instant = Annotated[datetime, BeforeValidator(instant, json_schema_input_type=str)]
+
+
+def existing_line(line: int, info: ValidationInfo) -> int:
+    """Check that the submitted file has a line, and that an `end_line` is not before its `start_line`."""
+    if isinstance(info.context, SourceLines) and line > info.context.last:
+        raise fault("out_of_range", f"the file ends at line {info.context.last}")
+    start = info.data.get("start_line") if info.field_name == "end_line" else None
+    if start is not None and line < start:
+        raise fault("out_of_range", f"is before the start, line {start}")
+    return line

@@ -1,0 +1,51 @@
+"""Whether the process is up, and whether it can serve: without a key, and without telling more than that."""
+
+from http import HTTPStatus
+
+import redis
+from fastapi import APIRouter, Depends, Response
+
+from api import examples
+from api.openapi import answers, problems
+from api.parts import PartsOf
+from api.query import refuse_unknown
+from api.schemas import Health, Readiness
+from patchmill.errors import InvalidFields, PatchmillError, Unavailable
+
+router = APIRouter(tags=["health"], dependencies=[Depends(refuse_unknown())])
+
+
+@router.get(
+    "/healthz",
+    summary="The process is up",
+    responses={
+        **answers(HTTPStatus.OK, Health, examples.HEALTH, "It is."),
+        **problems(InvalidFields, everywhere=[PatchmillError]),
+    },
+)
+async def healthz() -> Response:
+    """Answer as long as the process can answer at all; looks at nothing else."""
+    return Response(Health(status="ok").model_dump_json(), media_type="application/json")
+
+
+@router.get(
+    "/readyz",
+    summary="Requests can be served",
+    responses={
+        **answers(HTTPStatus.OK, Readiness, examples.READINESS, "They can."),
+        **problems(InvalidFields, everywhere=[PatchmillError, Unavailable]),
+    },
+)
+def readyz(parts: PartsOf) -> Response:
+    """Need Postgres with the schema of this version. Redis only speeds jobs up: without it, `degraded`."""
+    if not parts.database.schema_is_current():
+        raise Unavailable("the database's schema is not that of this version; run `patchmill migrate`")
+    try:
+        parts.broker.ping()
+    except redis.RedisError:
+        ready = Readiness(
+            status="degraded", checks={"postgres": "ok", "schema": "ok", "redis": "unreachable"}
+        )
+    else:
+        ready = Readiness(status="ready", checks={"postgres": "ok", "schema": "ok", "redis": "ok"})
+    return Response(ready.model_dump_json(), media_type="application/json")

@@ -1,0 +1,162 @@
+"""Read, list, wait for and cancel jobs."""
+
+import uuid
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated
+
+import anyio
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BeforeValidator
+
+from api import examples
+from api.auth import Reader, Writer
+from api.documents import job_document, job_documents
+from api.fields import instant
+from api.openapi import answers, problems
+from api.parts import Parts, PartsOf
+from api.query import PAGE, Cursor, Limit, from_cursor, identity, labels_of, refuse_unknown, to_cursor
+from api.schemas import JobDocument, JobList
+from patchmill.errors import InvalidFields, NotFound
+from patchmill.job.record import KindName, Outcome
+from patchmill.job.state import TERMINAL, State
+from patchmill.store import jobs
+from patchmill.store.ids import from_edge
+from patchmill.store.jobs import JobFilter
+
+MAX_WAIT_S = 60
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_Instant = Annotated[
+    datetime | None, BeforeValidator(instant, json_schema_input_type=str), Query(description="RFC 3339")
+]
+_Text = Annotated[str | None, Query(min_length=1, max_length=200)]
+
+
+@router.get(
+    "",
+    summary="List jobs",
+    dependencies=[Depends(refuse_unknown(labels=True))],
+    responses={
+        **answers(HTTPStatus.OK, JobList, examples.JOB_LIST, "A page of jobs, newest first."),
+        **problems(InvalidFields),
+    },
+)
+def list_jobs(
+    request: Request,
+    caller: Reader,
+    parts: PartsOf,
+    *,
+    state: Annotated[State | None, Query()] = None,
+    kind: Annotated[KindName | None, Query()] = None,
+    outcome: Annotated[Outcome | None, Query()] = None,
+    run: Annotated[str | None, Query(description="an id `run_…`")] = None,
+    project: Annotated[str | None, Query(description="an id `prj_…`; a key sees its own alone")] = None,
+    rule: _Text = None,
+    repository: _Text = None,
+    created_after: _Instant = None,
+    created_before: _Instant = None,
+    q: Annotated[_Text, Query(description="a part of the path, or of an error's message")] = None,
+    limit: Limit = PAGE,
+    cursor: Cursor = None,
+) -> Response:
+    """Narrowed by every given parameter at once; `label.KEY=VALUE` narrows to jobs with that label."""
+    chosen = JobFilter(
+        state=state,
+        kind=kind,
+        outcome=outcome,
+        run=identity("run", run, "run"),
+        rule=rule,
+        repository=repository,
+        labels=labels_of(request),
+        created_after=created_after,
+        created_before=created_before,
+        q=q,
+    )
+    before = from_cursor(cursor)
+    if identity("prj", project, "project") not in {None, caller.project_id}:
+        return _json(JobList(data=[], next_cursor=None))
+    with parts.database.begin() as connection:
+        rows = jobs.find_many(connection, caller.project_id, chosen, before=before, limit=limit + 1)
+        page = rows[:limit]
+        documents = job_documents(connection, page)
+    more = to_cursor(page[-1].id) if len(rows) > limit else None
+    return _json(JobList(data=documents, next_cursor=more))
+
+
+@router.get(
+    "/{job_id}",
+    summary="Read a job, or wait for it to end",
+    dependencies=[Depends(refuse_unknown())],
+    responses={
+        **answers(HTTPStatus.OK, JobDocument, examples.JOB, "The job as it is now."),
+        **problems(NotFound, InvalidFields),
+    },
+)
+async def read_job(
+    job_id: str,
+    caller: Reader,
+    parts: PartsOf,
+    wait: Annotated[
+        float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="seconds to wait for its end")
+    ] = 0,
+) -> Response:
+    """Answer at once, or with `wait` when the job ends or the time is over: always the current document."""
+    identity = _job_id(job_id)
+
+    async def current() -> JobDocument:
+        return await run_in_threadpool(_read, parts, caller.project_id, identity)
+
+    if wait == 0:
+        return _json(await current())
+    async with parts.waiting.watch(identity) as ended:
+        document = await current()
+        if document.state not in TERMINAL:
+            with anyio.move_on_after(wait):
+                await ended.wait()
+            document = await current()
+    return _json(document)
+
+
+@router.post(
+    "/{job_id}/cancel",
+    summary="Cancel a job",
+    dependencies=[Depends(refuse_unknown())],
+    responses={
+        **answers(HTTPStatus.OK, JobDocument, examples.CANCELLED_JOB, "The job as it is now."),
+        **problems(NotFound, InvalidFields),
+    },
+)
+def cancel_job(job_id: str, caller: Writer, parts: PartsOf) -> Response:
+    """Cancel a waiting job at once, ask a running one to stop; a job that has ended stays as it is."""
+    with parts.database.begin() as connection:
+        row = jobs.cancel(connection, caller.project_id, _job_id(job_id))
+        if row is None:
+            raise _no_such_job(job_id)
+        document = job_document(connection, row)
+    return _json(document)
+
+
+def _read(parts: Parts, project_id: uuid.UUID, job_id: uuid.UUID) -> JobDocument:
+    with parts.database.begin() as connection:
+        row = jobs.find(connection, project_id, job_id)
+        if row is None:
+            raise _no_such_job(f"job_{job_id.hex}")
+        return job_document(connection, row)
+
+
+def _job_id(text: str) -> uuid.UUID:
+    found = from_edge("job", text)
+    if found is None:
+        raise _no_such_job(text)
+    return found
+
+
+def _no_such_job(text: str) -> NotFound:
+    return NotFound(f"there is no job {text[:100]}")
+
+
+def _json(document: JobDocument | JobList) -> Response:
+    return Response(document.model_dump_json(), media_type="application/json")

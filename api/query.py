@@ -1,0 +1,72 @@
+"""Query strings: unknown parameters are refused like unknown fields, and pages go on from a cursor."""
+
+import base64
+import binascii
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Query, Request
+
+from api.problems import nearest, pointer
+from patchmill.errors import FieldError, InvalidFields
+from patchmill.store.ids import from_edge
+
+MAX_PAGE = 200
+PAGE = 50
+
+LABEL = "label."
+
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="how many at most")]
+Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before")]
+
+
+def labels_of(request: Request) -> dict[str, str]:
+    """Give the parameters `label.KEY=VALUE`, as a mapping of keys to values."""
+    items = request.query_params.multi_items()
+    return {name.removeprefix(LABEL): value for name, value in items if name.startswith(LABEL)}
+
+
+def refuse_unknown(*, labels: bool = False) -> Callable[[Request], Awaitable[None]]:
+    """Make the dependency that refuses unknown parameters, and text that no stored value can hold."""
+
+    async def check(request: Request) -> None:
+        known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+        errors = []
+        for name, value in request.query_params.multi_items():
+            is_label = labels and name.startswith(LABEL) and name != LABEL
+            if name not in known and not is_label:
+                detail = f"there is no such parameter{nearest(name, known)}"
+                errors.append(FieldError(pointer(("query", name)), "unknown_field", detail))
+            elif "\0" in name + value:
+                errors.append(FieldError(pointer(("query", name)), "not_allowed", "holds a NUL character"))
+        if errors:
+            raise InvalidFields(errors)
+
+    return check
+
+
+def to_cursor(identity: uuid.UUID) -> str:
+    """Write the place after an item."""
+    return base64.urlsafe_b64encode(identity.bytes).decode().rstrip("=")
+
+
+def from_cursor(text: str | None) -> uuid.UUID | None:
+    """Read a place; raises InvalidFields for what is none."""
+    if text is None:
+        return None
+    try:
+        return uuid.UUID(bytes=base64.b64decode(text + "==", altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
+        detail = "is not a cursor that this service gave"
+        raise InvalidFields([FieldError("/query/cursor", "not_allowed", detail)]) from None
+
+
+def identity(prefix: str, text: str | None, parameter: str) -> uuid.UUID | None:
+    """Read an id given as a parameter; raises InvalidFields for what is none."""
+    if text is None:
+        return None
+    found = from_edge(prefix, text)
+    if found is None:
+        raise InvalidFields([FieldError(f"/query/{parameter}", "not_allowed", f"must be an id {prefix}_…")])
+    return found

@@ -1,0 +1,262 @@
+"""The shapes of requests: every field, its type and bounds; what fields mean together is in `api.rules`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from api.fields import (
+    MAX_INT,
+    MAX_TOKENS,
+    Column,
+    EditFormat,
+    FilePath,
+    Instant,
+    Line,
+    Short,
+    SourceLines,
+    TimeZone,
+    Usd,
+    existing_line,
+    fault,
+)
+from api.problems import MAX_ERRORS, nearest
+from patchmill.budget.windows import WindowKind
+from patchmill.kinds.languages import LANGUAGES, language_of
+
+MAX_FINDINGS = 5_000
+
+
+class Body(BaseModel):
+    """The base of every request: unknown fields and lenient types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class ToolEditBody(Body):
+    """One replacement of a tool's own fix; the end column is exclusive."""
+
+    start_line: Line
+    start_column: Column
+    end_line: Line
+    end_column: Column
+    text: str
+
+    @field_validator("start_line", "end_line")
+    @classmethod
+    def _line_exists(cls, line: int, info: ValidationInfo) -> int:
+        return existing_line(line, info)
+
+    @field_validator("start_column", "end_column")
+    @classmethod
+    def _column_exists(cls, column: int, info: ValidationInfo) -> int:
+        side = "start" if info.field_name == "start_column" else "end"
+        line = info.data.get(f"{side}_line")
+        if isinstance(info.context, SourceLines) and line is not None:
+            end = len(info.context.contents[line - 1]) + 1
+            if column > end:
+                raise fault("out_of_range", f"line {line} ends at column {end}")
+        start = (info.data.get("start_line"), info.data.get("start_column"))
+        if side == "end" and None not in (*start, line) and (line, column) < start:
+            raise fault("out_of_range", "the edit ends before it starts")
+        return column
+
+
+class ToolFixBody(Body):
+    """A tool's own fix of its finding."""
+
+    safe: bool
+    edits: Annotated[list[ToolEditBody], Field(min_length=1, max_length=1_000), FailFast()]
+
+
+class FindingBody(Body):
+    """A problem that a tool reported. Columns may be counted in the tool's own way: they only inform."""
+
+    tool: Short
+    rule: Short
+    message: Annotated[str, Field(max_length=4_000)]
+    severity: Annotated[str, Field(min_length=1, max_length=50)] = "warning"
+    start_line: Line
+    start_column: Column | None = None
+    end_line: Line
+    end_column: Column | None = None
+    fixes: Annotated[list[ToolFixBody], Field(max_length=20), FailFast()] = []
+
+    @field_validator("start_line", "end_line")
+    @classmethod
+    def _line_exists(cls, line: int, info: ValidationInfo) -> int:
+        return existing_line(line, info)
+
+    @field_validator("end_column")
+    @classmethod
+    def _ends_after_it_starts(cls, column: int | None, info: ValidationInfo) -> int | None:
+        start = info.data.get("start_column")
+        if column is None:
+            return None
+        if start is None:
+            raise fault("not_allowed", "an end column needs a start column")
+        if info.data.get("start_line") == info.data.get("end_line") and column < start:
+            raise fault("out_of_range", "the finding ends before it starts")
+        return column
+
+
+def _one_by_one(value: Any, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Check findings until there are mistakes enough: to list those of thousands takes too much memory."""
+    if not isinstance(value, list):
+        return check(value)
+    if len(value) > MAX_FINDINGS:
+        raise fault("too_long", f"has more than {MAX_FINDINGS:,} findings; make several jobs of them")
+    found: list[FindingBody] = []
+    mistakes: list[InitErrorDetails] = []
+    for index, item in enumerate(value):
+        try:
+            found.append(FindingBody.model_validate(item, context=info.context))
+        except ValidationError as error:
+            for detail in error.errors(include_url=False, include_context=False, include_input=False):
+                told = PydanticCustomError(detail["type"], "{text}", {"text": detail["msg"]})
+                mistakes.append({"type": told, "loc": (index, *detail["loc"]), "input": None})
+        if len(mistakes) >= MAX_ERRORS:
+            break
+    if mistakes:
+        raise ValidationError.from_exception_data("findings", mistakes)
+    return found
+
+
+class FileBody(Body):
+    """The file that a job is about."""
+
+    path: FilePath
+    content: str
+    encoding: Literal["utf-8"] = "utf-8"
+    language: str | None = Field(None, validate_default=True, description="by the path's ending if omitted")
+
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, name: str | None, info: ValidationInfo) -> str | None:
+        known = ", ".join(LANGUAGES)
+        if name is not None:
+            if name not in LANGUAGES:
+                raise fault("not_allowed", f"there is no such language{nearest(name, LANGUAGES)}")
+            return name
+        path = info.data.get("path")
+        told = None if path is None else language_of(path)
+        if path is not None and told is None:
+            raise fault("missing", f"the path's ending does not tell the language; known: {known}")
+        return told
+
+
+class ScopeBody(Body):
+    """The lines that edits may touch; in an empty file from 1 to 0."""
+
+    start_line: Line
+    end_line: Annotated[int, Field(ge=0, le=MAX_INT, description="1-based, included")]
+
+    @field_validator("start_line", "end_line")
+    @classmethod
+    def _line_exists(cls, line: int, info: ValidationInfo) -> int:
+        empty = isinstance(info.context, SourceLines) and info.context.contents == [""]
+        return line if line == 0 and empty else existing_line(line, info)
+
+
+class ContextBody(Body):
+    """Another file that helps to understand the job's."""
+
+    path: FilePath
+    content: str
+
+
+class OriginBody(Body):
+    """Where the file comes from."""
+
+    forge: Literal["github", "gitlab"] | None = None
+    repository: Short | None = None
+    pull_request: Annotated[int, Field(ge=1, le=MAX_INT)] | None = None
+    head: Short | None = None
+    base: Short | None = None
+
+
+class OptionsBody(Body):
+    """What a submitter may choose."""
+
+    model: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    escalate: bool = True
+    tool_fixes: bool = True
+    reuse: bool = True
+    edit_format: EditFormat | None = None
+    max_cost_usd: Usd | None = None
+    max_calls: Annotated[int, Field(ge=1, le=8)] | None = None
+    deadline_s: Annotated[float, Field(ge=1, le=86_400)] | None = None
+    priority: Literal["interactive", "bulk"] = "interactive"
+
+
+class JobRequest(Body):
+    """One job: a file, and what is wanted of it."""
+
+    kind: Literal["fix", "annotate"]
+    file: FileBody
+    findings: Annotated[list[FindingBody] | None, WrapValidator(_one_by_one)] = None
+    what: Annotated[list[Literal["types", "docstrings"]], Field(max_length=10)] | None = None
+    instruction: str | None = None
+    scope: ScopeBody | None = None
+    context: Annotated[list[ContextBody], Field(max_length=20)] = []
+    checkers: Annotated[dict[str, Annotated[dict[str, Any], Field(max_length=100)]], Field(max_length=5)] = {}
+    origin: OriginBody = OriginBody()
+    labels: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=100)], Annotated[str, Field(max_length=200)]],
+        Field(max_length=32),
+    ] = {}
+    options: OptionsBody = OptionsBody()
+
+
+class BudgetScopeBody(Body):
+    """Whose spending is limited: everyone's, a project's, or a key's."""
+
+    kind: Literal["installation", "project", "key"]
+    id: str | None = None
+
+
+class BudgetWindowBody(Body):
+    """How long the limit counts, by the calendar of a time zone."""
+
+    kind: Literal[tuple(WindowKind)]  # type: ignore[valid-type]  # the kinds of windows are listed once
+    time_zone: TimeZone = "UTC"
+
+
+class LimitBody(Body):
+    """Money, tokens, or both."""
+
+    usd: Usd | None = None
+    tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS)] | None = None
+
+
+class BudgetRequest(Body):
+    """A limit on what a scope may spend in each window."""
+
+    name: Short
+    scope: BudgetScopeBody
+    window: BudgetWindowBody
+    limit: LimitBody
+    at_limit: Literal["wait", "fail"] = "wait"
+
+
+class KeyRequest(Body):
+    """A new key of the caller's project."""
+
+    name: Short
+    scopes: Annotated[
+        list[Literal["jobs:read", "jobs:write", "admin"]], Field(min_length=1, max_length=10)
+    ] = [
+        "jobs:read",
+        "jobs:write",
+    ]
+    expires_at: Instant | None = None

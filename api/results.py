@@ -1,0 +1,59 @@
+"""The suggestions of a job in the format that was asked for."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from api import examples
+from api.auth import Reader
+from api.openapi import answers, problems
+from api.parts import PartsOf
+from api.query import refuse_unknown
+from api.schemas import SuggestionList
+from patchmill.deliver.formats import DEFAULT, FORMATS
+from patchmill.deliver.suggestion import Offer
+from patchmill.errors import InvalidFields, NotAcceptable, NotFound
+from patchmill.job.state import TERMINAL
+from patchmill.store import jobs, results
+from patchmill.store.ids import from_edge
+
+router = APIRouter(prefix="/v1/jobs", tags=["suggestions"])
+
+_OK = answers(
+    HTTPStatus.OK, SuggestionList, examples.SUGGESTIONS, "The suggestions; none before the job's end."
+)
+for _format in FORMATS.values():
+    _OK[int(HTTPStatus.OK)]["content"].setdefault(
+        _format.media_type, {"schema": {"type": "string"}, "example": examples.PATCH}
+    )
+
+
+@router.get(
+    "/{job_id}/suggestions",
+    summary="Read a job's suggestions",
+    dependencies=[Depends(refuse_unknown())],
+    responses={**_OK, **problems(NotFound, NotAcceptable, InvalidFields)},
+)
+def read_suggestions(
+    job_id: str,
+    caller: Reader,
+    parts: PartsOf,
+    chosen: Annotated[str, Query(alias="format", description=", ".join(FORMATS))] = DEFAULT,
+) -> Response:
+    """Render every suggestion of the job: `patch` applies all of them together."""
+    form = FORMATS.get(chosen)
+    if form is None:
+        raise NotAcceptable(f"there is no format {chosen[:100]!r}; there are {', '.join(FORMATS)}")
+    identity = from_edge("job", job_id)
+    with parts.database.begin() as connection:
+        row = None if identity is None else jobs.find(connection, caller.project_id, identity)
+        if row is None:
+            raise NotFound(f"there is no job {job_id[:100]}")
+        offered = results.suggestions_of(connection, [row.id])[row.id] if row.state in TERMINAL else []
+        evidence = results.evidence_of(connection, [row.id]) if offered else {}
+        source = jobs.source_of(connection, caller.project_id, row.sha256)
+    if source is None:
+        raise NotFound("the source of this job is no longer stored")
+    offer = Offer(path=row.path, source=source.decode(), suggestions=offered, evidence=evidence)
+    return Response(form.render(offer), media_type=form.media_type)

@@ -1,0 +1,82 @@
+"""What the fields of a job request mean together: what each kind needs, and how large files may be."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from api.bodies import read_json, text_errors, validated
+from api.fields import SourceLines
+from api.requests import JobRequest
+from patchmill.errors import FieldError, TooLarge
+from patchmill.kinds.checker_settings import settings_errors
+
+
+class FileTooLarge(TooLarge):
+    """A file of the request is larger than the service accepts."""
+
+    def __init__(self, pointer: str, size: int, limit: int) -> None:
+        detail = f"holds {size:,} bytes; the limit is {limit:,} (PATCHMILL_MAX_FILE_BYTES)"
+        super().__init__(f"{pointer}: {detail}")
+        self.errors = [FieldError(pointer=pointer, code="too_large", detail=detail)]
+
+
+def read_job_request(body: bytes, *, max_file_bytes: int) -> JobRequest:
+    """Read the body of a submission.
+
+    Raises:
+        InvalidJson: it is not JSON.
+        FileTooLarge: the file, or all context files together, exceed the limit.
+        InvalidFields: lists every mistake in it.
+    """
+    value = read_json(body)
+    earlier = text_errors(value)
+    source = _text_at(value, "file", "content")
+    _refuse_large("/file/content", [source], max_file_bytes)
+    context = value.get("context") if isinstance(value, dict) else None
+    if isinstance(context, list):
+        _refuse_large("/context", [_text_at(item, "content") for item in context], max_file_bytes)
+    return validated(
+        value,
+        JobRequest,
+        earlier=[*earlier, *_kind_errors(value)],
+        more=_checker_errors,
+        context=None if source is None else SourceLines.of(source),
+    )
+
+
+def _kind_errors(value: Any) -> Iterator[FieldError]:
+    """What the kind needs or has no use for; looks at the raw body, so that all mistakes come at once."""
+    if not isinstance(value, dict):
+        return
+    kind, findings, what = value.get("kind"), value.get("findings"), value.get("what")
+    if kind == "fix":
+        if findings is None or findings == []:
+            detail = "a job of kind fix needs at least one finding"
+            yield FieldError(pointer="/findings", code="missing", detail=detail)
+        if what is not None:
+            yield FieldError(pointer="/what", code="not_allowed", detail="belongs to jobs of kind annotate")
+    if kind == "annotate":
+        if what is None or what == []:
+            detail = "a job of kind annotate needs types, docstrings, or both"
+            yield FieldError(pointer="/what", code="missing", detail=detail)
+        if findings is not None and findings != []:
+            yield FieldError(pointer="/findings", code="not_allowed", detail="belong to jobs of kind fix")
+    if value.get("instruction") is not None:
+        detail = "free instructions are not supported by this version; leave it out or send null"
+        yield FieldError(pointer="/instruction", code="not_allowed", detail=detail)
+
+
+def _checker_errors(request: JobRequest) -> Iterator[FieldError]:
+    for pointer, detail in settings_errors(request.checkers):
+        yield FieldError(pointer=f"/checkers{pointer}", code="not_allowed", detail=detail)
+
+
+def _text_at(value: Any, *names: str) -> str | None:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _refuse_large(pointer: str, texts: list[str | None], limit: int) -> None:
+    size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts if text is not None)
+    if size > limit:
+        raise FileTooLarge(pointer, size, limit)

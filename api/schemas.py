@@ -1,0 +1,260 @@
+"""The shapes of answers, exactly as they go over the wire; `api.requests` has those of requests."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from patchmill.job.record import ErrorCode, FindingStatus, KindName, Outcome
+from patchmill.job.state import State, WaitReason
+
+
+def rfc3339(at: datetime) -> str:
+    """Write an instant in UTC with `Z` and microseconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Instant = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
+Usd = Annotated[str, Field(description="US dollars as a decimal string", pattern=r"^-?\d+(\.\d+)?$")]
+
+
+class Shape(BaseModel):
+    """The base of every answer: all fields are always there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProblemField(Shape):
+    """One mistake in a request."""
+
+    pointer: str = Field(description="JSON pointer into the body, or /query/NAME, /headers/NAME")
+    code: str
+    detail: str
+
+
+class Problem(Shape):
+    """An RFC 9457 problem document."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str
+    request_id: str
+    errors: list[ProblemField] = Field(description="at most the first 100 mistakes")
+
+
+class JobFile(Shape):
+    """The submitted file, without its content."""
+
+    path: str
+    sha256: str
+    language: str
+    bytes: int
+
+
+class JobFinding(Shape):
+    """What became of a finding."""
+
+    index: int
+    fingerprint: str
+    rule: str
+    status: FindingStatus
+    reason: str | None
+    suggestions: list[str]
+
+
+class Evidence(Shape):
+    """One check of a suggestion."""
+
+    check: str = Field(description="applies, parses, reproduced, finding_gone, nothing_new and others")
+    result: Literal["passed", "failed", "skipped"]
+    detail: str
+
+
+class Suggestion(Shape):
+    """A replacement of whole lines, 1-based, both included."""
+
+    id: str
+    path: str
+    start_line: int
+    end_line: int
+    original: str
+    replacement: str
+    title: str
+    explanation: str
+    status: Literal["verified", "unchecked"]
+    source: Literal["model", "tool", "store", "stand-in"]
+    safety: Literal["safe", "unsafe"]
+    requires: list[str]
+    committable: bool
+    findings: list[int]
+    evidence: list[Evidence]
+
+
+class JobUsage(Shape):
+    """What a job's calls used and cost."""
+
+    calls: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_usd: Usd
+    uncertain_usd: Usd
+
+
+class JobTimings(Shape):
+    """Where a job's time went, in milliseconds; null until it is known."""
+
+    queued_ms: int | None
+    model_ms: int | None
+    verify_ms: int | None
+    total_ms: int | None
+
+
+class JobError(Shape):
+    """Why a job failed."""
+
+    code: ErrorCode
+    message: str
+    retryable: bool
+    details: dict[str, Any]
+
+
+class JobDocument(Shape):
+    """A job and everything that it has found so far."""
+
+    id: str
+    project: str
+    run: str | None
+    kind: KindName
+    state: State
+    outcome: Outcome | None
+    attempt: int
+    wait_reason: WaitReason | None
+    run_at: Instant | None
+    cancel_requested: bool
+    file: JobFile
+    findings: list[JobFinding]
+    suggestions: list[Suggestion]
+    usage: JobUsage
+    timings: JobTimings
+    error: JobError | None
+    origin: dict[str, Any]
+    labels: dict[str, str]
+    created_at: Instant
+    finished_at: Instant | None
+
+
+class JobList(Shape):
+    """A page of jobs, newest first."""
+
+    data: list[JobDocument]
+    next_cursor: str | None
+
+
+class SuggestionList(Shape):
+    """The suggestions of a job, in the order of its file."""
+
+    data: list[Suggestion]
+
+
+class BudgetScope(Shape):
+    """Whose spending a budget limits."""
+
+    kind: Literal["installation", "project", "key"]
+    id: str | None
+
+
+class BudgetWindow(Shape):
+    """The current window of a budget."""
+
+    kind: Literal["hour", "day", "week", "month", "total"]
+    time_zone: str
+    starts_at: Instant
+    resets_at: Instant | None
+
+
+class Limit(Shape):
+    """Money and tokens; null where there is no limit."""
+
+    usd: Usd | None
+    tokens: int | None
+
+
+class Spending(Shape):
+    """Money and tokens."""
+
+    usd: Usd
+    tokens: int
+
+
+class Forecast(Shape):
+    """When the budget will be used up at the present pace."""
+
+    exhausted_at: Instant | None
+
+
+class Budget(Shape):
+    """A budget and its use in the current window."""
+
+    id: str
+    name: str
+    scope: BudgetScope
+    window: BudgetWindow
+    limit: Limit
+    settled: Spending
+    held: Spending
+    uncertain: Spending
+    available: Limit
+    at_limit: Literal["wait", "fail"]
+    alert_percent: list[int]
+    forecast: Forecast
+    created_at: Instant
+
+
+class BudgetList(Shape):
+    """Budgets, newest first."""
+
+    data: list[Budget]
+    next_cursor: str | None
+
+
+class Key(Shape):
+    """A key; its secret is shown once, by the answer that creates it."""
+
+    id: str
+    name: str
+    project: str
+    prefix: str
+    scopes: list[str]
+    expires_at: Instant | None
+    last_used_at: Instant | None
+    revoked_at: Instant | None
+
+
+class NewKey(Key):
+    """A key with its secret, as its creation answers."""
+
+    secret: str
+
+
+class KeyList(Shape):
+    """Keys, newest first."""
+
+    data: list[Key]
+    next_cursor: str | None
+
+
+class Health(Shape):
+    """The process is up."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Shape):
+    """Whether requests can be served: `degraded` serves them all, but jobs start up to a second later."""
+
+    status: Literal["ready", "degraded"]
+    checks: dict[Literal["postgres", "schema", "redis"], Literal["ok", "unreachable"]]

@@ -1,0 +1,149 @@
+"""POST a job: read it, store it whole or not at all, and wake a dispatcher."""
+
+import hashlib
+import json
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request, Response
+
+from api import examples
+from api.auth import Caller, Writer
+from api.bodies import JsonBytes
+from api.documents import job_document
+from api.openapi import answers, problems, takes
+from api.parts import PartsOf
+from api.requests import JobRequest
+from api.rules import read_job_request
+from api.schemas import JobDocument
+from patchmill.budget.prices import from_usd
+from patchmill.errors import (
+    FieldError,
+    IdempotencyConflict,
+    InvalidFields,
+    InvalidJson,
+    NotFound,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from patchmill.job.record import (
+    Annotation,
+    ContextFile,
+    Finding,
+    KindName,
+    Options,
+    Priority,
+    Scope,
+    Task,
+    ToolEdit,
+    ToolFix,
+)
+from patchmill.store import jobs, submission
+from patchmill.store.submission import Submission
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+MAX_IDEMPOTENCY_KEY = 255
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Submit a job",
+    openapi_extra=takes(JobRequest, examples.JOB_REQUESTS, headers={IDEMPOTENCY_KEY: "1 to 255 characters"}),
+    responses={
+        **answers(HTTPStatus.ACCEPTED, JobDocument, examples.QUEUED_JOB, "The job is stored."),
+        **answers(HTTPStatus.OK, JobDocument, examples.JOB, "The job that this Idempotency-Key made before."),
+        **problems(InvalidJson, IdempotencyConflict, TooLarge, UnsupportedMediaType, InvalidFields),
+    },
+)
+def submit_job(request: Request, caller: Writer, body: JsonBytes, parts: PartsOf) -> Response:
+    """Store a job and answer at once; from then on it cannot be lost.
+
+    Budgets are not checked here: a job that finds no room waits or fails, and says so.
+    """
+    key = _idempotency_key(request)
+    asked = read_job_request(body, max_file_bytes=parts.max_file_bytes)
+    with parts.database.begin() as connection:
+        submitted = submission.submit(connection, _submission(asked, caller, key))
+        row = jobs.find(connection, caller.project_id, submitted.job_id)
+        if row is None:
+            raise NotFound("the job was removed in this moment")
+        document = job_document(connection, row)
+    if not submitted.replayed:
+        parts.waker.wake()
+    headers = {"Location": f"/v1/jobs/{document.id}"}
+    if submitted.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return Response(
+        document.model_dump_json(),
+        status_code=HTTPStatus.OK if submitted.replayed else HTTPStatus.ACCEPTED,
+        media_type="application/json",
+        headers=headers,
+    )
+
+
+def _idempotency_key(request: Request) -> str | None:
+    given = request.headers.getlist(IDEMPOTENCY_KEY)
+    if not given:
+        return None
+    key = given[0]
+    printable = key.isascii() and key.isprintable()
+    if len(given) > 1 or not printable or not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY:
+        detail = f"must be one value of 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters"
+        raise InvalidFields([FieldError(f"/headers/{IDEMPOTENCY_KEY}", "out_of_range", detail)])
+    return key
+
+
+def _submission(asked: JobRequest, caller: Caller, idempotency_key: str | None) -> Submission:
+    options = asked.options
+    canonical = json.dumps(asked.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return Submission(
+        project_id=caller.project_id,
+        key_id=caller.key_id,
+        task=_task(asked),
+        origin=asked.origin.model_dump(exclude_none=True),
+        labels=asked.labels,
+        max_cost_picos=None if options.max_cost_usd is None else from_usd(options.max_cost_usd),
+        deadline_s=options.deadline_s,
+        idempotency_key=idempotency_key,
+        body_hash=None if idempotency_key is None else hashlib.sha256(canonical.encode()).digest(),
+    )
+
+
+def _task(asked: JobRequest) -> Task:
+    options = asked.options
+    return Task(
+        kind=KindName(asked.kind),
+        path=asked.file.path,
+        language=asked.file.language or "",
+        source=asked.file.content,
+        findings=_findings(asked),
+        what=frozenset(Annotation(name) for name in asked.what or ()),
+        scope=None if asked.scope is None else Scope(**asked.scope.model_dump()),
+        context=tuple(ContextFile(path=file.path, content=file.content) for file in asked.context),
+        checkers=asked.checkers,
+        options=Options(
+            model=options.model,
+            escalate=options.escalate,
+            tool_fixes=options.tool_fixes,
+            reuse=options.reuse,
+            edit_format=options.edit_format,
+            max_calls=options.max_calls,
+            priority=Priority(options.priority),
+        ),
+    )
+
+
+def _findings(asked: JobRequest) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            index=index,
+            fixes=tuple(
+                ToolFix(safe=fix.safe, edits=tuple(ToolEdit(**edit.model_dump()) for edit in fix.edits))
+                for fix in finding.fixes
+            ),
+            **finding.model_dump(exclude={"fixes"}),
+        )
+        for index, finding in enumerate(asked.findings or ())
+    )

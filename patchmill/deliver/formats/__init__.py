@@ -1,0 +1,9 @@
+"""Every format of suggestions by its name; a new one is one file in this folder and one line here."""
+
+from patchmill.deliver.formats.json_list import JSON
+from patchmill.deliver.formats.patch import PATCH
+from patchmill.deliver.suggestion import Format
+
+DEFAULT = JSON.name
+
+FORMATS: dict[str, Format] = {item.name: item for item in (JSON, PATCH)}

