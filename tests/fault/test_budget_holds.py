@@ -1,0 +1,72 @@
+import threading
+
+import pytest
+from sqlalchemy import Engine, text
+
+from patchmill.store.engine import open_engine
+from tests.fault.test_recovery import states, submit
+from tests.support import invariants
+from tests.support.stack import Stack, until
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(120)]
+
+USED = "SELECT settled_picos + held_picos + uncertain_picos AS used, cap_picos AS cap FROM windows"
+
+
+class Watcher:
+    """Reads the windows on a connection of its own until stopped, and keeps the worst that it saw."""
+
+    def __init__(self, database_url: str) -> None:
+        self._engine = open_engine(database_url, pool_size=1)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.looks = 0
+        self.worst = 0
+        self._thread.start()
+
+    def _watch(self) -> None:
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while not self._stop.wait(0.002):
+                for row in connection.execute(text(USED)):
+                    self.looks += 1
+                    self.worst = max(self.worst, row.used)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._engine.dispose()
+
+
+def make_budget(stack: Stack, usd: str, at_limit: str) -> None:
+    with stack.http() as http:
+        answer = http.post(
+            "/v1/budgets",
+            json={
+                "name": "five of twenty",
+                "scope": {"kind": "installation"},
+                "window": {"kind": "total"},
+                "limit": {"usd": usd},
+                "at_limit": at_limit,
+            },
+        )
+    assert answer.status_code == 201, answer.text
+
+
+def test_a_budget_for_five_of_twenty_jobs_at_once_is_never_exceeded(stack: Stack, engine: Engine) -> None:
+    stack.start_api()
+    for _ in range(2):
+        stack.start("worker")
+    stack.behave(latency_ms=150)
+    make_budget(stack, "0.003", "fail")
+    cap = 3 * 10**9
+    watcher = Watcher(stack.database_url)
+
+    submit(stack, 20)
+    until(lambda: sum(states(engine).get(end, 0) for end in ("succeeded", "failed")) == 20, "all ended", 80)
+    watcher.stop()
+
+    assert watcher.looks > 20
+    assert cap // 2 < watcher.worst <= cap
+    invariants.check(engine, stack.truth())
+    codes = invariants.rows(engine, "SELECT DISTINCT error->>'code' FROM jobs WHERE state = 'failed'")
+    assert {code for (code,) in codes} <= {"budget_exhausted"}

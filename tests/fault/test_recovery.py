@@ -1,0 +1,159 @@
+import signal
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import Engine, text
+
+from tests.support import invariants
+from tests.support.requests import mutable_default
+from tests.support.stack import Stack, until
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(150)]
+
+
+def submit(stack: Stack, count: int, **more: Any) -> list[str]:
+    with stack.http() as http:
+        answers = [http.post("/v1/jobs", json=mutable_default(number, **more)) for number in range(count)]
+    assert {answer.status_code for answer in answers} == {202}
+    return [answer.json()["id"] for answer in answers]
+
+
+def states(engine: Engine) -> dict[str, int]:
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT state, count(*) FROM jobs GROUP BY state"))
+        return {row[0]: row[1] for row in rows}
+
+
+def all_ended(engine: Engine, count: int) -> bool:
+    return states(engine) == {"succeeded": count}
+
+
+def calls_on_the_wire(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return connection.scalar(text("SELECT count(*) FROM calls WHERE state = 'sent'")) or 0
+
+
+def test_two_hundred_jobs_submitted_at_once_all_end_verified(stack: Stack, engine: Engine) -> None:
+    stack.start_api()
+    for _ in range(2):
+        stack.start("worker")
+
+    submit(stack, 200)
+
+    until(lambda: all_ended(engine, 200), "200 jobs succeeded", 90)
+    invariants.check(engine, stack.truth())
+    verified = "SELECT count(*) FROM jobs WHERE outcome = 'verified' AND calls = 1"
+    assert invariants.rows(engine, verified)[0][0] == 200
+
+
+def test_a_worker_killed_amid_ten_running_jobs_loses_none_and_buys_none_again(
+    stack: Stack, engine: Engine
+) -> None:
+    stack.start_api()
+    victim = stack.start("worker")
+    stack.behave(latency_ms=1500)
+    submit(stack, 10)
+    until(lambda: calls_on_the_wire(engine) == 10, "ten calls on the wire")
+
+    victim.send_signal(signal.SIGKILL)
+    stack.start("worker")
+
+    until(lambda: all_ended(engine, 10), "ten jobs succeeded", 60)
+    invariants.check(engine, stack.truth())
+    fences = invariants.rows(engine, "SELECT fence FROM jobs")
+    assert {row.fence for row in fences} == {2}
+
+
+def test_a_worker_killed_between_answer_and_end_resumes_from_the_stored_reply(
+    stack: Stack, engine: Engine
+) -> None:
+    stack.start_api()
+    victim = stack.start("worker")
+    useless = "Nothing.\n\n```python\n<<<<<<< SEARCH\nabsent\n=======\npresent\n>>>>>>> REPLACE\n```\n"
+    stack.behave(
+        script=[{"match": None, "content": useless, "times": 1}],
+        faults=[{"fault": "hold", "times": 1, "match": "cannot be used"}],
+    )
+    submit(stack, 1)
+    until(lambda: len(stack.truth()["rows"]) == 1 and calls_on_the_wire(engine) == 1, "a second call")
+
+    victim.send_signal(signal.SIGKILL)
+    stack.release()
+    stack.start("worker")
+
+    until(lambda: all_ended(engine, 1), "the job succeeded")
+    invariants.check(engine, stack.truth())
+    first_turns = "SELECT count(*) FROM calls WHERE jsonb_array_length(messages) = 2"
+    assert invariants.rows(engine, first_turns)[0][0] == 1
+
+
+def test_jobs_outlive_a_redis_that_is_wiped(stack: Stack, engine: Engine) -> None:
+    stack.start_api()
+    submit(stack, 50)
+    worker = stack.start("worker", PATCHMILL_GATEWAY_CONCURRENCY="4")
+    stack.behave(latency_ms=100)
+    until(lambda: states(engine).get("succeeded", 0) >= 3, "the first jobs done")
+    worker.send_signal(signal.SIGSTOP)
+
+    redis.Redis.from_url(stack.redis_url).flushall()
+    worker.send_signal(signal.SIGCONT)
+
+    until(lambda: all_ended(engine, 50), "fifty jobs succeeded", 60)
+    invariants.check(engine, stack.truth())
+
+
+def test_an_unreachable_gateway_makes_jobs_wait_and_they_end_when_it_returns(
+    stack: Stack, engine: Engine
+) -> None:
+    stack.start_api()
+    stack.start("worker", PATCHMILL_GATEWAY_URL="http://127.0.0.1:9/v1")
+    (job_id,) = submit(stack, 1)
+
+    def waiting() -> bool:
+        with stack.http() as http:
+            job = http.get(f"/v1/jobs/{job_id}").json()
+        return job["state"] == "queued" and job["wait_reason"] == "gateway_down" and bool(job["run_at"])
+
+    until(waiting, "the job waiting for the gateway")
+    stack.processes[-1].terminate()
+    assert stack.processes[-1].wait(15) == 0
+    stack.start("worker")
+
+    until(lambda: all_ended(engine, 1), "the job succeeded")
+    assert invariants.rows(engine, "SELECT attempts FROM jobs") == [(1,)]
+    invariants.check(engine, stack.truth())
+
+
+def test_a_terminated_worker_finishes_what_it_runs_and_exits_cleanly(stack: Stack, engine: Engine) -> None:
+    stack.start_api()
+    worker = stack.start("worker")
+    stack.behave(latency_ms=1000)
+    submit(stack, 5)
+    until(lambda: calls_on_the_wire(engine) == 5, "five calls on the wire")
+
+    worker.terminate()
+
+    assert worker.wait(15) == 0
+    assert all_ended(engine, 5)
+    assert invariants.rows(engine, "SELECT DISTINCT fence FROM jobs") == [(1,)]
+    invariants.check(engine, stack.truth())
+
+
+def test_a_frozen_worker_that_wakes_changes_nothing(stack: Stack, engine: Engine) -> None:
+    stack.start_api()
+    frozen = stack.start("worker")
+    stack.behave(latency_ms=800)
+    submit(stack, 3)
+    until(lambda: calls_on_the_wire(engine) == 3, "three calls on the wire")
+
+    frozen.send_signal(signal.SIGSTOP)
+    stack.start("worker")
+    until(lambda: all_ended(engine, 3), "three jobs succeeded", 60)
+    before = invariants.rows(engine, "SELECT id, finished_at FROM jobs ORDER BY id")
+    frozen.send_signal(signal.SIGCONT)
+    frozen.terminate()
+
+    assert frozen.wait(20) == 0
+    assert invariants.rows(engine, "SELECT id, finished_at FROM jobs ORDER BY id") == before
+    invariants.check(engine, stack.truth())

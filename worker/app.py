@@ -1,0 +1,112 @@
+"""Composition of a worker process: settings in, a running Celery worker with its clock and lease out."""
+
+import os
+import threading
+import warnings
+from datetime import UTC, datetime
+
+from celery import Celery
+from celery.exceptions import SecurityWarning
+from celery.signals import setup_logging, worker_ready, worker_shutting_down
+
+from patchmill.call.gateway import Gateway
+from patchmill.call.loop import CallLoop
+from patchmill.job.retry import UnknownPolicy
+from patchmill.queue.app import QUEUES, make_celery
+from patchmill.queue.dispatch import Broker, MessageTemplate
+from patchmill.settings import Settings, gateway_key, services
+from patchmill.store.engine import open_engine
+from patchmill.telemetry import get_logger
+from worker.clock import Clock
+from worker.lease import Lease
+from worker.process import Ladder, Process
+from worker.tasks import register
+
+SPARE_CONNECTIONS = 4  # beside those of the jobs: for the clock and for the lease
+
+log = get_logger(__name__)
+
+
+class WorkerApp:
+    """One worker process, composed; `run` blocks until it has stopped."""
+
+    def __init__(self, settings: Settings) -> None:
+        where = services(settings)
+        self._grace_s = settings.stop_grace_s
+        self._threads = settings.gateway_concurrency
+        engine = open_engine(where.database_url, pool_size=min(self._threads, 12) + SPARE_CONNECTIONS)
+        gateway = Gateway(
+            base_url=settings.gateway_url, api_key=gateway_key(settings), now=lambda: datetime.now(UTC)
+        )
+        self._celery: Celery = make_celery(where.redis_url, concurrency=self._threads)
+        template = MessageTemplate(self._celery)
+        self._process = Process(
+            engine=engine,
+            calls=CallLoop(gateway, limit=settings.gateway_concurrency),
+            lease=Lease(engine, ttl_s=settings.lease_ttl_s),
+            broker=Broker(where.redis_url, max_connections=self._threads + SPARE_CONNECTIONS),
+            ladder=Ladder(model=settings.model, escalation=settings.escalation_model),
+            call_deadline_s=settings.call_deadline_s,
+            unknown_policy=UnknownPolicy(settings.unknown_policy),
+        )
+        self._clock = Clock(
+            self._process,
+            template,
+            slots=settings.gateway_concurrency,
+            lease_ttl_s=settings.lease_ttl_s,
+        )
+        register(self._celery, self._process)
+
+    def run(self) -> None:
+        """Work until TERM; then finish what runs within the grace, and leave the rest to the others."""
+        # Celery warns root of pickled messages; this worker accepts JSON alone.
+        warnings.filterwarnings("ignore", category=SecurityWarning)
+        setup_logging.connect(_keep_logging, weak=False)
+        worker_ready.connect(self._on_ready, weak=False)
+        worker_shutting_down.connect(self._on_shutdown, weak=False)
+        self._process.calls.start()
+        self._process.lease.start()
+        self._celery.Worker(
+            pool="threads",
+            concurrency=self._threads,
+            queues=QUEUES,
+            loglevel="WARNING",
+            quiet=True,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        ).start()
+        self._end()
+
+    def _on_ready(self, **_: object) -> None:
+        self._clock.start()
+        log.info("worker ready", worker=self._process.lease.name, threads=self._threads)
+
+    def _on_shutdown(self, **_: object) -> None:
+        """Celery's thread pool would wait for its threads for ever: a watch ends the process for it."""
+        log.info("stopping", running=len(self._process.running), grace_s=self._grace_s)
+        self._process.lease.drain()
+        watch = threading.Timer(self._grace_s, self._give_up)
+        watch.daemon = True
+        watch.start()
+
+    def _give_up(self) -> None:
+        log.warning(
+            "grace is over; running jobs are left to other workers", running=len(self._process.running)
+        )
+        self._process.stopping.set()
+        self._process.lease.end()
+        os._exit(1)
+
+    def _end(self) -> None:
+        self._process.stopping.set()
+        self._clock.stop()
+        self._process.calls.stop()
+        self._process.lease.end()
+        self._process.broker.close()
+        self._process.engine.dispose()
+        log.info("worker stopped")
+
+
+def _keep_logging(**_: object) -> None:
+    """Take the set-up of logging from Celery, which leaves it alone when somebody answers this signal."""

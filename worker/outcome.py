@@ -1,0 +1,236 @@
+"""What an attempt has found so far, and how the job ends with it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from sqlalchemy import Connection
+
+from patchmill.deliver.offer import Offer, rows
+from patchmill.edit.protocol import Proposal, Rejection
+from patchmill.job.record import ErrorCode, FindingStatus, KindName, Outcome
+from patchmill.job.retry import Fail
+from patchmill.job.state import State
+from patchmill.store import claims, results
+from patchmill.store.claims import Claim
+from patchmill.store.results import CheckRow
+from patchmill.verify.evidence import CheckName, Result
+from patchmill.verify.run import Group, Verdict
+from worker.calling import Reply
+
+
+def error_of(fail: Fail) -> dict[str, Any]:
+    """Give a failure as the job document's `error`."""
+    return {
+        "code": fail.code,
+        "message": fail.message,
+        "retryable": fail.retryable,
+        "details": dict(fail.details),
+    }
+
+
+Fate = tuple[FindingStatus, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a job ends: with an outcome and what is offered on which evidence, or with the error in `fail`."""
+
+    outcome: Outcome | None
+    fail: Fail | None
+    offers: tuple[Offer, ...]
+    refused: tuple[CheckRow, ...]
+    fates: dict[int, Fate]
+    timings: dict[str, int]
+
+    def write(self, connection: Connection, claim: Claim) -> None:
+        """End the job and store its suggestions, all or nothing.
+
+        Raises:
+            LostClaim: the job was taken from this worker; nothing is written.
+            CancelRequested: somebody asked to stop the job; nothing is written.
+        """
+        target = State.SUCCEEDED if self.fail is None else State.FAILED
+        error = None if self.fail is None else error_of(self.fail)
+        values = {"outcome": self.outcome, "error": error, "timings": self.timings}
+        claims.finish(connection, claim.job_id, claim.fence, target, values)
+        offered, evidence = rows(claim.task.path, claim.task.source, self.offers)
+        results.store(
+            connection,
+            claim.job_id,
+            offered=offered,
+            evidence=[*evidence, *self.refused],
+            fates=self.fates,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Everything that one attempt has found so far."""
+
+    claim: Claim
+    started: float  # monotonic seconds
+    groups: list[Group] = field(default_factory=list)
+    offers: list[Offer] = field(default_factory=list)
+    refused: list[CheckRow] = field(default_factory=list)
+    fates: dict[int, Fate] = field(default_factory=dict)
+    clean: bool = False  # the latest answer was accepted whole
+    declined: str | None = None
+    model_ms: int = 0
+
+    @classmethod
+    def of(cls, claim: Claim) -> Self:
+        """Begin an attempt."""
+        return cls(claim=claim, started=time.monotonic())
+
+    @property
+    def mended(self) -> set[int]:
+        """The findings that an accepted group mends."""
+        return {index for group in self.groups for index in group.findings}
+
+    def complete(self) -> bool:
+        """Say whether nothing is left to ask for."""
+        task = self.claim.task
+        if task.kind is KindName.ANNOTATE:
+            return self.clean and bool(self.groups)
+        return all(finding.index in self.mended for finding in task.findings)
+
+    def heard(self, reply: Reply) -> None:
+        """Count the time of an answer."""
+        self.model_ms += reply.model_ms
+
+    def decline(self, reason: str) -> None:
+        """Remember why the model would change nothing."""
+        self.declined = reason
+
+    def reject(self, rejections: Sequence[Rejection], reply: Reply) -> None:
+        """Keep why edits could not even be located."""
+        self.refused += [
+            CheckRow(
+                suggestion_id=None,
+                call_id=reply.call_id,
+                check=CheckName.APPLIES,
+                result=Result.FAILED,
+                detail=f"{rejection.reason}: {rejection.detail}",
+            )
+            for rejection in rejections
+        ]
+
+    def take_own(self, verdict: Verdict) -> None:
+        """Take what the reporting tools' own safe fixes achieved."""
+        for group in verdict.groups:
+            title = self._finding_title(group)
+            self._add(group, source="tool", safety="safe", title=title, explanation="", reply=None)
+        self._judge(verdict, None)
+
+    def take(self, verdict: Verdict, proposal: Proposal, reply: Reply) -> None:
+        """Take what a model's answer achieved."""
+        annotates = self.claim.task.kind is KindName.ANNOTATE
+        for group in verdict.groups:
+            alone = len(verdict.groups) == 1 or not group.findings
+            self._add(
+                group,
+                source="stand-in" if reply.stand_in else "model",
+                safety="safe" if annotates else "unsafe",
+                title=proposal.title if alone else self._finding_title(group),
+                explanation=proposal.explanation,
+                reply=reply,
+            )
+        self.clean = not verdict.refusals and not verdict.feedback
+        self._judge(verdict, reply)
+
+    def _add(
+        self, group: Group, *, source: str, safety: str, title: str, explanation: str, reply: Reply | None
+    ) -> None:
+        self.groups.append(group)
+        self.offers.append(
+            Offer(
+                hunks=group.hunks,
+                findings=group.findings,
+                status=group.status,
+                source=source,
+                safety=safety,
+                title=title,
+                explanation=explanation,
+                evidence=tuple((check.check, check.result, check.detail) for check in group.checks),
+                call_id=None if reply is None else reply.call_id,
+            )
+        )
+
+    def _judge(self, verdict: Verdict, reply: Reply | None) -> None:
+        self.fates |= {
+            index: fate for index, fate in verdict.findings.items() if self._standing(index) != "verified"
+        }
+        self.refused += [
+            CheckRow(
+                suggestion_id=None,
+                call_id=None if reply is None else reply.call_id,
+                check=check.check,
+                result=check.result,
+                detail=check.detail,
+            )
+            for refusal in verdict.refusals
+            for check in refusal.checks
+            if check.result is Result.FAILED
+        ]
+
+    def _standing(self, index: int) -> str | None:
+        fate = self.fates.get(index)
+        return None if fate is None else fate[0]
+
+    def _finding_title(self, group: Group) -> str:
+        finding = next(each for each in self.claim.task.findings if each.index in group.findings)
+        return f"{finding.rule}: {' '.join(finding.message.split())}"[:120]
+
+    def ended(self, now: datetime, *, stopped_by: Fail | None = None) -> Ended:
+        """Say how the job ends; with nothing to offer though something was needed, it fails."""
+        verdict = self._verdict(stopped_by)
+        return Ended(
+            outcome=None if isinstance(verdict, Fail) else verdict,
+            fail=verdict if isinstance(verdict, Fail) else None,
+            offers=tuple(self.offers),
+            refused=tuple(self.refused),
+            fates=self._final_fates(stopped_by),
+            timings=self._timings(now),
+        )
+
+    def _verdict(self, stopped_by: Fail | None) -> Outcome | Fail:
+        if not self.offers:
+            return stopped_by or self._nothing_offered()
+        if all(offer.status == FindingStatus.UNCHECKED for offer in self.offers):
+            return Outcome.UNCHECKED
+        whole = self.complete() and all(offer.status == FindingStatus.VERIFIED for offer in self.offers)
+        return Outcome.VERIFIED if whole else Outcome.PARTIAL
+
+    def _nothing_offered(self) -> Outcome | Fail:
+        if self.declined is not None:
+            if self.claim.task.kind is KindName.ANNOTATE:
+                return Outcome.NO_CHANGE
+            message = f"the model declined: {self.declined}"
+            return Fail(code=ErrorCode.MODEL_DECLINED, message=message, retryable=False)
+        reasons = [f"{row.check}: {row.detail}" for row in self.refused[-3:]]
+        message = "no proposed edit passed verification"
+        details = {"refused": reasons}
+        return Fail(code=ErrorCode.UNVERIFIED, message=message, retryable=True, details=details)
+
+    def _final_fates(self, stopped_by: Fail | None) -> dict[int, Fate]:
+        """Leave no finding pending: one that nothing judged is unresolved, with the reason."""
+        reason = "declined" if self.declined is not None else "no_edit"
+        if stopped_by is not None:
+            reason = stopped_by.code
+        return {
+            finding.index: self.fates.get(finding.index, (FindingStatus.UNRESOLVED, reason))
+            for finding in self.claim.task.findings
+        }
+
+    def _timings(self, now: datetime) -> dict[str, int]:
+        spent_ms = round((time.monotonic() - self.started) * 1000)
+        total_ms = max(spent_ms, round((now - self.claim.created_at).total_seconds() * 1000))
+        return {
+            "queued_ms": total_ms - spent_ms,
+            "model_ms": self.model_ms,
+            "verify_ms": max(0, spent_ms - self.model_ms),
+            "total_ms": total_ms,
+        }

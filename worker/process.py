@@ -1,0 +1,84 @@
+"""What a worker process holds while it lives, and how it writes through an outage of Postgres."""
+
+import random
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from redis import RedisError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from patchmill.call.loop import CallLoop
+from patchmill.job.retry import UnknownPolicy
+from patchmill.queue.dispatch import Broker
+from patchmill.telemetry import get_logger
+from worker.lease import Lease
+
+PERSIST_PAUSE_S = 1.0
+
+log = get_logger(__name__)
+Written = TypeVar("Written")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """The models of a job's calls: the first, and the one for what it could not do."""
+
+    model: str
+    escalation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """The parts that the jobs of one process share; `running` holds the ids in its threads' hands."""
+
+    engine: Engine
+    calls: CallLoop
+    lease: Lease
+    broker: Broker
+    ladder: Ladder
+    call_deadline_s: float
+    unknown_policy: UnknownPolicy
+    rng: random.Random = field(default_factory=random.Random)
+    running: set[uuid.UUID] = field(default_factory=set)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def persist(self, write: Callable[[Connection], Written]) -> Written:
+        """Write in one transaction, again and again until Postgres takes it.
+
+        For what must not be lost: a paid answer, a job's end. Every write is a compare-and-set, so one
+        whose commit was not confirmed does no harm when it is repeated.
+        """
+        while True:
+            try:
+                with self.engine.begin() as connection:
+                    return write(connection)
+            except PoolTimeout:
+                log.warning("no connection free; the write is repeated")
+            except DBAPIError as error:
+                if not _passing(error):
+                    raise
+                log.warning("postgres is away; the write is repeated", error=type(error).__name__)
+            if self.stopping.wait(PERSIST_PAUSE_S):
+                raise StoppedWhileWriting
+
+    def wake_dispatcher(self) -> None:
+        """Say that there may be something to dispatch; without Redis it is noticed within a second."""
+        try:
+            self.broker.wake()
+        except RedisError as error:
+            log.debug("dispatcher not woken", error=type(error).__name__)
+
+
+class StoppedWhileWriting(Exception):
+    """The process stops before Postgres came back; what it held is recovered from the database."""
+
+
+def _passing(error: DBAPIError) -> bool:
+    """Tell trouble that passes (connection lost, deadlock, lock wait) from a statement that is wrong."""
+    code = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or code is None or code[:2] in {"08", "40", "53", "55", "57"}
