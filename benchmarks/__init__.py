@@ -1,0 +1,1 @@
+"""Measurements: ratios against a peer or a limit that is measured in the same run."""
