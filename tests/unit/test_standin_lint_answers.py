@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from ruff import find_ruff_bin  # type: ignore[import-untyped] # the wheel carries no types
+from ruff import find_ruff_bin
 
 from patchmill.dev.standin.model import Turn, answer
 

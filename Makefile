@@ -1,0 +1,72 @@
+# Everything that people and CI run. `make help` lists it; needs Python 3.11 or newer, make and git.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
+WORKERS := 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-fast fault lint format types contracts gates bench migrate check clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make the environment in .venv from the lock files, if they have changed
+
+$(STAMP): requirements-bootstrap.lock requirements-dev.lock pyproject.toml
+	@test -n "$(BASE_PYTHON)" || { echo "make: no python3 was found; install Python 3.11 or newer" >&2; exit 1; }
+	@"$(BASE_PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "make: $(BASE_PYTHON) is older than Python 3.11; install 3.11 or newer, or name one:" >&2; \
+		echo "      make setup BASE_PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(BASE_PYTHON)" -c 'import ensurepip, venv' || { \
+		echo "make: this Python cannot make environments; on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+	@echo "making $(VENV) from the lock files (the first time downloads about 150 MB)"
+	@"$(BASE_PYTHON)" -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	@$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(PY) --require-hashes requirements-dev.lock
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Show the whole service at work on a bundled example, and leave nothing behind
+	@$(VENV)/bin/patchmill demo
+
+up: setup ## Run the service on this machine, with everything it needs, until Ctrl-C
+	@$(VENV)/bin/patchmill up
+
+test: setup ## Run the whole test suite
+	$(PY) -m pytest -n $(WORKERS)
+
+test-fast: setup ## Run the tests without the slow ones and those that kill processes
+	$(PY) -m pytest -n $(WORKERS) -m "not slow and not fault"
+
+fault: setup ## Run the tests that kill, cut and pause real processes
+	$(PY) -m pytest -n $(WORKERS) -m fault
+
+lint: setup ## Check style and format
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: setup ## Format, and fix what the linter can fix safely
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+types: setup ## Check types
+	$(PY) -m mypy
+
+contracts: setup ## Check that imports run one way
+	$(VENV)/bin/lint-imports
+
+gates: setup ## Check sizes of files and functions, and what each module says about itself
+	$(PY) tests/gates.py
+
+bench: setup ## Measure a durable job beside a bare Celery task
+	$(PY) -m benchmarks.job
+
+migrate: setup ## Bring the database at PATCHMILL_DATABASE_URL to this version's schema
+	@$(VENV)/bin/patchmill migrate
+
+check: lint types contracts gates test ## Run every check that CI runs
+
+clean: ## Remove the environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,41 @@
+"""The key of this machine's own commands, kept in the data folder for their user alone."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from patchmill.cli.installation import PROJECT
+from patchmill.cli.keys import Scope, add_key, project_id
+from patchmill.store import access, key_secret
+
+FILE = "local-key"
+
+
+def ensure_local_key(connection: Connection, *, data_dir: Path, pepper: bytes) -> str:
+    """Give the key in the data folder; a new one when there is none that this database accepts."""
+    file = data_dir / FILE
+    kept = file.read_text(encoding="utf-8").strip() if file.exists() else ""
+    if kept and _accepted(connection, kept, pepper):
+        return kept
+    key = add_key(
+        connection,
+        project_id(connection, PROJECT),
+        pepper,
+        name="local",
+        scopes=[Scope.ADMIN, Scope.JOBS_READ, Scope.JOBS_WRITE],
+        expires_at=None,
+    )
+    draft = file.with_name(f".{FILE}.new")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(key + "\n", encoding="utf-8")
+    draft.replace(file)
+    return key
+
+
+def _accepted(connection: Connection, text: str, pepper: bytes) -> bool:
+    secret = key_secret.read(text)
+    row = None if secret is None else access.find_key(connection, secret.public_id)
+    if secret is None or row is None or row.revoked_at is not None:
+        return False
+    return key_secret.matches(secret, row.secret_hash, pepper)

@@ -1,0 +1,115 @@
+"""The command `patchmill`: finds the command by its name, and ends every error in one sentence."""
+
+import difflib
+import importlib
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer._click.exceptions import NoArgsIsHelpError, UsageError  # where typer keeps what it raises
+from typer.core import TyperGroup
+
+from patchmill import __version__
+from patchmill.cli.exits import EXIT_CODES, Exit, Interrupted, exit_of
+from patchmill.cli.talk import shown
+from patchmill.client.problem import ApiError
+from patchmill.errors import PatchmillError
+
+HELP = """Patchmill turns findings of code checkers into verified fixes: small edits that apply, parse, and
+make the finding go away.
+
+Begin with `patchmill demo`, which shows everything on an example and leaves nothing behind, or with
+`patchmill up`, which runs the service on this machine."""
+
+# Modules are imported when their command is used: help and version stay quick.
+COMMANDS = {
+    "demo": ("patchmill.cli.demo", "Show the whole service at work on a bundled example."),
+    "up": ("patchmill.cli.up", "Run the service on this machine, with everything it needs."),
+    "migrate": (
+        "patchmill.cli.migrate",
+        "Bring a database to this version's schema, and fill in the basics.",
+    ),
+    "keys": ("patchmill.cli.keys", "Create, list and revoke API keys."),
+    "settings": ("patchmill.cli.settings", "Show every setting, its value and where it comes from."),
+    "standin": ("patchmill.cli.standin", "Run the stand-in gateway, which answers without a model."),
+}
+
+
+class _Commands(TyperGroup):
+    """The commands by name, each imported only when it is used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            close = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            hint = f"; did you mean `{close[0]}`?" if close else ""
+            ctx.fail(f"there is no command `{cmd_name}`{hint}")
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        return typer.main.get_command(module.app)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the framework hands it over by position
+    if wanted:
+        print(f"patchmill {__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"{EXIT_CODES} Data goes to standard output, talk to standard error; NO_COLOR turns colours off.",
+)
+
+
+@app.callback(help=HELP)
+def _patchmill(
+    *,
+    show_version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    return
+
+
+def run() -> int:
+    """Run the command line; give the exit code."""
+    try:
+        code = app(prog_name="patchmill", standalone_mode=False)
+    except Interrupted as error:
+        return error.code
+    except UsageError as error:
+        return _refused(error)
+    except (PatchmillError, ApiError) as error:
+        _complain(str(error))
+        return exit_of(error)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        _complain(f"{error.strerror or error}{where}")
+        return Exit.SERVICE
+    return code if isinstance(code, int) else Exit.DONE
+
+
+def _refused(error: UsageError) -> int:
+    if isinstance(error, NoArgsIsHelpError):
+        print(error.format_message(), file=sys.stderr)
+        return Exit.USAGE
+    where = error.ctx.command_path if error.ctx is not None else "patchmill"
+    message = error.format_message()
+    _complain(f"{message[:1].lower()}{message[1:].rstrip('.')} (see `{where} --help`)")
+    return Exit.USAGE
+
+
+def _complain(sentence: str) -> None:
+    print(f"patchmill: {' '.join(shown(sentence).split())}", file=sys.stderr)

@@ -1,0 +1,87 @@
+"""What ruff reports about files, as the findings of a job request."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ruff
+
+from patchmill.errors import Unavailable
+
+TIMEOUT_S = 60
+FOUND_NOTHING, FOUND_SOMETHING = 0, 1
+SYNTAX_ERROR = "invalid-syntax"
+
+_TOP_LEVEL = frozenset({"target-version", "line-length", "preview", "builtins"})
+# `display` fixes are shown to people and never applied.
+_SAFETY = {"safe": True, "unsafe": False}
+
+
+def find(folder: Path, paths: Sequence[str], settings: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Run ruff, isolated but for these settings; give each file's findings, in the order of the file.
+
+    Paths are relative to the folder; settings are those that a job's `checkers` carry for ruff.
+
+    Raises:
+        Unavailable: ruff does not run.
+    """
+    options = [word for name, value in settings.items() for word in ("--config", _option(name, value))]
+    command = [ruff.find_ruff_bin(), "check", "--isolated", "--no-cache", "--output-format", "json"]
+    try:
+        done = subprocess.run(
+            [*command, *options, "--", *paths],
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(f"ruff does not run: {error}") from error
+    if done.returncode not in {FOUND_NOTHING, FOUND_SOMETHING}:
+        raise Unavailable(f"ruff failed: {' '.join(done.stderr.split())}")
+    found: dict[str, list[dict[str, Any]]] = {path: [] for path in paths}
+    for diagnostic in json.loads(done.stdout):
+        path = Path(diagnostic["filename"]).resolve().relative_to(folder.resolve()).as_posix()
+        found[path].append(finding(diagnostic))
+    return found
+
+
+def finding(diagnostic: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn one of ruff's diagnostics into a finding of a job request."""
+    fix = diagnostic.get("fix") or {}
+    safe = _SAFETY.get(fix.get("applicability", ""))
+    return {
+        "tool": "ruff",
+        "rule": diagnostic.get("code") or SYNTAX_ERROR,
+        "message": diagnostic["message"],
+        "severity": diagnostic.get("severity") or "warning",
+        **_place(diagnostic),
+        "fixes": []
+        if safe is None
+        else [
+            {
+                "safe": safe,
+                "edits": [{**_place(edit), "text": edit["content"]} for edit in fix["edits"]],
+            }
+        ],
+    }
+
+
+def _place(ranged: Mapping[str, Any]) -> dict[str, int]:
+    """Ruff counts as requests do: from 1, in code points, the end exclusive."""
+    start, end = ranged["location"], ranged["end_location"]
+    return {
+        "start_line": start["row"],
+        "start_column": start["column"],
+        "end_line": end["row"],
+        "end_column": end["column"],
+    }
+
+
+def _option(name: str, value: Any) -> str:
+    """Write a setting as an inline TOML pair; what these settings hold is TOML and JSON alike."""
+    key = name if name in _TOP_LEVEL or name.startswith("lint.") else f"lint.{name}"
+    return f"{key} = {json.dumps(value)}"
