@@ -4,16 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from patchmill.errors import Conflict, Unavailable
 from patchmill.store import schema
+from patchmill.store.engine import passes
 
 __all__ = ["Connection", "Database"]
-
-# SQLSTATEs with which Postgres says "not now": a statement or lock took too long, a deadlock was broken.
-_NOT_NOW = frozenset({"57014", "55P03", "40P01", "40001", "25P03", "25P04"})
 
 
 class Database:
@@ -47,15 +44,9 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except PoolTimeoutError as error:
-        raise Unavailable("every database connection is in use; try again in a moment") from error
     except IntegrityError as error:
         raise Conflict("another request stored the same thing first; read it and try again") from error
-    except DBAPIError as error:
-        sqlstate = getattr(error.orig, "sqlstate", None)
-        lost = isinstance(error, OperationalError) and sqlstate not in _NOT_NOW
-        if lost or error.connection_invalidated:
-            raise Unavailable("the database does not answer; try again in a moment") from error
-        if sqlstate in _NOT_NOW:
-            raise Unavailable("the database took too long; try again in a moment") from error
-        raise
+    except SQLAlchemyError as error:
+        if not passes(error):
+            raise
+        raise Unavailable("the database does not answer in time; try again in a moment") from error

@@ -32,7 +32,7 @@ def job_documents(connection: Connection, rows: Sequence[JobRow]) -> list[JobDoc
     for row in rows:
         offered = suggestions.get(row.id, [])
         shown = [Suggestion(**document(one, evidence.get(one.id, ()))) for one in offered]
-        documents.append(_job(row, _findings(findings[row.id], offered), shown))
+        documents.append(_job(row, _findings(row, findings[row.id], offered), shown))
     return documents
 
 
@@ -41,7 +41,9 @@ def job_document(connection: Connection, row: JobRow) -> JobDocument:
     return job_documents(connection, [row])[0]
 
 
-def _findings(rows: Sequence[FindingRow], offered: Sequence[SuggestionRow]) -> list[JobFinding]:
+def _findings(job: JobRow, rows: Sequence[FindingRow], offered: Sequence[SuggestionRow]) -> list[JobFinding]:
+    """Show each finding's fate; of a job that ended before it could judge one, the job's end says why."""
+    why = job.state if job.error is None else job.error["code"]
     mending: dict[int, list[str]] = {}
     for suggestion in offered:
         for index in suggestion.findings:
@@ -51,12 +53,16 @@ def _findings(rows: Sequence[FindingRow], offered: Sequence[SuggestionRow]) -> l
             index=row.index,
             fingerprint=row.fingerprint,
             rule=row.rule,
-            status=FindingStatus(row.status),
-            reason=row.reason,
+            status=FindingStatus.UNRESOLVED if _unjudged(job, row) else FindingStatus(row.status),
+            reason=why if _unjudged(job, row) else row.reason,
             suggestions=mending.get(row.index, []),
         )
         for row in rows
     ]
+
+
+def _unjudged(job: JobRow, finding: FindingRow) -> bool:
+    return job.finished_at is not None and finding.status == FindingStatus.PENDING
 
 
 def _job(row: JobRow, findings: list[JobFinding], suggestions: list[Suggestion]) -> JobDocument:

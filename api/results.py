@@ -12,7 +12,7 @@ from api.parts import PartsOf
 from api.query import refuse_unknown
 from api.schemas import SuggestionList
 from patchmill.deliver.formats import DEFAULT, FORMATS
-from patchmill.deliver.suggestion import Offer
+from patchmill.deliver.suggestion import Offered
 from patchmill.errors import InvalidFields, NotAcceptable, NotFound
 from patchmill.job.state import TERMINAL
 from patchmill.store import jobs, results
@@ -55,5 +55,5 @@ def read_suggestions(
         source = jobs.source_of(connection, caller.project_id, row.sha256)
     if source is None:
         raise NotFound("the source of this job is no longer stored")
-    offer = Offer(path=row.path, source=source.decode(), suggestions=offered, evidence=evidence)
+    offer = Offered(path=row.path, source=source.decode(), suggestions=offered, evidence=evidence)
     return Response(form.render(offer), media_type=form.media_type)

@@ -20,6 +20,7 @@ from patchmill.budget.ledger import Amount, smallest_hold
 from patchmill.budget.prices import from_usd, highest_rates, to_usd
 from patchmill.budget.tokens import limits_of
 from patchmill.budget.windows import WindowKind
+from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.errors import (
     BelowMinimumHold,
     Conflict,
@@ -149,8 +150,16 @@ def _refuse_useless(
     rates = highest_rates(budgets.prices_of(connection, parts.model), now, until)
     if rates is None:
         return
-    floor = min(kind.floor_tokens for kind in KINDS.values())
-    smallest = smallest_hold(limits_of(parts.model), rates, floor)
+    rules = EDIT_FORMATS[DEFAULT].instructions
+    smallest = min(
+        (
+            smallest_hold(
+                len(f"{kind.rules}{rules}".encode()), kind.floor_tokens, limits_of(parts.model), rates
+            )
+            for kind in KINDS.values()
+        ),
+        key=lambda hold: hold.picos,
+    )
     if limit_picos is not None and limit_picos < smallest.picos:
         raise BelowMinimumHold(
             f"the smallest call to {parts.model} holds {to_usd(smallest.picos)} US dollars"

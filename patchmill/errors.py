@@ -8,8 +8,7 @@ PatchmillError
 ├── NotFound                404
 ├── NotAcceptable           406
 ├── Conflict                409
-│   ├── IdempotencyConflict
-│   └── StateConflict
+│   └── IdempotencyConflict
 ├── TooLarge                413
 ├── UnsupportedMediaType    415
 ├── InvalidFields           422, one FieldError per mistake
@@ -104,13 +103,6 @@ class IdempotencyConflict(Conflict):
 
     code = "idempotency_conflict"
     title = "Idempotency conflict"
-
-
-class StateConflict(Conflict):
-    """The job's state does not allow this."""
-
-    code = "state_conflict"
-    title = "State conflict"
 
 
 class TooLarge(PatchmillError):

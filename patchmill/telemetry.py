@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 import structlog
 
+OWN_PACKAGES = ("api", "patchmill", "worker")
+LIBRARY_LEVEL = "WARNING"  # below it libraries log every request that they make
 REDACTED = "[redacted]"
 SECRET_NAMES = frozenset(
     {
@@ -53,7 +55,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 
 def configure_logging(level: str = "INFO") -> None:
-    """Send this process's logs, those of libraries too, to standard error as JSON lines."""
+    """Send this process's logs to standard error as JSON lines: ours from `level` on, others' warnings."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -83,7 +85,9 @@ def configure_logging(level: str = "INFO") -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [kept for kept in root.handlers if not isinstance(kept, _StandardError)] + [handler]
-    root.setLevel(level)
+    root.setLevel(LIBRARY_LEVEL)
+    for package in OWN_PACKAGES:
+        logging.getLogger(package).setLevel(level)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -43,7 +43,7 @@ class WorkerApp:
         self._process = Process(
             engine=engine,
             calls=CallLoop(gateway, limit=settings.gateway_concurrency),
-            lease=Lease(engine, ttl_s=settings.lease_ttl_s),
+            lease=Lease(open_engine(where.database_url, pool_size=1), ttl_s=settings.lease_ttl_s),
             broker=Broker(where.redis_url, max_connections=self._threads + SPARE_CONNECTIONS),
             ladder=Ladder(model=settings.model, escalation=settings.escalation_model),
             call_deadline_s=settings.call_deadline_s,

@@ -17,6 +17,7 @@ from patchmill.call.reply import Answered, CallOutcome, CallTimings, Rejected, U
 from patchmill.job.record import ErrorCode
 from patchmill.job.retry import (
     MAX_BILLED_CALLS,
+    SLOT_WAIT_S,
     Decision,
     Fail,
     Failure,
@@ -24,7 +25,9 @@ from patchmill.job.retry import (
     History,
     NoRoom,
     decide,
+    given_back,
     without_room,
+    without_slot,
 )
 from patchmill.kinds.kind import Kind
 from patchmill.store import ledger
@@ -36,12 +39,16 @@ Messages = Sequence[Mapping[str, str]]
 
 
 class Interrupted(Exception):
-    """The job cannot go on now: `decision` says whether it waits or ends."""
+    """The job cannot go on now: `decision` says whether it waits or ends.
 
-    def __init__(self, decision: Decision, failures_in_a_row: int = 0) -> None:
+    `server_errors` is how many calls in a row have ended in a server error by now, None when that did not
+    change.
+    """
+
+    def __init__(self, decision: Decision, server_errors: int | None = None) -> None:
         super().__init__(decision)
         self.decision = decision
-        self.failures_in_a_row = failures_in_a_row
+        self.server_errors = server_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +71,16 @@ class Calling:
         self._kind = kind
         self._stored = {reply.turn: reply for reply in claim.replies}
         self._billed = claim.billed_calls
+        self._server_errors = claim.failures_in_a_row
         self._limit = min(claim.task.options.max_calls or MAX_BILLED_CALLS, MAX_BILLED_CALLS)
 
-    def may_call_again(self) -> bool:
-        """Say whether another call may be bought."""
-        return self._billed < self._limit
-
-    def ask(self, model: str, messages: Messages, *, max_tokens: int) -> Reply:
+    def ask(self, model: str, messages: Messages, *, max_tokens: int) -> Reply | None:
         """Get the answer to these messages: from the store when it is paid for, else by a call.
 
+        None when it would take a call and no more may be bought.
+
         Raises:
-            Interrupted: the call failed or may not be made; nothing is left on the wire.
+            Interrupted: the call failed or may not be made now; nothing is left on the wire.
             LostClaim: the job was taken from this worker.
             CancelRequested: somebody asked to stop the job.
         """
@@ -88,13 +94,13 @@ class Calling:
                 stand_in=stored.stand_in,
                 model_ms=0,
             )
-        if not self.may_call_again():
-            message = f"{self._billed} calls were made, and no more are allowed"
-            raise Interrupted(Fail(code=ErrorCode.ATTEMPTS_SPENT, message=message, retryable=True))
-        deadline_s = self._deadline_s()
-        with self._process.calls.slot(deadline_s) as free:
+        if self._billed >= self._limit:
+            return None
+        if self._process.lease.draining:
+            raise self._interrupted(given_back())
+        with self._process.calls.slot(min(SLOT_WAIT_S, self._deadline_s())) as free:
             if not free:
-                raise _overdue()
+                raise self._interrupted(without_slot(self._process.rng))
             return self._buy(model, messages, turn, max_tokens)
 
     def _buy(self, model: str, messages: Messages, turn: str, max_tokens: int) -> Reply:
@@ -106,10 +112,11 @@ class Calling:
         ended = self._process.persist(
             lambda connection: ledger.end_call(connection, self._claim.job_id, admitted.call_id, ending)
         )
-        if ended is ledger.EndedCall.FREED_ROOM and self._process.persist(ledger.wake_budget_waiters):
-            self._process.wake_dispatcher()
+        if ended is ledger.EndedCall.FREED_ROOM:
+            self._wake_waiters()
         if isinstance(outcome, Answered):
             self._billed += 1
+            self._server_errors = 0
             return Reply(
                 call_id=admitted.call_id,
                 text=outcome.text,
@@ -118,6 +125,11 @@ class Calling:
                 model_ms=outcome.timings.total_ms,
             )
         raise self._after(outcome)
+
+    def _wake_waiters(self) -> None:
+        project_id = self._claim.project_id
+        if self._process.persist(lambda connection: ledger.wake_budget_waiters(connection, project_id)):
+            self._process.wake_dispatcher()
 
     def _send(self, request: ChatRequest, deadline_s: float) -> CallOutcome:
         """Send the request once, unless this process may not act any more."""
@@ -146,7 +158,7 @@ class Calling:
                     lambda rooms: self._decide(rooms, plan, prices, size, largest.max_tokens),
                 )
             except ledger.Refused as refused:
-                raise Interrupted(refused.decision) from None
+                raise self._interrupted(refused.decision) from None
         return admitted, _request(plan, admitted.max_tokens)
 
     def _decide(
@@ -179,15 +191,18 @@ class Calling:
 
     def _after(self, outcome: Rejected | Unknown) -> Interrupted:
         """Turn a failed call into the job's wait or end."""
-        unbilled = outcome.failure.failure in {FailureClass.SERVER, FailureClass.CONNECT}
-        in_a_row = self._claim.failures_in_a_row + 1 if unbilled else 0
+        if outcome.failure.failure is FailureClass.SERVER:
+            self._server_errors += 1
         history = History(
             attempts=self._claim.attempts,
             billed_calls=self._billed + isinstance(outcome, Unknown),
-            unbilled_in_a_row=in_a_row,
+            server_errors_in_a_row=self._server_errors,
         )
         policy = self._process.unknown_policy
-        return Interrupted(decide(outcome.failure, history, policy=policy, rng=self._process.rng), in_a_row)
+        return self._interrupted(decide(outcome.failure, history, policy=policy, rng=self._process.rng))
+
+    def _interrupted(self, decision: Decision) -> Interrupted:
+        return Interrupted(decision, self._server_errors)
 
 
 _NO_TIME = CallTimings(first_token_ms=None, total_ms=0)
@@ -231,7 +246,7 @@ def _ending(outcome: CallOutcome) -> ledger.Ending:
     if isinstance(outcome, Answered):
         values = {
             **times,
-            "reply": outcome.text.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+            "reply": outcome.text,
             "finish_reason": outcome.finish_reason,
             "returned_model": outcome.returned_model,
             "gateway_request_id": outcome.gateway_request_id,

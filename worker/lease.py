@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 
 class Lease:
-    """One incarnation of a worker process, alive while it beats.
+    """One incarnation of a worker process, alive while it beats through an engine of its own.
 
     Times are taken from the monotonic clock before each beat is sent, so the process distrusts its lease
     earlier than Postgres does.
@@ -32,6 +32,7 @@ class Lease:
         self._engine = engine
         self._ttl_s = ttl_s
         self._beaten_at = float("-inf")
+        self._steady_since = float("inf")
         self._stop = threading.Event()
         self._draining = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
@@ -43,6 +44,13 @@ class Lease:
     def valid(self) -> bool:
         """Say whether this process may claim jobs and send calls."""
         return time.monotonic() - self._beaten_at < self._ttl_s * TRUSTED_SHARE
+
+    def steady(self) -> bool:
+        """Say whether this process has beaten without a gap for a whole TTL.
+
+        Only then may it call others silent: right after an outage of Postgres everybody seems to be.
+        """
+        return self.valid() and time.monotonic() - self._steady_since >= self._ttl_s
 
     @property
     def draining(self) -> bool:
@@ -62,6 +70,7 @@ class Lease:
                 workers.stop(connection, self.worker_id)
         except SQLAlchemyError as error:
             log.warning("lease not ended; it will run out", error=type(error).__name__)
+        self._engine.dispose()
 
     def _run(self) -> None:
         registered = False
@@ -75,6 +84,8 @@ class Lease:
                         log.error("this worker was declared stopped; it takes no more work")
                         return
                 registered = True
+                if not self.valid():
+                    self._steady_since = started
                 self._beaten_at = started
             except SQLAlchemyError as error:
                 log.warning("heartbeat failed", error=type(error).__name__)

@@ -1,7 +1,7 @@
 """What an attempt has found so far, and how the job ends with it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from patchmill.deliver.offer import Offer, rows
 from patchmill.edit.protocol import Proposal, Rejection
+from patchmill.edit.span import Hunk
 from patchmill.job.record import ErrorCode, FindingStatus, KindName, Outcome
 from patchmill.job.retry import Fail
 from patchmill.job.state import State
@@ -19,6 +20,7 @@ from patchmill.store.results import CheckRow
 from patchmill.verify.evidence import CheckName, Result
 from patchmill.verify.run import Group, Verdict
 from worker.calling import Reply
+from worker.stages import Stage
 
 
 def error_of(fail: Fail) -> dict[str, Any]:
@@ -54,8 +56,15 @@ class Ended:
         """
         target = State.SUCCEEDED if self.fail is None else State.FAILED
         error = None if self.fail is None else error_of(self.fail)
-        values = {"outcome": self.outcome, "error": error, "timings": self.timings}
-        claims.finish(connection, claim.job_id, claim.fence, target, values)
+        claims.finish(
+            connection,
+            claim.job_id,
+            claim.fence,
+            target,
+            outcome=self.outcome,
+            error=error,
+            timings=self.timings,
+        )
         offered, evidence = rows(claim.task.path, claim.task.source, self.offers)
         results.store(
             connection,
@@ -79,6 +88,7 @@ class Progress:
     clean: bool = False  # the latest answer was accepted whole
     declined: str | None = None
     model_ms: int = 0
+    verify_s: float = 0.0
 
     @classmethod
     def of(cls, claim: Claim) -> Self:
@@ -90,12 +100,23 @@ class Progress:
         """The findings that an accepted group mends."""
         return {index for group in self.groups for index in group.findings}
 
+    @property
+    def mended_lines(self) -> list[tuple[int, int]]:
+        """The lines that accepted edits change: first and last of each."""
+        hunks = [hunk for group in self.groups for hunk in group.hunks]
+        return [(hunk.start_line, max(hunk.start_line, hunk.end_line)) for hunk in hunks]
+
     def complete(self) -> bool:
         """Say whether nothing is left to ask for."""
         task = self.claim.task
         if task.kind is KindName.ANNOTATE:
             return self.clean and bool(self.groups)
         return all(finding.index in self.mended for finding in task.findings)
+
+    @property
+    def checker_failed(self) -> bool:
+        """Whether a checker could not run, so that nothing can be said of the edits."""
+        return any(reason == "checker_failed" for _, reason in self.fates.values())
 
     def heard(self, reply: Reply) -> None:
         """Count the time of an answer."""
@@ -105,28 +126,24 @@ class Progress:
         """Remember why the model would change nothing."""
         self.declined = reason
 
-    def reject(self, rejections: Sequence[Rejection], reply: Reply) -> None:
-        """Keep why edits could not even be located."""
-        self.refused += [
-            CheckRow(
-                suggestion_id=None,
-                call_id=reply.call_id,
-                check=CheckName.APPLIES,
-                result=Result.FAILED,
-                detail=f"{rejection.reason}: {rejection.detail}",
-            )
-            for rejection in rejections
-        ]
-
-    def take_own(self, verdict: Verdict) -> None:
-        """Take what the reporting tools' own safe fixes achieved."""
+    def take_own(self, stage: Stage, *, contested: bool) -> None:
+        """Take what the reporting tools' own safe fixes achieve; see `Stage.own_fixes`."""
+        verdict = self._measured(lambda: stage.own_fixes(self.groups, contested=contested))
         for group in verdict.groups:
             title = self._finding_title(group)
             self._add(group, source="tool", safety="safe", title=title, explanation="", reply=None)
         self._judge(verdict, None)
 
-    def take(self, verdict: Verdict, proposal: Proposal, reply: Reply) -> None:
-        """Take what a model's answer achieved."""
+    def take(
+        self,
+        stage: Stage,
+        hunks: Sequence[Hunk],
+        proposal: Proposal,
+        rejections: Sequence[Rejection],
+        reply: Reply,
+    ) -> str:
+        """Take what a model's answer achieves; give what verification has to say of the rest."""
+        verdict = self._measured(lambda: stage.verify(hunks, self.groups))
         annotates = self.claim.task.kind is KindName.ANNOTATE
         for group in verdict.groups:
             alone = len(verdict.groups) == 1 or not group.findings
@@ -138,8 +155,17 @@ class Progress:
                 explanation=proposal.explanation,
                 reply=reply,
             )
-        self.clean = not verdict.refusals and not verdict.feedback
+        for rejection in rejections:
+            self._refuse(CheckName.APPLIES, f"{rejection.reason}: {rejection.detail}", reply)
+        self.clean = bool(proposal.edits) and not (rejections or verdict.refusals or verdict.feedback)
         self._judge(verdict, reply)
+        return verdict.feedback
+
+    def _measured(self, verify: Callable[[], Verdict]) -> Verdict:
+        started = time.monotonic()
+        verdict = verify()
+        self.verify_s += time.monotonic() - started
+        return verdict
 
     def _add(
         self, group: Group, *, source: str, safety: str, title: str, explanation: str, reply: Reply | None
@@ -163,18 +189,22 @@ class Progress:
         self.fates |= {
             index: fate for index, fate in verdict.findings.items() if self._standing(index) != "verified"
         }
-        self.refused += [
+        for refusal in verdict.refusals:
+            for check in refusal.checks:
+                if check.result is Result.FAILED:
+                    self._refuse(check.check, check.detail, reply)
+
+    def _refuse(self, check: CheckName, detail: str, reply: Reply | None) -> None:
+        """Keep why an edit is not offered."""
+        self.refused.append(
             CheckRow(
                 suggestion_id=None,
                 call_id=None if reply is None else reply.call_id,
-                check=check.check,
-                result=check.result,
-                detail=check.detail,
+                check=check,
+                result=Result.FAILED,
+                detail=detail,
             )
-            for refusal in verdict.refusals
-            for check in refusal.checks
-            if check.result is Result.FAILED
-        ]
+        )
 
     def _standing(self, index: int) -> str | None:
         fate = self.fates.get(index)
@@ -205,7 +235,7 @@ class Progress:
         return Outcome.VERIFIED if whole else Outcome.PARTIAL
 
     def _nothing_offered(self) -> Outcome | Fail:
-        if self.declined is not None:
+        if self.declined is not None and not self.refused:
             if self.claim.task.kind is KindName.ANNOTATE:
                 return Outcome.NO_CHANGE
             message = f"the model declined: {self.declined}"
@@ -231,6 +261,6 @@ class Progress:
         return {
             "queued_ms": total_ms - spent_ms,
             "model_ms": self.model_ms,
-            "verify_ms": max(0, spent_ms - self.model_ms),
+            "verify_ms": round(self.verify_s * 1000),
             "total_ms": total_ms,
         }

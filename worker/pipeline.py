@@ -6,6 +6,7 @@ This is the only place that knows the order of the stages; each stage is a funct
 import uuid
 from datetime import UTC, datetime
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
@@ -15,11 +16,12 @@ from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.edit.protocol import Proposal, Rejection
 from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.record import ErrorCode
-from patchmill.job.retry import MAX_ATTEMPTS, Fail, Wait
+from patchmill.job.retry import MAX_ATTEMPTS, Fail, Wait, without_checker
 from patchmill.job.state import State
 from patchmill.kinds import KINDS
-from patchmill.store import claims
+from patchmill.store import claims, ledger
 from patchmill.store.claims import Claim
+from patchmill.store.engine import passes
 from patchmill.telemetry import get_logger
 from worker.calling import Calling, Interrupted, Reply
 from worker.outcome import Ended, Progress, error_of
@@ -36,36 +38,37 @@ def run_job(process: Process, job_id: uuid.UUID, dispatch_no: int) -> None:
     """Run one job as far as it goes now: to its end, to a wait, or back to the queue."""
     if process.lease.draining or not process.lease.valid():
         return  # the dispatch goes stale and is sent again, to a process that may act
-    process.running.add(job_id)
+    in_hand = (job_id, dispatch_no)
+    process.running.add(in_hand)
     try:
         with bound_contextvars(job_id=f"job_{job_id.hex}"):
-            claim = _claim(process, job_id, dispatch_no)
-            if claim is not None:
-                _run_claimed(process, claim)
-    except StoppedWhileWriting:
-        log.warning("stopped before the end could be written; the job is recovered from the database")
+            _run_dispatched(process, job_id, dispatch_no)
     finally:
-        process.running.discard(job_id)
+        process.running.discard(in_hand)
         process.wake_dispatcher()
 
 
-def _claim(process: Process, job_id: uuid.UUID, dispatch_no: int) -> Claim | None:
+def _run_dispatched(process: Process, job_id: uuid.UUID, dispatch_no: int) -> None:
+    """Claim the job and run it; what this thread cannot write is found in the database by the sweepers."""
     try:
         with process.engine.begin() as connection:
-            return claims.claim(connection, job_id, dispatch_no, process.lease.worker_id)
-    except SQLAlchemyError as error:  # claimed or not, the sweepers find the job
-        log.warning("claim failed", error=type(error).__name__)
-        return None
-
-
-def _run_claimed(process: Process, claim: Claim) -> None:
-    log.info("claimed", fence=claim.fence, kind=claim.task.kind)
-    try:
-        _run_to_a_stop(process, claim)
-    except CancelRequested:
-        _cancel(process, claim)
+            claim = claims.claim(connection, job_id, dispatch_no, process.lease.worker_id)
+        if claim is None:
+            return
+        log.info("claimed", fence=claim.fence, kind=claim.task.kind)
+        try:
+            _run_to_a_stop(process, claim)
+        except CancelRequested:
+            process.persist(lambda connection: _cancel(connection, claim))
+            log.info("cancelled")
     except LostClaim as lost:
         log.warning("claim lost; nothing is written", reason=str(lost))
+    except StoppedWhileWriting:
+        log.warning("stopped before the end could be written; the job is recovered from the database")
+    except SQLAlchemyError as error:
+        if not passes(error):
+            raise
+        log.warning("postgres is away; the job is recovered from the database", error=type(error).__name__)
 
 
 def _run_to_a_stop(process: Process, claim: Claim) -> None:
@@ -78,7 +81,9 @@ def _run_to_a_stop(process: Process, claim: Claim) -> None:
         _give_back(process, claim, stop)
     except (CancelRequested, LostClaim, StoppedWhileWriting):
         raise
-    except Exception:
+    except Exception as error:
+        if isinstance(error, SQLAlchemyError) and passes(error):
+            raise
         log.exception("unexpected error")
         message = "an unexpected error; the log of the worker has the details"
         _fail(process, claim, Fail(code=ErrorCode.INTERNAL, message=message, retryable=True))
@@ -95,15 +100,18 @@ def _work(process: Process, claim: Claim) -> Ended:
         raise Interrupted(_spent(claim))
     stage = stage_for(claim.task)
     progress = Progress.of(claim)
-    progress.take_own(stage.own_fixes())
+    progress.take_own(stage, contested=False)
     stopped_by = None
     if not progress.complete():
+        stopped_by = stage.unusable()
+    if not progress.complete() and stopped_by is None:
         try:
             _ask_models(process, claim, stage, progress)
         except Interrupted as stop:
             if isinstance(stop.decision, Wait):
                 raise
             stopped_by = stop.decision
+        progress.take_own(stage, contested=True)
     return progress.ended(datetime.now(UTC), stopped_by=stopped_by)
 
 
@@ -113,24 +121,36 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
     kind = KINDS[task.kind]
     edit_format = EDIT_FORMATS[task.options.edit_format or DEFAULT]
     calling = Calling(process, claim, kind)
-    messages = first_turn(task, kind, edit_format)
+    messages = first_turn(task, kind, edit_format, mended=progress.mended_lines)
     max_tokens = kind.max_tokens
     for model in _models(process, claim):
-        if not calling.may_call_again():
-            return
         reply = calling.ask(model, messages, max_tokens=max_tokens)
-        if reply.finish_reason == "length" and calling.may_call_again():
-            max_tokens *= GROWTH
-            reply = calling.ask(model, messages, max_tokens=max_tokens)
+        if reply is None:
+            return
         progress.heard(reply)
+        if reply.finish_reason == "length":
+            max_tokens *= GROWTH
+            longer = calling.ask(model, messages, max_tokens=max_tokens)
+            if longer is not None:
+                reply = longer
+                progress.heard(reply)
         proposal = edit_format.parse(reply.text)
         if proposal.declined is not None:
             progress.decline(proposal.declined)
             return
         feedback = _try(stage, progress, proposal, reply)
-        if progress.complete():
+        if progress.checker_failed:
+            _wait_for_checker(process, claim)
+        if progress.complete() or not feedback:
             return
         messages = repair_turn(messages, reply.text, feedback)
+
+
+def _wait_for_checker(process: Process, claim: Claim) -> None:
+    """Try the whole later when a checker could not run; the answer is stored and need not be bought again."""
+    wait = without_checker(claim.attempts, process.rng)
+    if wait is not None:
+        raise Interrupted(wait)
 
 
 def _models(process: Process, claim: Claim) -> list[str]:
@@ -148,10 +168,8 @@ def _try(stage: Stage, progress: Progress, proposal: Proposal, reply: Reply) -> 
     scope = stage.task.scope
     located = locate(stage.task.source, proposal.edits, scope=None if scope is None else scope.as_pair())
     rejections = (*proposal.rejections, *located.rejections)
-    progress.reject(rejections, reply)
-    verdict = stage.verify(located.hunks, progress.groups)
-    progress.take(verdict, proposal, reply)
-    parts = [*(_tell(rejection) for rejection in rejections), verdict.feedback]
+    feedback = progress.take(stage, located.hunks, proposal, rejections, reply)
+    parts = [*(_tell(rejection) for rejection in rejections), feedback]
     if not proposal.edits and not rejections:
         parts.append("The answer holds no edit block.")
     return "\n".join(part for part in parts if part)
@@ -166,34 +184,30 @@ def _give_back(process: Process, claim: Claim, stop: Interrupted) -> None:
     if isinstance(decision, Fail):
         _fail(process, claim, decision)
         return
-    _wait(process, claim, decision, stop.failures_in_a_row)
-
-
-def _wait(process: Process, claim: Claim, wait: Wait, failures_in_a_row: int) -> None:
     process.persist(
         lambda connection: claims.release(
             connection,
             claim.job_id,
             claim.fence,
-            reason=wait.reason,
-            after_s=wait.after_s,
-            refund=not wait.costs_attempt,
-            failures_in_a_row=failures_in_a_row,
+            reason=decision.reason,
+            after_s=decision.after_s,
+            refund=not decision.costs_attempt,
+            failures_in_a_row=stop.server_errors,
         )
     )
-    log.info("waits", reason=wait.reason, after_s=round(wait.after_s, 3))
+    log.info("waits", reason=decision.reason, after_s=round(decision.after_s, 3))
 
 
 def _fail(process: Process, claim: Claim, fail: Fail) -> None:
-    values = {"error": error_of(fail)}
-    process.persist(
-        lambda connection: claims.finish(connection, claim.job_id, claim.fence, State.FAILED, values)
-    )
+    """End the job with an error; a call that an unexpected error left open becomes unknown."""
+
+    def write(connection: Connection) -> None:
+        ledger.suspend_open_call(connection, claim.job_id, "the worker broke off while the call was open")
+        claims.finish(connection, claim.job_id, claim.fence, State.FAILED, error=error_of(fail))
+
+    process.persist(write)
     log.info("failed", code=fail.code)
 
 
-def _cancel(process: Process, claim: Claim) -> None:
-    process.persist(
-        lambda connection: claims.finish(connection, claim.job_id, claim.fence, State.CANCELLED, {})
-    )
-    log.info("cancelled")
+def _cancel(connection: Connection, claim: Claim) -> None:
+    claims.finish(connection, claim.job_id, claim.fence, State.CANCELLED)

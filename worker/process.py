@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from redis import RedisError
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 
 from patchmill.call.loop import CallLoop
 from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.dispatch import Broker
+from patchmill.store.engine import passes
 from patchmill.telemetry import get_logger
 from worker.lease import Lease
 
@@ -34,7 +34,10 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """The parts that the jobs of one process share; `running` holds the ids in its threads' hands."""
+    """The parts that the jobs of one process share.
+
+    `running` holds what its threads have in hand: a job's id and the number of its dispatch.
+    """
 
     engine: Engine
     calls: CallLoop
@@ -44,7 +47,7 @@ class Process:
     call_deadline_s: float
     unknown_policy: UnknownPolicy
     rng: random.Random = field(default_factory=random.Random)
-    running: set[uuid.UUID] = field(default_factory=set)
+    running: set[tuple[uuid.UUID, int]] = field(default_factory=set)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def persist(self, write: Callable[[Connection], Written]) -> Written:
@@ -57,10 +60,8 @@ class Process:
             try:
                 with self.engine.begin() as connection:
                     return write(connection)
-            except PoolTimeout:
-                log.warning("no connection free; the write is repeated")
-            except DBAPIError as error:
-                if not _passing(error):
+            except SQLAlchemyError as error:
+                if not passes(error):
                     raise
                 log.warning("postgres is away; the write is repeated", error=type(error).__name__)
             if self.stopping.wait(PERSIST_PAUSE_S):
@@ -76,9 +77,3 @@ class Process:
 
 class StoppedWhileWriting(Exception):
     """The process stops before Postgres came back; what it held is recovered from the database."""
-
-
-def _passing(error: DBAPIError) -> bool:
-    """Tell trouble that passes (connection lost, deadlock, lock wait) from a statement that is wrong."""
-    code = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or code is None or code[:2] in {"08", "40", "53", "55", "57"}

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from patchmill.edit.apply import overlap
 from patchmill.edit.span import Hunk
-from patchmill.job.record import KindName, Task
-from patchmill.verify.run import Group, Verdict, verify_annotate, verify_fix
+from patchmill.job.record import ErrorCode, Finding, KindName, Task
+from patchmill.job.retry import Fail
+from patchmill.verify.run import Group, Verdict, unprovable, verify_annotate, verify_fix
 from patchmill.verify.tool_fixes import tool_fix_hunks
 
 NOTHING = Verdict(groups=(), refusals=(), findings={}, feedback="")
@@ -21,8 +22,16 @@ class Stage(Protocol):
         """What the job is about."""
         ...
 
-    def own_fixes(self) -> Verdict:
-        """Verify what the reporting tools offer themselves; costs no tokens."""
+    def own_fixes(self, accepted: Sequence[Group], *, contested: bool) -> Verdict:
+        """Verify what the reporting tools offer themselves; costs no tokens.
+
+        A fix is contested when it touches lines of a finding that no tool mends: the model must then see
+        those lines as they are, so such fixes come after it.
+        """
+        ...
+
+    def unusable(self) -> Fail | None:
+        """Say why no answer could be verified, before one is paid for."""
         ...
 
     def remaining(self, resolved: Collection[int]) -> Task:
@@ -43,23 +52,40 @@ def stage_for(task: Task) -> Stage:
     return stages[task.kind](task)
 
 
+def _touches(hunk: Hunk, finding: Finding) -> bool:
+    return hunk.start_line <= finding.end_line and finding.start_line <= max(hunk.start_line, hunk.end_line)
+
+
 @dataclass(frozen=True, slots=True)
 class FixStage:
     """Findings go away, and nothing new appears."""
 
     task: Task
 
-    def own_fixes(self) -> Verdict:
+    def own_fixes(self, accepted: Sequence[Group], *, contested: bool) -> Verdict:
         """Verify the tools' safe fixes; of those that overlap, the first is taken."""
         if not self.task.options.tool_fixes:
             return NOTHING
+        mended = {index for group in accepted for index in group.findings}
+        fixes = {
+            finding.index: tool_fix_hunks(self.task.source, finding)
+            for finding in self.task.findings
+            if finding.index not in mended
+        }
+        unmended = [finding for finding in self.task.findings if fixes.get(finding.index, ()) is None]
+        taken = [hunk for group in accepted for hunk in group.hunks]
         hunks: list[Hunk] = []
-        for finding in self.task.findings:
-            fix = tool_fix_hunks(self.task.source, finding) or ()
-            fresh = [hunk for hunk in fix if hunk not in hunks]
-            if not any(overlap(hunk, taken) for hunk in fresh for taken in hunks):
+        for fix in fixes.values():
+            fresh = [hunk for hunk in fix or () if hunk not in hunks]
+            if not contested and any(_touches(hunk, finding) for hunk in fresh for finding in unmended):
+                continue
+            if not any(overlap(hunk, other) for hunk in fresh for other in [*taken, *hunks]):
                 hunks += fresh
-        return self.verify(hunks, ()) if hunks else NOTHING
+        return self.verify(hunks, accepted) if hunks else NOTHING
+
+    def unusable(self) -> Fail | None:
+        """Say nothing: source that does not parse may be what the findings are about."""
+        return None
 
     def remaining(self, resolved: Collection[int]) -> Task:
         """Give the task without the findings that are resolved."""
@@ -71,6 +97,7 @@ class FixStage:
         return verify_fix(
             source=self.task.source,
             path=self.task.path,
+            language=self.task.language,
             findings=self.task.findings,
             proposals=hunks,
             settings=self.task.checkers,
@@ -85,9 +112,16 @@ class AnnotateStage:
 
     task: Task
 
-    def own_fixes(self) -> Verdict:
+    def own_fixes(self, accepted: Sequence[Group], *, contested: bool) -> Verdict:  # noqa: ARG002 - none
         """No tool offers annotations."""
         return NOTHING
+
+    def unusable(self) -> Fail | None:
+        """Say that the source cannot be parsed, if so: nothing could be proven about it."""
+        reason = unprovable(self.task.source, path=self.task.path)
+        if reason is None:
+            return None
+        return Fail(code=ErrorCode.INVALID_SOURCE, message=reason, retryable=False)
 
     def remaining(self, resolved: Collection[int]) -> Task:  # noqa: ARG002 - there are no findings
         """Give the task: there are no findings to leave out."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from patchmill.budget.prices import Rates
-from patchmill.budget.tokens import ModelLimits
+from patchmill.budget.tokens import ModelLimits, input_bound
 
 
 class Account(StrEnum):
@@ -136,9 +136,9 @@ def affordable_output(input_tokens: int, wanted: int, floor: int, rates: Rates, 
     return max(output, min(floor, wanted))
 
 
-def smallest_hold(limits: ModelLimits, rates: Rates, floor: int) -> Amount:
-    """The hold of an empty prompt with the smallest useful answer: a limit below it admits nothing."""
-    return worst_case(min(limits.context_tokens, 1), floor, rates)
+def smallest_hold(prompt_bytes: int, floor: int, limits: ModelLimits, rates: Rates) -> Amount:
+    """The hold of a prompt with no file in it and the smallest useful answer: less admits nothing."""
+    return worst_case(input_bound(prompt_bytes, 2, limits), floor, rates)
 
 
 def held(hold: Amount) -> tuple[Transfer, ...]:

@@ -10,7 +10,7 @@ TEMPLATE_TOKENS = 64  # and around the whole
 class ModelLimits:
     """A model's context (prompt and answer together) and its longest answer, in tokens."""
 
-    context_tokens: int
+    context_tokens: int | None  # None: not known, so it bounds nothing
     output_tokens: int
 
 
@@ -19,12 +19,12 @@ LIMITS = {  # https://docs.bytespike.ai, models
     "deepseek-v4-pro": ModelLimits(context_tokens=65_536, output_tokens=16_384),
     "deepseek-v3-2": ModelLimits(context_tokens=65_536, output_tokens=8_192),
 }
-CAUTIOUS = ModelLimits(context_tokens=32_768, output_tokens=4_096)
+UNKNOWN = ModelLimits(context_tokens=None, output_tokens=4_096)
 
 
 def limits_of(model: str) -> ModelLimits:
-    """Give a model's limits; a model that is not in the table gets cautious ones."""
-    return LIMITS.get(model, CAUTIOUS)
+    """Give a model's limits; of a model that is not in the table little is known."""
+    return LIMITS.get(model, UNKNOWN)
 
 
 def input_bound(request_bytes: int, messages: int, limits: ModelLimits) -> int:
@@ -33,4 +33,5 @@ def input_bound(request_bytes: int, messages: int, limits: ModelLimits) -> int:
     Byte-level BPE never makes more tokens than there are bytes, and the context limit is enforced by an
     unbilled refusal; the template's own tokens are added on top.
     """
-    return min(limits.context_tokens, request_bytes + TOKENS_PER_MESSAGE * messages + TEMPLATE_TOKENS)
+    by_bytes = request_bytes + TOKENS_PER_MESSAGE * messages + TEMPLATE_TOKENS
+    return by_bytes if limits.context_tokens is None else min(limits.context_tokens, by_bytes)

@@ -12,7 +12,6 @@ from patchmill.edit.span import split_lines
 from patchmill.job.record import KindName, Task
 from patchmill.kinds.kind import Kind
 
-VERSION = "1"  # raised when the wording changes, so that results can be told apart
 WHOLE_FILE_LINES = 150  # up to here the whole file is shown; it costs less than a missing line
 MARGIN_LINES = 3  # shown around a finding that lies in no function
 
@@ -23,9 +22,14 @@ _IMPORT = re.compile(r"(?:import|from)\b")
 _FENCE = re.compile(r"`{3,}")
 
 
-def first_turn(task: Task, kind: Kind, edit_format: EditFormat) -> list[Message]:
-    """Write the messages of a first call."""
+def first_turn(
+    task: Task, kind: Kind, edit_format: EditFormat, *, mended: Sequence[tuple[int, int]] = ()
+) -> list[Message]:
+    """Write the messages of a first call; `mended` are line ranges that other edits change already."""
     parts = [_file(task), *_context(task)]
+    if mended:
+        lines = ", ".join(f"{start}-{end}" for start, end in sorted(mended))
+        parts.append(f"Lines that are mended already; leave them as they are: {lines}")
     if task.scope is not None:
         parts.append(f"Allowed lines: {task.scope.start_line}-{task.scope.end_line}")
     parts.append(kind.describe(task))

@@ -10,7 +10,7 @@ from patchmill.store.results import CheckRow, SuggestionRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offered:
     """What an ended job offers: its file as submitted, its suggestions, and their evidence by id."""
 
     path: str
@@ -25,7 +25,7 @@ class Format:
 
     name: str
     media_type: str
-    render: Callable[[Offer], str]
+    render: Callable[[Offered], str]
 
 
 def document(row: SuggestionRow, evidence: Sequence[CheckRow]) -> dict[str, Any]:

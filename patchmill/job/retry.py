@@ -14,12 +14,15 @@ from patchmill.job.record import ErrorCode
 from patchmill.job.state import WaitReason
 
 MAX_BILLED_CALLS = 8
-MAX_UNBILLED_IN_A_ROW = 4
+MAX_SERVER_ERRORS_IN_A_ROW = 4
 MAX_ATTEMPTS = 12
 MAX_LOSSES = 3
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 60.0
+MAX_CHECKER_FAILURES = 3
 ACCOUNT_PROBE_S = 30.0
+GATEWAY_POLL_S = 4.0
+SLOT_WAIT_S = 2.0  # a thread waits no longer for a place among the calls in flight
 BUDGET_POLL_S = 5.0  # a settlement wakes waiters earlier; this is for a wake-up that was lost
 
 
@@ -61,15 +64,18 @@ class History:
 
     attempts: int
     billed_calls: int
-    unbilled_in_a_row: int
+    server_errors_in_a_row: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Run again after `after_s` seconds; `costs_attempt` is false for waits that are nobody's fault."""
+    """Run again after `after_s` seconds; `costs_attempt` is false for waits that are nobody's fault.
+
+    Without a reason the job is given back, due at once.
+    """
 
     after_s: float
-    reason: WaitReason
+    reason: WaitReason | None
     costs_attempt: bool
 
 
@@ -118,14 +124,14 @@ def decide(failure: Failure, history: History, *, policy: UnknownPolicy, rng: ra
         case FailureClass.ACCOUNT:
             after_s, reason = ACCOUNT_PROBE_S, WaitReason.GATEWAY_ACCOUNT
         case FailureClass.CONNECT:
-            after_s, reason = backoff_s(history.unbilled_in_a_row, rng), WaitReason.GATEWAY_DOWN
+            after_s, reason = rng.uniform(0.5, GATEWAY_POLL_S), WaitReason.GATEWAY_DOWN
     return Wait(after_s=after_s, reason=reason, costs_attempt=False)
 
 
 def _after_server_error(failure: Failure, history: History, rng: random.Random) -> Decision:
-    if history.unbilled_in_a_row >= MAX_UNBILLED_IN_A_ROW or history.attempts >= MAX_ATTEMPTS:
+    if history.server_errors_in_a_row >= MAX_SERVER_ERRORS_IN_A_ROW or history.attempts >= MAX_ATTEMPTS:
         return Fail(code=ErrorCode.GATEWAY_UNAVAILABLE, message=failure.message, retryable=True)
-    after_s = failure.retry_after_s or backoff_s(history.unbilled_in_a_row, rng)
+    after_s = failure.retry_after_s or backoff_s(history.server_errors_in_a_row, rng)
     return Wait(after_s=after_s, reason=WaitReason.RETRY, costs_attempt=True)
 
 
@@ -167,3 +173,20 @@ def without_room(blocked: NoRoom) -> Decision:
         retryable=blocked.budget is not None,
         details=details,
     )
+
+
+def given_back() -> Wait:
+    """Give a job back whose worker takes no more work: another one may have it at once."""
+    return Wait(after_s=0.0, reason=None, costs_attempt=False)
+
+
+def without_slot(rng: random.Random) -> Wait:
+    """Wait in the queue, not in a thread, when all places among the calls in flight stay taken."""
+    return Wait(after_s=rng.uniform(0.5, SLOT_WAIT_S), reason=WaitReason.RATE_LIMIT, costs_attempt=False)
+
+
+def without_checker(attempts: int, rng: random.Random) -> Wait | None:
+    """Wait for a checker that could not run; None once that has happened too often for this file."""
+    if attempts >= MAX_CHECKER_FAILURES:
+        return None
+    return Wait(after_s=backoff_s(attempts, rng), reason=WaitReason.RETRY, costs_attempt=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from patchmill.store.ids import new_id
@@ -66,9 +66,12 @@ def add_key(
     return key_id
 
 
+_FIND_KEY = select(keys).where(keys.c.public_id == bindparam("public_id"))
+
+
 def find_key(connection: Connection, public_id: str) -> KeyRow | None:
     """Give the key with this public id, whether or not it may still be used."""
-    row = connection.execute(select(keys).where(keys.c.public_id == public_id)).mappings().one_or_none()
+    row = connection.execute(_FIND_KEY, {"public_id": public_id}).mappings().one_or_none()
     return None if row is None else _key(dict(row))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select
 
 from patchmill.budget.ledger import Amount
 from patchmill.budget.prices import Calendar, Price, Rates
@@ -77,14 +77,23 @@ def add_budget(
     return budget_id
 
 
+_BUDGETS_OVER = (
+    select(*_COLUMNS)
+    .where(
+        budgets.c.ended_at.is_(None),
+        or_(
+            budgets.c.scope == "installation",
+            budgets.c.project_id == bindparam("project_id"),
+            budgets.c.key_id == bindparam("key_id"),  # of no budget, when no key is named
+        ),
+    )
+    .order_by(budgets.c.id)
+)
+
+
 def budgets_over(connection: Connection, project_id: uuid.UUID, key_id: uuid.UUID | None) -> list[BudgetRow]:
     """Give the budgets that bear on a project's work, and on a key's when it is named."""
-    scopes = [budgets.c.scope == "installation", budgets.c.project_id == project_id]
-    if key_id is not None:
-        scopes.append(budgets.c.key_id == key_id)
-    rows = connection.execute(
-        select(*_COLUMNS).where(budgets.c.ended_at.is_(None), or_(*scopes)).order_by(budgets.c.id)
-    ).mappings()
+    rows = connection.execute(_BUDGETS_OVER, {"project_id": project_id, "key_id": key_id}).mappings()
     return [_budget(dict(row)) for row in rows]
 
 
@@ -142,9 +151,12 @@ def use_of(connection: Connection, budget: BudgetRow, at: datetime) -> BudgetUse
     )
 
 
+_PRICES_OF = select(prices).where(prices.c.model == bindparam("model"))
+
+
 def prices_of(connection: Connection, model: str) -> list[Price]:
     """Give every price row of a model."""
-    rows = connection.execute(select(prices).where(prices.c.model == model))
+    rows = connection.execute(_PRICES_OF, {"model": model})
     return [
         Price(
             model=row.model,

@@ -3,10 +3,10 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, Integer, Interval, RowMapping, bindparam, func, insert, select, update
 
 from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.record import (
@@ -15,15 +15,18 @@ from patchmill.job.record import (
     Finding,
     KindName,
     Options,
+    Outcome,
     Priority,
     Scope,
     Task,
     ToolEdit,
     ToolFix,
 )
-from patchmill.job.state import State, WaitReason
-from patchmill.store.tables import attempts, calls, findings, jobs, sources
-from patchmill.store.transitions import move
+from patchmill.job.state import TERMINAL, State, WaitReason
+from patchmill.store.jobs import source_of
+from patchmill.store.tables import attempts, calls, findings, jobs
+from patchmill.store.transitions import Move, given
+from patchmill.store.workers import Held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,39 +58,50 @@ class Claim:
     replies: tuple[StoredReply, ...]
 
 
+_CLAIM = Move(
+    State.DISPATCHED,
+    State.RUNNING,
+    {
+        "fence": jobs.c.fence + 1,
+        "attempts": jobs.c.attempts + 1,
+        "worker_id": given("worker_id"),
+        "started_at": func.coalesce(jobs.c.started_at, func.now()),
+    },
+    where=[jobs.c.dispatch_no == given("dispatch_no")],
+    giving=[
+        "id",
+        "project_id",
+        "key_id",
+        "fence",
+        "attempts",
+        "failures_in_a_row",
+        "max_cost_picos",
+        "created_at",
+        "deadline_at",
+        "kind",
+        "path",
+        "language",
+        "sha256",
+        "request",
+    ],
+)
+_OPEN_ATTEMPT = insert(attempts)
+
+
 def claim(connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id: uuid.UUID) -> Claim | None:
     """Claim a dispatched job; None when the message is old, repeated, or the job was cancelled."""
-    moved = move(
-        connection,
-        job_id,
-        source=State.DISPATCHED,
-        target=State.RUNNING,
-        values={
-            "fence": jobs.c.fence + 1,
-            "attempts": jobs.c.attempts + 1,
-            "worker_id": worker_id,
-            "started_at": func.coalesce(jobs.c.started_at, func.now()),
-        },
-        where=[jobs.c.dispatch_no == dispatch_no],
-    )
+    moved = _CLAIM.apply(connection, [job_id], dispatch_no=dispatch_no, worker_id=worker_id)
     if not moved:
         return None
-    row = (
-        connection.execute(
-            select(jobs, sources.c.content)
-            .join(sources, (sources.c.project_id == jobs.c.project_id) & (sources.c.sha256 == jobs.c.sha256))
-            .where(jobs.c.id == job_id)
-        )
-        .mappings()
-        .one()
-    )
-    earlier = _earlier_calls(connection, job_id)
-    connection.execute(insert(attempts).values(job_id=job_id, fence=row["fence"], worker_id=worker_id))
+    [row] = moved
+    fence = row["fence"]
+    earlier = _earlier_calls(connection, job_id) if fence > 1 else ()
+    connection.execute(_OPEN_ATTEMPT, {"job_id": job_id, "fence": fence, "worker_id": worker_id})
     return Claim(
         job_id=job_id,
         project_id=row["project_id"],
         key_id=row["key_id"],
-        fence=row["fence"],
+        fence=fence,
         attempts=row["attempts"],
         billed_calls=sum(call["state"] != "void" for call in earlier),
         failures_in_a_row=row["failures_in_a_row"],
@@ -99,6 +113,53 @@ def claim(connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id
     )
 
 
+def _or_as_it_is(name: str) -> Any:
+    """Take a parameter for a column, or leave the column alone when it is None."""
+    return func.coalesce(given(name, jobs.c[name].type), jobs.c[name])
+
+
+_THIS_CLAIM = jobs.c.fence == given("fence")
+_ASKED_TO_STOP = jobs.c.cancel_requested
+
+_RELEASE = Move(
+    State.RUNNING,
+    State.QUEUED,
+    {
+        "worker_id": None,
+        "wait_reason": given("wait_reason"),
+        "run_at": func.now() + given("after", Interval()),
+        "attempts": jobs.c.attempts - given("refunded", Integer()),
+        "failures_in_a_row": _or_as_it_is("failures_in_a_row"),
+        "losses": _or_as_it_is("losses"),
+    },
+    where=[_THIS_CLAIM, ~_ASKED_TO_STOP],
+)
+_FINISH = {
+    target: Move(
+        State.RUNNING,
+        target,
+        {
+            "finished_at": func.now(),
+            "worker_id": None,
+            "outcome": given("outcome"),
+            "error": given("error"),
+            "timings": _or_as_it_is("timings"),
+            "losses": _or_as_it_is("losses"),
+        },
+        where=[_THIS_CLAIM, _ASKED_TO_STOP if target is State.CANCELLED else ~_ASKED_TO_STOP],
+    )
+    for target in TERMINAL
+}
+_CLOSE_ATTEMPT = (
+    update(attempts)
+    .where(attempts.c.job_id == bindparam("of_job"), attempts.c.fence == bindparam("of_fence"))
+    .values(ended_at=func.now(), ending=bindparam("ending"))
+)
+_WHETHER_ASKED_TO_STOP = select(_ASKED_TO_STOP).where(
+    jobs.c.id == bindparam("job_id"), jobs.c.fence == bindparam("fence"), jobs.c.state == State.RUNNING
+)
+
+
 def release(
     connection: Connection,
     job_id: uuid.UUID,
@@ -107,84 +168,84 @@ def release(
     reason: WaitReason | None,
     after_s: float,
     refund: bool,
-    **counts: int,
+    failures_in_a_row: int | None = None,
+    losses: int | None = None,
 ) -> None:
     """Queue a running job again, due after a wait; `refund` gives its attempt back.
 
-    `counts` sets `failures_in_a_row` or `losses`.
+    A count that is None stays as it is.
 
     Raises:
         LostClaim: this claim is no longer the current one.
         CancelRequested: the job is to be cancelled; nothing is written.
     """
-    values = {
-        "worker_id": None,
+    parameters = {
         "wait_reason": reason,
-        "run_at": func.now() + func.make_interval(0, 0, 0, 0, 0, 0, after_s),
-        "attempts": jobs.c.attempts - (1 if refund else 0),
-        **counts,
+        "after": timedelta(seconds=after_s),
+        "refunded": int(refund),
+        "failures_in_a_row": failures_in_a_row,
+        "losses": losses,
     }
-    _leave(connection, job_id, fence, State.QUEUED, values, ending=reason or "released")
+    _leave(connection, job_id, fence, _RELEASE, parameters, ending=reason or "released")
 
 
 def finish(
-    connection: Connection, job_id: uuid.UUID, fence: int, target: State, values: Mapping[str, Any]
+    connection: Connection,
+    job_id: uuid.UUID,
+    fence: int,
+    target: State,
+    *,
+    outcome: Outcome | None = None,
+    error: Mapping[str, Any] | None = None,
+    timings: Mapping[str, int] | None = None,
+    losses: int | None = None,
 ) -> None:
-    """End a running job.
+    """End a running job; timings and losses that are None stay as they are.
 
     Raises:
         LostClaim: this claim is no longer the current one.
         CancelRequested: the job is to be cancelled, and `target` is another end; nothing is written.
     """
-    ended = {"finished_at": func.now(), "worker_id": None, **values}
-    _leave(connection, job_id, fence, target, ended, ending=target)
+    parameters = {"outcome": outcome, "error": error, "timings": timings, "losses": losses}
+    _leave(connection, job_id, fence, _FINISH[target], parameters, ending=target)
 
 
 def _leave(
     connection: Connection,
     job_id: uuid.UUID,
     fence: int,
-    target: State,
-    values: Mapping[str, Any],
+    way: Move,
+    parameters: Mapping[str, Any],
     *,
     ending: str,
 ) -> None:
-    asked = jobs.c.cancel_requested
-    where = [jobs.c.fence == fence, asked if target is State.CANCELLED else ~asked]
-    if move(connection, job_id, source=State.RUNNING, target=target, values=values, where=where):
-        connection.execute(
-            update(attempts)
-            .where(attempts.c.job_id == job_id, attempts.c.fence == fence)
-            .values(ended_at=func.now(), ending=ending)
-        )
+    if way.apply(connection, [job_id], fence=fence, **parameters):
+        connection.execute(_CLOSE_ATTEMPT, {"of_job": job_id, "of_fence": fence, "ending": ending})
         return
-    requested = connection.scalar(
-        select(asked).where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.state == State.RUNNING)
-    )
-    if requested:
+    if connection.scalar(_WHETHER_ASKED_TO_STOP, {"job_id": job_id, "fence": fence}):
         raise CancelRequested(f"job {job_id} is to be cancelled")
     raise LostClaim(f"the claim {fence} of job {job_id} has ended")
 
 
-def running_of(connection: Connection, worker_id: uuid.UUID) -> list[tuple[uuid.UUID, int]]:
-    """Give the jobs that a worker process has claimed and not left: id and fence."""
+def running_of(connection: Connection, worker_id: uuid.UUID) -> list[Held]:
+    """Give the jobs that a worker process has claimed and not left."""
     rows = connection.execute(
-        select(jobs.c.id, jobs.c.fence).where(jobs.c.state == State.RUNNING, jobs.c.worker_id == worker_id)
+        select(jobs.c.id, jobs.c.dispatch_no).where(
+            jobs.c.state == State.RUNNING, jobs.c.worker_id == worker_id
+        )
     )
-    return [(row.id, row.fence) for row in rows]
+    return [(row.id, row.dispatch_no) for row in rows]
+
+
+_EARLIER_CALLS = (
+    select(calls.c.id, calls.c.state, calls.c.turn, calls.c.reply, calls.c.finish_reason, calls.c.stand_in)
+    .where(calls.c.job_id == bindparam("job_id"))
+    .order_by(calls.c.number)
+)
 
 
 def _earlier_calls(connection: Connection, job_id: uuid.UUID) -> Sequence[RowMapping]:
-    columns = [
-        calls.c.id,
-        calls.c.state,
-        calls.c.turn,
-        calls.c.reply,
-        calls.c.finish_reason,
-        calls.c.stand_in,
-    ]
-    statement = select(*columns).where(calls.c.job_id == job_id).order_by(calls.c.number)
-    return connection.execute(statement).mappings().all()
+    return connection.execute(_EARLIER_CALLS, {"job_id": job_id}).mappings().all()
 
 
 def _reply(call: RowMapping) -> StoredReply:
@@ -201,11 +262,14 @@ def _task(connection: Connection, row: RowMapping) -> Task:
     request = row["request"]
     options = request["options"]
     scope = request["scope"]
+    content = source_of(connection, row["project_id"], row["sha256"])
+    if content is None:
+        raise LookupError("a job's source is kept as long as the job")
     return Task(
         kind=KindName(row["kind"]),
         path=row["path"],
         language=row["language"],
-        source=bytes(row["content"]).decode(),
+        source=bytes(content).decode(),
         findings=_findings(connection, row["id"]),
         what=frozenset(Annotation(name) for name in request["what"]),
         scope=None if scope is None else Scope(**scope),
@@ -215,13 +279,15 @@ def _task(connection: Connection, row: RowMapping) -> Task:
     )
 
 
-_FINDING_COLUMNS = [findings.c[field.name] for field in fields(Finding)]
+_FINDINGS = (
+    select(*(findings.c[field.name] for field in fields(Finding)))
+    .where(findings.c.job_id == bindparam("job_id"))
+    .order_by(findings.c.index)
+)
 
 
 def _findings(connection: Connection, job_id: uuid.UUID) -> tuple[Finding, ...]:
-    rows = connection.execute(
-        select(*_FINDING_COLUMNS).where(findings.c.job_id == job_id).order_by(findings.c.index)
-    ).mappings()
+    rows = connection.execute(_FINDINGS, {"job_id": job_id}).mappings()
     return tuple(Finding(**{**row, "fixes": _fixes(row["fixes"])}) for row in rows)
 
 

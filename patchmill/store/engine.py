@@ -4,7 +4,8 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from patchmill.errors import ConfigurationError
 
@@ -54,3 +55,20 @@ def _prepare_session(connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_SESSION)
     connection.autocommit = False
+
+
+# SQLSTATE classes: connection, rolled back, resources, not in this state, operator, system.
+_PASSING = {"08", "40", "53", "55", "57", "58"}
+_TOO_SLOW = {"25P03", "25P04"}  # a transaction took longer than it may
+
+
+def passes(error: SQLAlchemyError) -> bool:
+    """Tell trouble that passes (connection, deadlock, lock wait, restart) from a statement that is wrong."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    code = getattr(error.orig, "sqlstate", None)
+    if error.connection_invalidated or code is None:
+        return isinstance(error, OperationalError | InterfaceError)
+    return code[:2] in _PASSING or code in _TOO_SLOW

@@ -6,11 +6,24 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, exists, func, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Uuid,
+    any_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from patchmill.job.state import TERMINAL, State
-from patchmill.store.tables import findings, jobs, sources, suggestions
-from patchmill.store.transitions import move
+from patchmill.store.tables import findings, jobs, sources
+from patchmill.store.transitions import Move
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +88,23 @@ class JobFilter:
 _COLUMNS = [jobs.c[field.name] for field in fields(JobRow)]
 
 
+_THESE = any_(bindparam("job_ids", type_=ARRAY(Uuid)))
+
+_FIND = select(*_COLUMNS).where(
+    jobs.c.id == bindparam("job_id"), jobs.c.project_id == bindparam("project_id")
+)
+_ENDED_AMONG = select(jobs.c.id).where(jobs.c.id == _THESE, jobs.c.finished_at.is_not(None))
+
+
 def find(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID) -> JobRow | None:
     """Give a project's job, or None."""
-    statement = select(*_COLUMNS).where(jobs.c.id == job_id, jobs.c.project_id == project_id)
-    row = connection.execute(statement).mappings().one_or_none()
+    row = connection.execute(_FIND, {"job_id": job_id, "project_id": project_id}).mappings().one_or_none()
     return None if row is None else _job(row)
 
 
 def ended_among(connection: Connection, job_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     """Give those of some jobs that have ended."""
-    statement = select(jobs.c.id).where(jobs.c.id.in_(list(job_ids)), jobs.c.finished_at.is_not(None))
-    return set(connection.scalars(statement))
+    return set(connection.scalars(_ENDED_AMONG, {"job_ids": list(job_ids)}))
 
 
 def find_many(
@@ -131,25 +150,38 @@ def _conditions(chosen: JobFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
+_FINDING_NAMES = [field.name for field in fields(FindingRow)]
+_FINDINGS_OF = (
+    select(findings.c.job_id, *(findings.c[name] for name in _FINDING_NAMES))
+    .where(findings.c.job_id == _THESE)
+    .order_by(findings.c.job_id, findings.c.index)
+)
+_SOURCE_OF = select(sources.c.content).where(
+    sources.c.project_id == bindparam("project_id"), sources.c.sha256 == bindparam("sha256")
+)
+
+
 def findings_of(connection: Connection, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[FindingRow]]:
     """Give the findings of jobs, in the order in which they were submitted."""
-    columns = [findings.c[field.name] for field in fields(FindingRow)]
-    rows = connection.execute(
-        select(findings.c.job_id, *columns)
-        .where(findings.c.job_id.in_(job_ids))
-        .order_by(findings.c.job_id, findings.c.index)
-    ).mappings()
     found: dict[uuid.UUID, list[FindingRow]] = {job_id: [] for job_id in job_ids}
-    for row in rows:
-        found[row["job_id"]].append(FindingRow(**{name: row[name] for name in row if name != "job_id"}))
+    for row in connection.execute(_FINDINGS_OF, {"job_ids": job_ids}).mappings():
+        found[row["job_id"]].append(FindingRow(**{name: row[name] for name in _FINDING_NAMES}))
     return found
 
 
 def source_of(connection: Connection, project_id: uuid.UUID, digest: bytes) -> bytes | None:
     """Give a submitted file's bytes."""
-    return connection.scalars(
-        select(sources.c.content).where(sources.c.project_id == project_id, sources.c.sha256 == digest)
-    ).one_or_none()
+    return connection.scalars(_SOURCE_OF, {"project_id": project_id, "sha256": digest}).one_or_none()
+
+
+_CANCEL = {
+    source: Move(
+        source,
+        State.CANCELLED,
+        {"finished_at": func.now(), "wait_reason": None, "cancel_requested": True},
+    )
+    for source in (State.QUEUED, State.DISPATCHED)
+}
 
 
 def cancel(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID) -> JobRow | None:
@@ -165,28 +197,11 @@ def cancel(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID) -> 
     if locked is None:
         return None
     state = State(locked.state)
-    if state in {State.QUEUED, State.DISPATCHED}:
-        ended = {"finished_at": func.now(), "wait_reason": None, "cancel_requested": True}
-        move(connection, job_id, source=state, target=State.CANCELLED, values=ended)
+    if state in _CANCEL:
+        _CANCEL[state].apply(connection, [job_id])
     elif state not in TERMINAL:
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(cancel_requested=True))
     return find(connection, project_id, job_id)
-
-
-def suggestion_ids(
-    connection: Connection, job_ids: Sequence[uuid.UUID]
-) -> dict[tuple[uuid.UUID, int], list[uuid.UUID]]:
-    """Give the suggestions that mend each finding, by job and finding index."""
-    rows = connection.execute(
-        select(suggestions.c.job_id, suggestions.c.id, suggestions.c.findings)
-        .where(suggestions.c.job_id.in_(job_ids))
-        .order_by(suggestions.c.job_id, suggestions.c.ordinal)
-    )
-    found: dict[tuple[uuid.UUID, int], list[uuid.UUID]] = {}
-    for row in rows:
-        for index in row.findings:
-            found.setdefault((row.job_id, index), []).append(row.id)
-    return found
 
 
 def _job(row: RowMapping) -> JobRow:

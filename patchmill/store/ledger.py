@@ -7,10 +7,23 @@ last and by id, since they are the hot rows.
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Interval,
+    RowMapping,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from patchmill.budget.ledger import (
     Account,
@@ -26,13 +39,13 @@ from patchmill.budget.ledger import (
 )
 from patchmill.budget.prices import Rates
 from patchmill.errors import CancelRequested, LostClaim
-from patchmill.job.retry import Decision
+from patchmill.job.retry import BUDGET_POLL_S, Decision, FailureClass
 from patchmill.job.state import State, WaitReason
 from patchmill.store.budgets import NOTHING
 from patchmill.store.ids import new_id
 from patchmill.store.rooms import count_hold, count_transfers, lock_rooms
-from patchmill.store.tables import calls, jobs, ledger_entries
-from patchmill.store.transitions import note
+from patchmill.store.tables import budgets, calls, jobs, ledger_entries
+from patchmill.store.transitions import Note, given
 
 WAKE_LIMIT = 8  # waiters woken by one settlement; each that is admitted makes its own settlement later
 
@@ -73,6 +86,34 @@ class Refused(Exception):
         self.decision = decision
 
 
+_LOCK_RUNNING_JOB = (
+    select(
+        jobs.c.id,
+        jobs.c.project_id,
+        jobs.c.key_id,
+        jobs.c.fence,
+        jobs.c.cancel_requested,
+        jobs.c.calls,
+        jobs.c.max_cost_picos,
+        jobs.c.cost_picos,
+        jobs.c.held_picos,
+        jobs.c.uncertain_picos,
+    )
+    .where(
+        jobs.c.id == bindparam("job_id"), jobs.c.fence == bindparam("fence"), jobs.c.state == State.RUNNING
+    )
+    .with_for_update(key_share=True)
+)
+_ADD_CALL = insert(calls).values(deadline_at=func.now() + bindparam("within", type_=Interval))
+_NOTE_STARTED = Note(
+    "job.call",
+    {
+        "calls": given("calls"),
+        "held_picos": jobs.c.held_picos + given("hold_picos", BigInteger()),
+    },
+)
+
+
 def admit(
     connection: Connection,
     job_id: uuid.UUID,
@@ -96,8 +137,7 @@ def admit(
     number = job["calls"] + 1
     call_id = _insert_call(connection, job, number, plan, admission)
     started = {"call": f"call_{call_id.hex}", "model": plan.model, "phase": "started", "output_tokens": 0}
-    counts = {"calls": number, "held_picos": jobs.c.held_picos + admission.hold.picos}
-    note(connection, job_id, "job.call", started, counts)
+    _NOTE_STARTED.write(connection, job_id, started, calls=number, hold_picos=admission.hold.picos)
     _write(connection, call_id, held(admission.hold))
     count_hold(connection, call_id, admission.hold, scoped)
     return AdmittedCall(call_id=call_id, number=number, max_tokens=admission.max_tokens)
@@ -124,18 +164,33 @@ class EndedCall(Enum):
     FREED_ROOM = "freed_room"  # in a budget's window: jobs may be waiting for it
 
 
+_LOCK_JOB = select(jobs.c.id).where(jobs.c.id == bindparam("job_id")).with_for_update(key_share=True)
+_LOCK_CALL = (
+    select(
+        calls.c.state,
+        calls.c.model,
+        calls.c.hold_tokens,
+        calls.c.hold_picos,
+        calls.c.input_picos,
+        calls.c.cached_picos,
+        calls.c.output_picos,
+    )
+    .where(calls.c.id == bindparam("call_id"))
+    .with_for_update(key_share=True)
+)
+_END_CALL = update(calls).where(calls.c.id == bindparam("call_id")).values(ended_at=func.now())
+_MOVING = ("held_picos", "uncertain_picos", "cost_picos", "input_tokens", "cached_tokens", "output_tokens")
+_NOTE_ENDED = Note("job.call", {name: jobs.c[name] + given(name, BigInteger()) for name in _MOVING})
+
+
 def end_call(connection: Connection, job_id: uuid.UUID, call_id: uuid.UUID, ending: Ending) -> EndedCall:
     """Settle, void or suspend a call's hold together with what is known of its answer.
 
     A call that was already settled or voided stays as it is; an uncertain one may still be settled by
     late evidence.
     """
-    connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True))
-    call = (
-        connection.execute(select(calls).where(calls.c.id == call_id).with_for_update(key_share=True))
-        .mappings()
-        .one()
-    )
+    connection.execute(_LOCK_JOB, {"job_id": job_id})
+    call = connection.execute(_LOCK_CALL, {"call_id": call_id}).mappings().one()
     if call["state"] not in {"sent", "uncertain"}:
         return EndedCall.STAYED
     if call["state"] == "uncertain" and _billed(ending) is None:
@@ -145,11 +200,8 @@ def end_call(connection: Connection, job_id: uuid.UUID, call_id: uuid.UUID, endi
     used = _used(call, ending)
     transfers = _transfers(hold, used, source, ending)
     state = {True: "settled", False: "void", None: "uncertain"}[_billed(ending)]
-    connection.execute(
-        update(calls)
-        .where(calls.c.id == call_id)
-        .values(state=state, ended_at=func.now(), cost_picos=used.picos, **_tokens(ending), **ending.values)
-    )
+    known = {"state": state, "cost_picos": used.picos, **_tokens(ending), **ending.values}
+    connection.execute(_END_CALL, {"call_id": call_id, **known})
     tokens = ending.spent.output_tokens if ending.spent else 0
     data = {
         "call": f"call_{call_id.hex}",
@@ -157,39 +209,57 @@ def end_call(connection: Connection, job_id: uuid.UUID, call_id: uuid.UUID, endi
         "phase": ending.phase,
         "output_tokens": tokens,
     }
-    note(connection, job_id, "job.call", data, _job_counts(hold, used, source, ending))
+    _NOTE_ENDED.write(connection, job_id, data, **_job_counts(hold, used, source, ending))
     _write(connection, call_id, transfers)
     budgeted = count_transfers(connection, call_id, transfers)
     return EndedCall.FREED_ROOM if budgeted else EndedCall.ENDED
 
 
-def wake_budget_waiters(connection: Connection) -> int:
-    """Make jobs that wait for room due again, in the order of their submission; say how many."""
-    waiting = (
-        select(jobs.c.id)
-        .where(
-            jobs.c.state == State.QUEUED,
-            jobs.c.wait_reason == WaitReason.BUDGET,
-            jobs.c.run_at > func.now(),
-        )
-        .order_by(jobs.c.id)
-        .limit(WAKE_LIMIT)
-        .with_for_update(skip_locked=True, key_share=True)
+_OPEN_CALL = select(calls.c.id).where(calls.c.job_id == bindparam("job_id"), calls.c.state == "sent")
+
+
+def suspend_open_call(connection: Connection, job_id: uuid.UUID, message: str) -> bool:
+    """End the call that a job left on the wire as unknown: its money stays against the caps.
+
+    Says whether there was one.
+    """
+    call_id = connection.scalars(_OPEN_CALL, {"job_id": job_id}).one_or_none()
+    if call_id is not None:
+        values = {"failure": FailureClass.BROKEN, "message": message}
+        end_call(connection, job_id, call_id, Ending(billed=None, phase="unknown", spent=None, values=values))
+    return call_id is not None
+
+
+# Those that wait for room that is only held look again within seconds; the others wait for a new window.
+_FOR_HELD_ROOM = func.now() + timedelta(seconds=BUDGET_POLL_S)
+_SHARED_BUDGET = exists().where(budgets.c.scope == "installation", budgets.c.ended_at.is_(None))
+_WAITING_FOR_BUDGET = (
+    select(jobs.c.id)
+    .where(
+        jobs.c.state == State.QUEUED,
+        jobs.c.wait_reason == WaitReason.BUDGET,
+        jobs.c.run_at > func.now(),
+        jobs.c.run_at <= _FOR_HELD_ROOM,
+        or_(jobs.c.project_id == bindparam("project_id"), _SHARED_BUDGET),
     )
-    woken = connection.execute(update(jobs).where(jobs.c.id.in_(waiting)).values(run_at=func.now()))
-    return woken.rowcount
+    .order_by(jobs.c.id)
+    .limit(WAKE_LIMIT)
+    .with_for_update(skip_locked=True, key_share=True)
+)
+_WAKE = update(jobs).where(jobs.c.id.in_(_WAITING_FOR_BUDGET)).values(run_at=func.now())
+
+
+def wake_budget_waiters(connection: Connection, project_id: uuid.UUID) -> int:
+    """Make jobs due again that wait for room which a project's call has freed; say how many.
+
+    They are woken in the order of their submission.
+    """
+    return connection.execute(_WAKE, {"project_id": project_id}).rowcount
 
 
 def _lock_job(connection: Connection, job_id: uuid.UUID, fence: int) -> RowMapping:
-    job = (
-        connection.execute(
-            select(jobs)
-            .where(jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.state == State.RUNNING)
-            .with_for_update(key_share=True)
-        )
-        .mappings()
-        .one_or_none()
-    )
+    found = connection.execute(_LOCK_RUNNING_JOB, {"job_id": job_id, "fence": fence})
+    job = found.mappings().one_or_none()
     if job is None:
         raise LostClaim(f"the claim {fence} of job {job_id} has ended")
     if job["cancel_requested"]:
@@ -215,23 +285,24 @@ def _insert_call(
 ) -> uuid.UUID:
     call_id = new_id()
     connection.execute(
-        insert(calls).values(
-            id=call_id,
-            job_id=job["id"],
-            number=number,
-            fence=job["fence"],
-            model=plan.model,
-            state="sent",
-            turn=plan.turn,
-            messages=[dict(message) for message in plan.messages],
-            max_tokens=admission.max_tokens,
-            hold_tokens=admission.hold.tokens,
-            hold_picos=admission.hold.picos,
-            input_picos=admission.rates.input_picos,
-            cached_picos=admission.rates.cached_picos,
-            output_picos=admission.rates.output_picos,
-            deadline_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, plan.deadline_s),
-        )
+        _ADD_CALL,
+        {
+            "id": call_id,
+            "job_id": job["id"],
+            "number": number,
+            "fence": job["fence"],
+            "model": plan.model,
+            "state": "sent",
+            "turn": plan.turn,
+            "messages": [dict(message) for message in plan.messages],
+            "max_tokens": admission.max_tokens,
+            "hold_tokens": admission.hold.tokens,
+            "hold_picos": admission.hold.picos,
+            "input_picos": admission.rates.input_picos,
+            "cached_picos": admission.rates.cached_picos,
+            "output_picos": admission.rates.output_picos,
+            "within": timedelta(seconds=plan.deadline_s),
+        },
     )
     return call_id
 
@@ -269,18 +340,19 @@ def _tokens(ending: Ending) -> dict[str, int]:
     }
 
 
-def _job_counts(hold: Amount, used: Amount, source: Account, ending: Ending) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    if source is Account.HELD:
-        values["held_picos"] = jobs.c.held_picos - hold.picos
-        if _billed(ending) is None:
-            values["uncertain_picos"] = jobs.c.uncertain_picos + hold.picos
-    else:
-        values["uncertain_picos"] = jobs.c.uncertain_picos - hold.picos
-    if _billed(ending):
-        values["cost_picos"] = jobs.c.cost_picos + used.picos
-        values |= {name: jobs.c[name] + tokens for name, tokens in _tokens(ending).items()}
-    return values
+def _job_counts(hold: Amount, used: Amount, source: Account, ending: Ending) -> dict[str, int]:
+    """Say by how much each of the job's columns in `_MOVING` changes."""
+    billed = _billed(ending)
+    more = dict.fromkeys(_MOVING, 0)
+    more["held_picos" if source is Account.HELD else "uncertain_picos"] -= hold.picos
+    if billed is None:
+        more["uncertain_picos"] += hold.picos
+    if billed:
+        more |= {"cost_picos": used.picos, **_tokens(ending)}
+    return more
+
+
+_ADD_ENTRIES = insert(ledger_entries)
 
 
 def _write(connection: Connection, call_id: uuid.UUID, transfers: Sequence[Transfer]) -> None:
@@ -296,4 +368,4 @@ def _write(connection: Connection, call_id: uuid.UUID, transfers: Sequence[Trans
         for transfer in transfers
     ]
     if rows:
-        connection.execute(insert(ledger_entries), rows)
+        connection.execute(_ADD_ENTRIES, rows)

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, insert, select, update
 
 from patchmill.job.record import FindingStatus
 from patchmill.store.tables import checks, findings, suggestions
@@ -41,6 +41,22 @@ class CheckRow:
     detail: str
 
 
+_ADD_SUGGESTIONS = insert(suggestions)
+_ADD_CHECKS = insert(checks)
+_DECIDE = update(findings).where(
+    findings.c.job_id == bindparam("of_job"), findings.c.index == bindparam("of_index")
+)
+_THESE = any_(bindparam("job_ids", type_=ARRAY(Uuid)))
+_SUGGESTIONS_OF = (
+    select(suggestions)
+    .where(suggestions.c.job_id == _THESE)
+    .order_by(suggestions.c.job_id, suggestions.c.start_line, suggestions.c.ordinal)
+)
+_EVIDENCE_OF = (
+    select(checks).where(checks.c.job_id == _THESE, checks.c.suggestion_id.is_not(None)).order_by(checks.c.id)
+)
+
+
 def store(
     connection: Connection,
     job_id: uuid.UUID,
@@ -61,26 +77,22 @@ def store(
             }
             for number, row in enumerate(offered)
         ]
-        connection.execute(insert(suggestions), rows)
+        connection.execute(_ADD_SUGGESTIONS, rows)
     if evidence:
-        connection.execute(insert(checks), [{**asdict(row), "job_id": job_id} for row in evidence])
-    for index, (status, reason) in fates.items():
-        connection.execute(
-            update(findings)
-            .where(findings.c.job_id == job_id, findings.c.index == index)
-            .values(status=status, reason=reason)
-        )
+        connection.execute(_ADD_CHECKS, [{**asdict(row), "job_id": job_id} for row in evidence])
+    if fates:
+        decided = [
+            {"of_job": job_id, "of_index": index, "status": status, "reason": reason}
+            for index, (status, reason) in fates.items()
+        ]
+        connection.execute(_DECIDE, decided)
 
 
 def suggestions_of(
     connection: Connection, job_ids: Sequence[uuid.UUID]
 ) -> dict[uuid.UUID, list[SuggestionRow]]:
     """Give the suggestions of jobs in the order of the file."""
-    rows = connection.execute(
-        select(suggestions)
-        .where(suggestions.c.job_id.in_(job_ids))
-        .order_by(suggestions.c.job_id, suggestions.c.start_line, suggestions.c.ordinal)
-    )
+    rows = connection.execute(_SUGGESTIONS_OF, {"job_ids": job_ids})
     found: dict[uuid.UUID, list[SuggestionRow]] = {job_id: [] for job_id in job_ids}
     for row in rows:
         found[row.job_id].append(
@@ -106,11 +118,7 @@ def suggestions_of(
 
 def evidence_of(connection: Connection, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[CheckRow]]:
     """Give the checks behind each suggestion of jobs, by suggestion id."""
-    rows = connection.execute(
-        select(checks)
-        .where(checks.c.job_id.in_(job_ids), checks.c.suggestion_id.is_not(None))
-        .order_by(checks.c.id)
-    )
+    rows = connection.execute(_EVIDENCE_OF, {"job_ids": job_ids})
     found: dict[uuid.UUID, list[CheckRow]] = {}
     for row in rows:
         found.setdefault(row.suggestion_id, []).append(

@@ -5,7 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    DateTime,
+    RowMapping,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from patchmill.budget.ledger import Account, Amount, Room, Transfer
@@ -26,12 +39,32 @@ class ScopedRoom:
     room: Room
 
 
+_NOW = select(func.now())
+_MAKE_MISSING = upsert(windows).on_conflict_do_nothing()
+_CURRENT = (
+    func.unnest(
+        bindparam("budget_ids", type_=ARRAY(Uuid)), bindparam("starts", type_=ARRAY(DateTime(timezone=True)))
+    )
+    .table_valued(column("budget_id", Uuid), column("starts_at", DateTime(timezone=True)), name="current")
+    .render_derived()
+)
+_LOCK_CURRENT = (
+    select(windows)
+    .join(
+        _CURRENT,
+        (windows.c.budget_id == _CURRENT.c.budget_id) & (windows.c.starts_at == _CURRENT.c.starts_at),
+    )
+    .order_by(windows.c.id)
+    .with_for_update(of=windows, key_share=True)
+)
+
+
 def lock_rooms(connection: Connection, project_id: uuid.UUID, key_id: uuid.UUID | None) -> list[ScopedRoom]:
     """Lock the current window of every budget over a project and key, by id; missing ones are made."""
     found = budgets_over(connection, project_id, key_id)
     if not found:
         return []
-    now: datetime = connection.scalars(select(func.now())).one()
+    now: datetime = connection.scalars(_NOW).one()
     spans = {budget.id: bounds(budget.window, budget.time_zone, now) for budget in found}
     fresh = [
         {
@@ -44,14 +77,12 @@ def lock_rooms(connection: Connection, project_id: uuid.UUID, key_id: uuid.UUID 
         }
         for budget in found
     ]
-    connection.execute(upsert(windows).values(fresh).on_conflict_do_nothing())
-    current = [
-        (windows.c.budget_id == budget.id) & (windows.c.starts_at == spans[budget.id].starts_at)
-        for budget in found
-    ]
-    rows = connection.execute(
-        select(windows).where(or_(*current)).order_by(windows.c.id).with_for_update(key_share=True)
-    ).mappings()
+    connection.execute(_MAKE_MISSING, fresh)
+    current = {
+        "budget_ids": [budget.id for budget in found],
+        "starts": [spans[budget.id].starts_at for budget in found],
+    }
+    rows = connection.execute(_LOCK_CURRENT, current).mappings()
     budgets = {budget.id: budget for budget in found}
     return [_scoped(budgets[row["budget_id"]], row) for row in rows]
 
@@ -70,22 +101,49 @@ def _scoped(budget: BudgetRow, row: RowMapping) -> ScopedRoom:
     return ScopedRoom(window_id=row["id"], budget=budget, room=room)
 
 
+_SEEN_THROUGH = insert(call_windows)
+_COUNT_HOLD = (
+    update(windows)
+    .where(windows.c.id == bindparam("window_id"))
+    .values(
+        held_picos=windows.c.held_picos + bindparam("more_picos", type_=BigInteger),
+        held_tokens=windows.c.held_tokens + bindparam("more_tokens", type_=BigInteger),
+    )
+)
+_OF_CALL = (
+    select(windows.c.id)
+    .join(call_windows, call_windows.c.window_id == windows.c.id)
+    .where(call_windows.c.call_id == bindparam("call_id"))
+    .order_by(windows.c.id)
+    .with_for_update(key_share=True, of=windows)
+    .cte("of_call")
+)
+_COUNTED = [f"{counter}_{unit}" for counter in _COUNTERS.values() for unit in ("picos", "tokens")]
+_COUNT_TRANSFERS = (
+    update(windows)
+    .where(windows.c.id == _OF_CALL.c.id)
+    .values({name: windows.c[name] + bindparam(f"{name}_more", type_=BigInteger) for name in _COUNTED})
+)
+
+
 def count_hold(
     connection: Connection, call_id: uuid.UUID, hold: Amount, scoped: Sequence[ScopedRoom]
 ) -> None:
     """Count a hold in every locked window; the caps that it was admitted under are written down."""
-    for each in scoped:
-        connection.execute(insert(call_windows).values(call_id=call_id, window_id=each.window_id))
-        connection.execute(
-            update(windows)
-            .where(windows.c.id == each.window_id)
-            .values(
-                cap_picos=each.budget.limit_picos,
-                cap_tokens=each.budget.limit_tokens,
-                held_picos=windows.c.held_picos + hold.picos,
-                held_tokens=windows.c.held_tokens + hold.tokens,
-            )
-        )
+    if not scoped:
+        return
+    connection.execute(_SEEN_THROUGH, [{"call_id": call_id, "window_id": each.window_id} for each in scoped])
+    counted = [
+        {
+            "window_id": each.window_id,
+            "cap_picos": each.budget.limit_picos,
+            "cap_tokens": each.budget.limit_tokens,
+            "more_picos": hold.picos,
+            "more_tokens": hold.tokens,
+        }
+        for each in scoped
+    ]
+    connection.execute(_COUNT_HOLD, counted)
 
 
 def count_transfers(connection: Connection, call_id: uuid.UUID, transfers: Sequence[Transfer]) -> bool:
@@ -93,24 +151,14 @@ def count_transfers(connection: Connection, call_id: uuid.UUID, transfers: Seque
 
     Says whether there were any windows.
     """
-    change: dict[str, int] = {}
+    more = dict.fromkeys(_COUNTED, 0)
     for transfer in transfers:
         if transfer.debit is Account.OVERRUN:
             continue
         for account, sign in ((transfer.debit, -1), (transfer.credit, 1)):
             if account not in _COUNTERS:
                 continue
-            for unit, amount in (("picos", transfer.amount.picos), ("tokens", transfer.amount.tokens)):
-                name = f"{_COUNTERS[account]}_{unit}"
-                change[name] = change.get(name, 0) + sign * amount
-    ids = connection.scalars(
-        select(windows.c.id)
-        .join(call_windows, call_windows.c.window_id == windows.c.id)
-        .where(call_windows.c.call_id == call_id)
-        .order_by(windows.c.id)
-        .with_for_update(key_share=True, of=windows)
-    ).all()
-    if ids and change:
-        values = {name: windows.c[name] + amount for name, amount in change.items()}
-        connection.execute(update(windows).where(windows.c.id.in_(ids)).values(**values))
-    return bool(ids)
+            more[f"{_COUNTERS[account]}_picos"] += sign * transfer.amount.picos
+            more[f"{_COUNTERS[account]}_tokens"] += sign * transfer.amount.tokens
+    changes = {f"{name}_more": change for name, change in more.items()}
+    return connection.execute(_COUNT_TRANSFERS, {"call_id": call_id, **changes}).rowcount > 0

@@ -1,6 +1,5 @@
 """The schema's version: bringing a database to it, and telling whether it is there."""
 
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 from alembic import command
@@ -9,9 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+import patchmill
 from patchmill.errors import ConfigurationError
-
-_NEEDED = "env.py"
 
 
 def configuration(engine: Engine) -> Config:
@@ -40,9 +38,8 @@ def is_current(engine: Engine) -> bool:
 
 
 def _scripts() -> Path:
-    spec = PathFinder.find_spec("migrations")
-    folders = [] if spec is None else list(spec.submodule_search_locations or [])
-    for folder in folders:
-        if (Path(folder) / _NEEDED).is_file():
-            return Path(folder)
-    raise ConfigurationError("the migrations are missing from this installation; install patchmill again")
+    """Find the scripts beside this package: both in a checkout and where the package is installed."""
+    folder = Path(patchmill.__file__).parent.parent / "migrations"
+    if not (folder / "env.py").is_file():
+        raise ConfigurationError("the migrations are missing from this installation; install patchmill again")
+    return folder

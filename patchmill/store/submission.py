@@ -4,9 +4,10 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Interval, bindparam, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from patchmill.edit.span import split_lines
@@ -40,6 +41,20 @@ class Submitted:
     replayed: bool
 
 
+_KEEP_SOURCE = upsert(sources).on_conflict_do_nothing()
+_ADD_JOB = (
+    upsert(jobs)
+    .values(run_at=func.now(), deadline_at=func.now() + bindparam("within", type_=Interval))
+    .on_conflict_do_nothing(index_elements=["project_id", "idempotency_key"])
+    .returning(jobs.c.id)
+)
+_ADD_FINDINGS = insert(findings)
+_ADD_EVENT = insert(events)
+_EARLIER = select(jobs.c.id, jobs.c.idempotency_hash).where(
+    jobs.c.project_id == bindparam("project_id"), jobs.c.idempotency_key == bindparam("idempotency_key")
+)
+
+
 def submit(connection: Connection, submission: Submission) -> Submitted:
     """Store a job; once this transaction commits, the job cannot be lost.
 
@@ -53,43 +68,31 @@ def submit(connection: Connection, submission: Submission) -> Submitted:
     task = submission.task
     content = task.source.encode()
     digest = hashlib.sha256(content).digest()
-    connection.execute(
-        upsert(sources)
-        .values(project_id=submission.project_id, sha256=digest, content=content)
-        .on_conflict_do_nothing()
-    )
+    source = {"project_id": submission.project_id, "sha256": digest, "content": content}
+    connection.execute(_KEEP_SOURCE, source)
     job_id = new_id()
-    added = connection.execute(
-        upsert(jobs)
-        .values(**_job_values(submission, job_id, digest, len(content)))
-        .on_conflict_do_nothing(index_elements=["project_id", "idempotency_key"])
-        .returning(jobs.c.id)
-    ).one_or_none()
+    values = _job_values(submission, job_id, digest, len(content))
+    added = connection.execute(_ADD_JOB, values).one_or_none()
     if added is None:  # another request with the same key committed in between
         earlier = _earlier(connection, submission)
         if earlier is None:
             raise IdempotencyConflict("another request with this Idempotency-Key is under way; send it again")
         return earlier
     _add_findings(connection, task, job_id)
-    connection.execute(
-        insert(events).values(
-            project_id=submission.project_id,
-            job_id=job_id,
-            seq=1,
-            type="job.state",
-            data={"from": None, "to": State.QUEUED, "attempt": 0, "wait_reason": None, "run_at": None},
-        )
-    )
+    event = {
+        "project_id": submission.project_id,
+        "job_id": job_id,
+        "seq": 1,
+        "type": "job.state",
+        "data": {"from": None, "to": State.QUEUED, "attempt": 0, "wait_reason": None, "run_at": None},
+    }
+    connection.execute(_ADD_EVENT, event)
     return Submitted(job_id=job_id, replayed=False)
 
 
 def _earlier(connection: Connection, submission: Submission) -> Submitted | None:
-    row = connection.execute(
-        select(jobs.c.id, jobs.c.idempotency_hash).where(
-            jobs.c.project_id == submission.project_id,
-            jobs.c.idempotency_key == submission.idempotency_key,
-        )
-    ).one_or_none()
+    sent = {"project_id": submission.project_id, "idempotency_key": submission.idempotency_key}
+    row = connection.execute(_EARLIER, sent).one_or_none()
     if row is None:
         return None
     if row.idempotency_hash != submission.body_hash:
@@ -101,16 +104,13 @@ def _earlier(connection: Connection, submission: Submission) -> Submitted | None
 
 def _job_values(submission: Submission, job_id: uuid.UUID, digest: bytes, size: int) -> dict[str, Any]:
     task = submission.task
-    deadline_at = None
-    if submission.deadline_s is not None:
-        deadline_at = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, submission.deadline_s)
+    within = None if submission.deadline_s is None else timedelta(seconds=submission.deadline_s)
     return {
         "id": job_id,
         "project_id": submission.project_id,
         "key_id": submission.key_id,
         "kind": task.kind,
         "priority": task.options.priority,
-        "run_at": func.now(),
         "path": task.path,
         "language": task.language,
         "sha256": digest,
@@ -128,7 +128,7 @@ def _job_values(submission: Submission, job_id: uuid.UUID, digest: bytes, size: 
         "idempotency_key": submission.idempotency_key,
         "idempotency_hash": submission.body_hash,
         "max_cost_picos": submission.max_cost_picos,
-        "deadline_at": deadline_at,
+        "within": within,
     }
 
 
@@ -153,4 +153,4 @@ def _add_findings(connection: Connection, task: Task, job_id: uuid.UUID) -> None
         }
         for finding in task.findings
     ]
-    connection.execute(insert(findings), rows)
+    connection.execute(_ADD_FINDINGS, rows)

@@ -4,19 +4,21 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, exists, func, insert, or_, select, tuple_, update
 
 from patchmill.store.tables import calls, jobs, workers
+
+Held = tuple[uuid.UUID, int]  # a job's id and the number of the dispatch that it was claimed by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostJob:
-    """A running job whose worker fell silent, and the call that it may have left on the wire."""
+    """A running job that no thread runs; an orphan when its worker lives all the same."""
 
     job_id: uuid.UUID
     fence: int
     losses: int
-    open_call: uuid.UUID | None
+    orphan: bool
 
 
 def register(connection: Connection, worker_id: uuid.UUID, name: str) -> None:
@@ -52,15 +54,10 @@ def count_live(connection: Connection, *, lease_ttl_s: float) -> int:
     )
 
 
-def lock_lost_jobs(
-    connection: Connection,
-    *,
-    lease_ttl_s: float,
-    quarantine_s: float,
-    also: Collection[uuid.UUID],
-    limit: int,
-) -> list[LostJob]:
-    """Lock running jobs whose worker is silent or stopped, and `also` others, but none in quarantine.
+def lock_lost_job(
+    connection: Connection, *, lease_ttl_s: float, quarantine_s: float, orphans: Collection[Held]
+) -> LostJob | None:
+    """Lock a running job whose worker is silent or stopped, or one of `orphans`, but none in quarantine.
 
     A call that is on the wire keeps its job in quarantine until its deadline and `quarantine_s` more have
     passed: until then its worker may only be slow, and its late reply is welcome.
@@ -68,27 +65,19 @@ def lock_lost_jobs(
     silent = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, lease_ttl_s)
     patience = func.make_interval(0, 0, 0, 0, 0, 0, quarantine_s)
     sent = and_(calls.c.job_id == jobs.c.id, calls.c.state == "sent")
-    rows = connection.execute(
-        select(jobs.c.id, jobs.c.fence, jobs.c.losses)
+    orphan = tuple_(jobs.c.id, jobs.c.dispatch_no).in_(list(orphans))
+    row = connection.execute(
+        select(jobs.c.id, jobs.c.fence, jobs.c.losses, orphan.label("orphan"))
         .join(workers, workers.c.id == jobs.c.worker_id)
         .where(
             jobs.c.state == "running",
-            or_(
-                workers.c.heartbeat_at < silent,
-                workers.c.stopped_at.is_not(None),
-                jobs.c.id.in_(list(also)),
-            ),
+            or_(workers.c.heartbeat_at < silent, workers.c.stopped_at.is_not(None), orphan),
             ~exists().where(sent, calls.c.deadline_at + patience > func.now()),
         )
         .order_by(jobs.c.id)
-        .limit(limit)
+        .limit(1)
         .with_for_update(of=jobs, skip_locked=True, key_share=True)
-    ).all()
-    return [_lost(connection, row.id, row.fence, row.losses) for row in rows]
-
-
-def _lost(connection: Connection, job_id: uuid.UUID, fence: int, losses: int) -> LostJob:
-    open_call = connection.scalars(
-        select(calls.c.id).where(calls.c.job_id == job_id, calls.c.state == "sent")
     ).one_or_none()
-    return LostJob(job_id=job_id, fence=fence, losses=losses, open_call=open_call)
+    if row is None:
+        return None
+    return LostJob(job_id=row.id, fence=row.fence, losses=row.losses, orphan=row.orphan)

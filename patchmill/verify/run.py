@@ -3,20 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from patchmill.edit.apply import overlap
 from patchmill.edit.span import Hunk
 from patchmill.job.record import Annotation, Finding, FindingStatus
 from patchmill.kinds.checker_settings import target_version
-from patchmill.kinds.languages import language_of
 from patchmill.verify import feedback
 from patchmill.verify.annotate import AnnotateJudge
 from patchmill.verify.checkers import BY_LANGUAGE
-from patchmill.verify.evidence import Result
+from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.fix import FixJudge
 from patchmill.verify.grouping import Grouping, Judgement, form_groups
+from patchmill.verify.proof.prove import Unproven, prove
 from patchmill.verify.targets import Targets
 from patchmill.verify.verdict import Group, Refusal, Verdict
 
-__all__ = ["Group", "Refusal", "Verdict", "verify_annotate", "verify_fix"]
+__all__ = ["Group", "Refusal", "Verdict", "unprovable", "verify_annotate", "verify_fix"]
 
 NO_EDIT = "no_edit"
 
@@ -29,6 +30,7 @@ def verify_fix(
     *,
     source: str,
     path: str,
+    language: str,
     findings: Sequence[Finding],
     proposals: Sequence[Hunk],
     settings: Mapping[str, Any],
@@ -41,27 +43,28 @@ def verify_fix(
     before, on the same source: new groups must pass with them, and their findings count as settled.
     """
     settled = frozenset(index for group in accepted for index in group.findings)
-    language = language_of(path)
     judge = FixJudge(
         source=source,
         path=path,
         findings=findings,
-        checker=BY_LANGUAGE.get(language) if language else None,
+        checker=BY_LANGUAGE.get(language),
         settings=settings,
         scope=scope,
         settled=settled,
     )
-    if not proposals:
+    fresh, clashing = _beside(proposals, accepted)
+    if not fresh:
         judge([])
-    alone = (len(proposals) + 1) * len(source) <= _MAX_FIX_CHARACTERS
-    grouping = form_groups(proposals, judge, accepted=accepted, alone=alone)
+    alone = (len(fresh) + 1) * len(source) <= _MAX_FIX_CHARACTERS
+    grouping = form_groups(fresh, judge, accepted=accepted, alone=alone)
     groups = tuple(_group(judgement, settled) for judgement in grouping.passed)
     statuses = _statuses(judge.targets, (*accepted, *groups), grouping.refused)
+    left = _fix_feedback(judge.targets, statuses, grouping.refused, source)
     return Verdict(
         groups=groups,
-        refusals=_refusals(grouping),
+        refusals=(*clashing, *_refusals(grouping)),
         findings=statuses,
-        feedback=_fix_feedback(judge.targets, statuses, grouping.refused, source),
+        feedback=feedback.joined([*_clashes(clashing), *left]) if left else "",
     )
 
 
@@ -82,15 +85,47 @@ def verify_annotate(
     this Python cannot parse gives no groups, and feedback that says so.
     """
     judge = AnnotateJudge(source=source, path=path, what=what, target=target_version(settings), scope=scope)
-    alone = (len(proposals) + 1) * len(source) <= _MAX_ANNOTATE_CHARACTERS
-    grouping = form_groups(proposals, judge, accepted=accepted, alone=alone)
-    paragraphs = feedback.refusals(grouping.refused)
+    fresh, clashing = _beside(proposals, accepted)
+    alone = (len(fresh) + 1) * len(source) <= _MAX_ANNOTATE_CHARACTERS
+    grouping = form_groups(fresh, judge, accepted=accepted, alone=alone)
+    paragraphs = [*_clashes(clashing), *feedback.refusals(grouping.refused)]
     return Verdict(
         groups=tuple(_group(judgement) for judgement in grouping.passed),
-        refusals=_refusals(grouping),
+        refusals=(*clashing, *_refusals(grouping)),
         findings={},
         feedback=feedback.joined(paragraphs),
     )
+
+
+def _beside(proposals: Sequence[Hunk], accepted: Sequence[Group]) -> tuple[list[Hunk], tuple[Refusal, ...]]:
+    """Leave out what is accepted already, and refuse what would change the same lines again."""
+    taken = [hunk for group in accepted for hunk in group.hunks]
+    fresh = [hunk for hunk in proposals if hunk not in taken]
+    clashing = [hunk for hunk in fresh if any(overlap(hunk, other) for other in taken)]
+    refusals = tuple(
+        Refusal(
+            hunks=(hunk,),
+            checks=(
+                Check(
+                    check=CheckName.APPLIES,
+                    result=Result.FAILED,
+                    detail=f"lines {hunk.start_line} to {hunk.end_line} are mended already by another edit",
+                ),
+            ),
+        )
+        for hunk in clashing
+    )
+    return [hunk for hunk in fresh if hunk not in clashing], refusals
+
+
+def _clashes(refusals: Sequence[Refusal]) -> list[str]:
+    return [f"{refusal.checks[0].detail}; leave them as they are" for refusal in refusals]
+
+
+def unprovable(source: str, *, path: str) -> str | None:
+    """Say why nothing can be proven about a source whatever the edits, None when something can."""
+    answer = prove(source, [], path=path, what=frozenset(), target=None)
+    return answer.detail if isinstance(answer, Unproven) else None
 
 
 def _group(judgement: Judgement, settled: frozenset[int] = frozenset()) -> Group:
@@ -136,7 +171,7 @@ def _fix_feedback(
     statuses: Mapping[int, tuple[FindingStatus, str | None]],
     refused: Sequence[Judgement],
     source: str,
-) -> str:
+) -> list[str]:
     unresolved = [index for index, (status, _) in statuses.items() if status is FindingStatus.UNRESOLVED]
     missed = [
         index
@@ -145,10 +180,10 @@ def _fix_feedback(
         if statuses[index][0] is FindingStatus.UNCHECKED
     ]
     if not unresolved and not missed:
-        return ""
+        return []
     paragraphs = feedback.refusals(refused)
     for index in unresolved:
         finding, match = targets.findings[index], targets.matches[index]
         words = f"Still to do: {finding.tool} {finding.rule} at line {match.start_line}: {match.message}"
         paragraphs.append(f"{words}\n{feedback.quoted(source, match.start_line, match.end_line)}")
-    return feedback.joined(paragraphs)
+    return paragraphs

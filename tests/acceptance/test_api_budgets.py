@@ -47,7 +47,7 @@ def test_a_new_budget_is_untouched(user: User) -> None:
 
 
 def test_a_budget_shows_what_its_window_holds(api: Api, user: User) -> None:
-    budget = user.http.post("/v1/budgets", json=request_for(user, limit={"usd": "1", "tokens": 1_000})).json()
+    budget = user.http.post("/v1/budgets", json=request_for(user, limit={"usd": "1", "tokens": 10_000})).json()
     budget_id = from_edge("bud", budget["id"])
     with api.engine.begin() as connection:
         connection.execute(
@@ -72,7 +72,7 @@ def test_a_budget_shows_what_its_window_holds(api: Api, user: User) -> None:
     assert seen["settled"] == {"usd": "0.2", "tokens": 100}
     assert seen["held"] == {"usd": "0.05", "tokens": 20}
     assert seen["uncertain"] == {"usd": "0.001", "tokens": 3}
-    assert seen["available"] == {"usd": "0.749", "tokens": 877}
+    assert seen["available"] == {"usd": "0.749", "tokens": 9_877}
 
 
 def test_budgets_of_project_and_key_are_listed_newest_first(user: User) -> None:

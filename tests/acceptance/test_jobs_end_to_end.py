@@ -203,7 +203,60 @@ def test_what_is_verified_is_kept_when_the_rest_cannot_be_mended(service: Stack)
 
     assert job["outcome"] == "partial"
     assert [each["status"] for each in job["findings"]] == ["verified", "unchecked"]
-    assert len(job["suggestions"]) == 1
+    assert (len(job["suggestions"]), job["usage"]["calls"]) == (1, 1)
+
+
+def test_a_tools_fix_beside_what_only_the_model_can_mend_comes_after_it(service: Stack) -> None:
+    body = mutable_default(unique())
+    body["file"]["content"] = body["file"]["content"].replace("into=[]):", "into=[]): ")
+    edit = {"start_line": 4, "start_column": 28, "end_line": 4, "end_column": 29, "text": ""}
+    body["findings"].append(
+        {
+            "tool": "ruff",
+            "rule": "W291",
+            "message": "Trailing whitespace",
+            "start_line": 4,
+            "end_line": 4,
+            "fixes": [{"safe": True, "edits": [edit]}],
+        }
+    )
+    scripted(service, RIGHT)
+
+    job = service.run(body)
+
+    assert (job["outcome"], job["usage"]["calls"]) == ("verified", 1)
+
+
+def test_a_file_whose_name_tells_no_language_is_checked_as_the_one_that_is_named(service: Stack) -> None:
+    body = mutable_default(unique())
+    body["file"] |= {"path": "bin/tool", "language": "python"}
+    scripted(service, RIGHT)
+
+    assert service.run(body)["outcome"] == "verified"
+
+
+def test_source_that_cannot_be_parsed_is_not_worth_a_call_for_annotations(service: Stack) -> None:
+    job = service.run(annotate(f"def broken(:\n    return {unique()}\n"))
+
+    assert (job["state"], job["error"]["code"], job["usage"]["calls"]) == ("failed", "invalid_source", 0)
+
+
+def test_a_refused_annotation_is_not_forgotten_when_the_model_gives_up(service: Stack) -> None:
+    source = f"def f(x):\n    return {unique()}\n"
+    scripted(service, answer("def f(x):\n", "def f(x: type(1)):\n"), "NO CHANGE: I give up")
+
+    job = service.run(annotate(source))
+
+    assert (job["state"], job["error"]["code"]) == ("failed", "unverified")
+
+
+def test_only_as_many_calls_are_bought_as_the_job_allows(service: Stack) -> None:
+    useless = "I would rather not say."
+    scripted(service, useless, RIGHT)
+
+    job = service.run(mutable_default(unique(), options={"max_calls": 1}))
+
+    assert (job["state"], job["error"]["code"], job["usage"]["calls"]) == ("failed", "unverified", 1)
 
 
 def test_annotations_are_added_with_the_proof_as_evidence(service: Stack, tmp_path: Path) -> None:
@@ -333,6 +386,7 @@ def test_a_running_job_is_cancelled_after_its_call_has_been_drained_and_settled(
 
     assert (asked["state"], asked["cancel_requested"]) == ("running", True)
     assert (job["state"], job["suggestions"]) == ("cancelled", [])
+    assert (job["findings"][0]["status"], job["findings"][0]["reason"]) == ("unresolved", "cancelled")
     assert float(job["usage"]["cost_usd"]) > 0
 
 

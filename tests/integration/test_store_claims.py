@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from patchmill.errors import CancelRequested, LostClaim
+from patchmill.job.record import Outcome
 from patchmill.job.state import State, WaitReason
 from patchmill.store import claims, dispatch, workers
 from patchmill.store import jobs as stored
@@ -102,34 +103,44 @@ def test_a_lost_claim_writes_nothing(engine: Engine) -> None:
         claims.release(connection, taken.job_id, taken.fence, reason=None, after_s=0, refund=False)
 
     with pytest.raises(LostClaim), engine.begin() as connection:
-        claims.finish(connection, taken.job_id, taken.fence, State.SUCCEEDED, {"outcome": "verified"})
+        claims.finish(connection, taken.job_id, taken.fence, State.SUCCEEDED, outcome=Outcome.VERIFIED)
 
     assert state(engine, taken.job_id) == State.QUEUED
 
 
-def lost(engine: Engine, also: tuple[uuid.UUID, ...] = ()) -> list[workers.LostJob]:
+def lost(engine: Engine, orphans: tuple[workers.Held, ...] = ()) -> workers.LostJob | None:
     with engine.begin() as connection:
-        return workers.lock_lost_jobs(connection, lease_ttl_s=30, quarantine_s=30, also=also, limit=10)
+        return workers.lock_lost_job(connection, lease_ttl_s=30, quarantine_s=30, orphans=orphans)
 
 
 def test_a_silent_workers_job_is_lost_and_a_beating_ones_is_not(engine: Engine) -> None:
     taken = claimed(engine)
-    assert lost(engine) == []
+    assert lost(engine) is None
 
     age(engine, "UPDATE workers SET heartbeat_at = now() - interval '31 seconds'")
 
-    assert [job.job_id for job in lost(engine)] == [taken.job_id]
+    assert lost(engine) == workers.LostJob(job_id=taken.job_id, fence=1, losses=0, orphan=False)
+
+
+def test_a_live_workers_orphan_is_found_by_the_dispatch_that_it_was_claimed_by(engine: Engine) -> None:
+    taken = claimed(engine)
+
+    assert lost(engine, ((taken.job_id, 2),)) is None
+    found = lost(engine, ((taken.job_id, 1),))
+
+    assert found is not None
+    assert found.orphan
 
 
 def test_a_call_on_the_wire_keeps_its_job_in_quarantine_until_its_deadline_and_more(engine: Engine) -> None:
     taken = claimed(engine)
-    call_id = admitted(engine, taken)
+    admitted(engine, taken)
     age(engine, "UPDATE workers SET heartbeat_at = now() - interval '1 hour'")
-    assert lost(engine) == []
+    assert lost(engine) is None
 
     age(engine, "UPDATE calls SET deadline_at = now() - interval '31 seconds'")
 
-    assert [job.open_call for job in lost(engine)] == [call_id]
+    assert lost(engine) is not None
 
 
 def test_cancelling_ends_what_waits_and_asks_what_runs(engine: Engine) -> None:
@@ -165,11 +176,11 @@ def test_a_job_to_be_cancelled_can_only_end_cancelled(engine: Engine) -> None:
     age(engine, "UPDATE jobs SET cancel_requested = true")
 
     with pytest.raises(CancelRequested), engine.begin() as connection:
-        claims.finish(connection, taken.job_id, taken.fence, State.SUCCEEDED, {"outcome": "verified"})
+        claims.finish(connection, taken.job_id, taken.fence, State.SUCCEEDED, outcome=Outcome.VERIFIED)
     with pytest.raises(CancelRequested), engine.begin() as connection:
         claims.release(connection, taken.job_id, taken.fence, reason=None, after_s=0, refund=True)
     with engine.begin() as connection:
-        claims.finish(connection, taken.job_id, taken.fence, State.CANCELLED, {})
+        claims.finish(connection, taken.job_id, taken.fence, State.CANCELLED)
 
     assert state(engine, taken.job_id) == State.CANCELLED
 
@@ -177,7 +188,7 @@ def test_a_job_to_be_cancelled_can_only_end_cancelled(engine: Engine) -> None:
 def test_each_move_of_a_job_has_one_event_in_order(engine: Engine) -> None:
     taken = claimed(engine)
     with engine.begin() as connection:
-        claims.finish(connection, taken.job_id, taken.fence, State.SUCCEEDED, {"outcome": "verified"})
+        claims.finish(connection, taken.job_id, taken.fence, State.SUCCEEDED, outcome=Outcome.VERIFIED)
 
     events = invariants.rows(engine, "SELECT seq, data->>'to' AS target FROM events ORDER BY seq")
 

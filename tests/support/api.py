@@ -24,7 +24,7 @@ from patchmill.store.engine import open_engine
 from patchmill.store.ids import from_edge, new_id
 from patchmill.store.key_secret import load_pepper
 from patchmill.store.tables import jobs, sources, workers
-from patchmill.store.transitions import move
+from patchmill.store.transitions import Move
 from patchmill.telemetry import configure_logging
 from tests.support.services import fresh_database
 
@@ -99,7 +99,7 @@ class User:
     def move(self, job: str, source: State, target: State, **values: Any) -> None:
         """Drive a job along one arrow, as a worker would."""
         with self.api.engine.begin() as connection:
-            assert move(connection, job_uuid(job), source=source, target=target, values=values)
+            assert Move(source, target, values).apply(connection, [job_uuid(job)])
 
     def run(self, job: str) -> None:
         """Bring a queued job into the hands of a worker."""

@@ -18,7 +18,7 @@ from patchmill.budget.ledger import (
     worst_case,
 )
 from patchmill.budget.prices import Rates
-from patchmill.budget.tokens import LIMITS, input_bound
+from patchmill.budget.tokens import LIMITS, input_bound, limits_of
 
 FLASH = Rates(input_picos=140_000, cached_picos=3_000, output_picos=280_000)
 tokens = st.integers(0, 100_000)
@@ -123,3 +123,7 @@ def test_the_prompts_bound_is_its_bytes_and_never_more_than_the_context() -> Non
 
     assert input_bound(1_000, 2, flash) == 1_000 + 2 * 16 + 64
     assert input_bound(10**6, 2, flash) == flash.context_tokens
+
+
+def test_the_prompt_of_a_model_with_an_unknown_context_is_bound_by_its_bytes_alone() -> None:
+    assert input_bound(10**6, 2, limits_of("a-model-of-tomorrow")) > 10**6

@@ -9,7 +9,7 @@ from patchmill.job.retry import (
     LONGEST_BACKOFF_S,
     MAX_ATTEMPTS,
     MAX_BILLED_CALLS,
-    MAX_UNBILLED_IN_A_ROW,
+    MAX_SERVER_ERRORS_IN_A_ROW,
     Fail,
     Failure,
     FailureClass,
@@ -23,7 +23,7 @@ from patchmill.job.retry import (
 )
 from patchmill.job.state import WaitReason
 
-FRESH = History(attempts=1, billed_calls=0, unbilled_in_a_row=1)
+FRESH = History(attempts=1, billed_calls=0, server_errors_in_a_row=1)
 
 
 def decided(
@@ -62,7 +62,7 @@ def test_what_fails_the_same_way_again_ends_the_job(failure: FailureClass, code:
     ],
 )
 def test_waits_that_are_nobodys_fault_cost_no_attempt(failure: FailureClass, reason: WaitReason) -> None:
-    worn = History(attempts=99, billed_calls=99, unbilled_in_a_row=99)
+    worn = History(attempts=99, billed_calls=99, server_errors_in_a_row=99)
 
     decision = decided(failure, worn)
 
@@ -92,8 +92,8 @@ def test_the_gateways_own_reset_time_is_obeyed() -> None:
 
 
 def test_server_errors_are_retried_four_times_in_a_row_and_cost_attempts() -> None:
-    last = History(attempts=4, billed_calls=0, unbilled_in_a_row=MAX_UNBILLED_IN_A_ROW)
-    before = History(attempts=3, billed_calls=0, unbilled_in_a_row=MAX_UNBILLED_IN_A_ROW - 1)
+    last = History(attempts=4, billed_calls=0, server_errors_in_a_row=MAX_SERVER_ERRORS_IN_A_ROW)
+    before = History(attempts=3, billed_calls=0, server_errors_in_a_row=MAX_SERVER_ERRORS_IN_A_ROW - 1)
 
     retried, ended = decided(FailureClass.SERVER, before), decided(FailureClass.SERVER, last)
 
@@ -115,8 +115,8 @@ def test_an_unknown_call_follows_the_policy() -> None:
 @pytest.mark.parametrize(
     "history",
     [
-        History(attempts=1, billed_calls=MAX_BILLED_CALLS, unbilled_in_a_row=0),
-        History(attempts=MAX_ATTEMPTS, billed_calls=1, unbilled_in_a_row=0),
+        History(attempts=1, billed_calls=MAX_BILLED_CALLS, server_errors_in_a_row=0),
+        History(attempts=MAX_ATTEMPTS, billed_calls=1, server_errors_in_a_row=0),
     ],
 )
 def test_unknown_calls_are_bounded(history: History) -> None:

@@ -61,6 +61,7 @@ def verify(
     accepted: Sequence[Group] = (),
 ) -> Verdict:
     return verify_fix(
+        language="python",
         source=source,
         path=path,
         findings=findings,

@@ -2,10 +2,10 @@
 
 import json
 
-from patchmill.deliver.suggestion import Format, Offer, document
+from patchmill.deliver.suggestion import Format, Offered, document
 
 
-def render(offer: Offer) -> str:
+def render(offer: Offered) -> str:
     """Write `{"data": [suggestion, …]}`, in the order of the file."""
     data = [document(row, offer.evidence.get(row.id, ())) for row in offer.suggestions]
     return json.dumps({"data": data}, ensure_ascii=False, separators=(",", ":"))
