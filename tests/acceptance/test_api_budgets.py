@@ -47,7 +47,9 @@ def test_a_new_budget_is_untouched(user: User) -> None:
 
 
 def test_a_budget_shows_what_its_window_holds(api: Api, user: User) -> None:
-    budget = user.http.post("/v1/budgets", json=request_for(user, limit={"usd": "1", "tokens": 10_000})).json()
+    budget = user.http.post(
+        "/v1/budgets", json=request_for(user, limit={"usd": "1", "tokens": 10_000})
+    ).json()
     budget_id = from_edge("bud", budget["id"])
     with api.engine.begin() as connection:
         connection.execute(
