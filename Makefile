@@ -24,8 +24,8 @@ $(STAMP): requirements-bootstrap.lock requirements-dev.lock pyproject.toml
 	@echo "making $(VENV) from the lock files (the first time downloads about 150 MB)"
 	@"$(BASE_PYTHON)" -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
-	@$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(PY) --require-hashes requirements-dev.lock
-	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@$(VENV)/bin/uv pip sync --system-certs --quiet --compile-bytecode --python $(PY) --require-hashes requirements-dev.lock
+	@$(VENV)/bin/uv pip install --system-certs --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: setup ## Show the whole service at work on a bundled example, and leave nothing behind

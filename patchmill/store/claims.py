@@ -6,7 +6,21 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Interval, RowMapping, bindparam, func, insert, select, update
+from sqlalchemy import (
+    CTE,
+    Connection,
+    Insert,
+    Integer,
+    Interval,
+    RowMapping,
+    Update,
+    Uuid,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.record import (
@@ -58,6 +72,19 @@ class Claim:
     replies: tuple[StoredReply, ...]
 
 
+def _open_attempt(moved: CTE) -> Insert:
+    claimed = select(moved.c.id, moved.c.fence, given("worker_id", Uuid()))
+    return insert(attempts).from_select(["job_id", "fence", "worker_id"], claimed)
+
+
+def _close_attempt(moved: CTE) -> Update:
+    return (
+        update(attempts)
+        .where(attempts.c.job_id == moved.c.id, attempts.c.fence == moved.c.fence)
+        .values(ended_at=func.now(), ending=given("ending"))
+    )
+
+
 _CLAIM = Move(
     State.DISPATCHED,
     State.RUNNING,
@@ -68,6 +95,7 @@ _CLAIM = Move(
         "started_at": func.coalesce(jobs.c.started_at, func.now()),
     },
     where=[jobs.c.dispatch_no == given("dispatch_no")],
+    beside=_open_attempt,
     giving=[
         "id",
         "project_id",
@@ -85,7 +113,6 @@ _CLAIM = Move(
         "request",
     ],
 )
-_OPEN_ATTEMPT = insert(attempts)
 
 
 def claim(connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id: uuid.UUID) -> Claim | None:
@@ -96,7 +123,6 @@ def claim(connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id
     [row] = moved
     fence = row["fence"]
     earlier = _earlier_calls(connection, job_id) if fence > 1 else ()
-    connection.execute(_OPEN_ATTEMPT, {"job_id": job_id, "fence": fence, "worker_id": worker_id})
     return Claim(
         job_id=job_id,
         project_id=row["project_id"],
@@ -133,6 +159,7 @@ _RELEASE = Move(
         "losses": _or_as_it_is("losses"),
     },
     where=[_THIS_CLAIM, ~_ASKED_TO_STOP],
+    beside=_close_attempt,
 )
 _FINISH = {
     target: Move(
@@ -147,14 +174,10 @@ _FINISH = {
             "losses": _or_as_it_is("losses"),
         },
         where=[_THIS_CLAIM, _ASKED_TO_STOP if target is State.CANCELLED else ~_ASKED_TO_STOP],
+        beside=_close_attempt,
     )
     for target in TERMINAL
 }
-_CLOSE_ATTEMPT = (
-    update(attempts)
-    .where(attempts.c.job_id == bindparam("of_job"), attempts.c.fence == bindparam("of_fence"))
-    .values(ended_at=func.now(), ending=bindparam("ending"))
-)
 _WHETHER_ASKED_TO_STOP = select(_ASKED_TO_STOP).where(
     jobs.c.id == bindparam("job_id"), jobs.c.fence == bindparam("fence"), jobs.c.state == State.RUNNING
 )
@@ -180,13 +203,14 @@ def release(
         CancelRequested: the job is to be cancelled; nothing is written.
     """
     parameters = {
+        "ending": reason or "released",
         "wait_reason": reason,
         "after": timedelta(seconds=after_s),
         "refunded": int(refund),
         "failures_in_a_row": failures_in_a_row,
         "losses": losses,
     }
-    _leave(connection, job_id, fence, _RELEASE, parameters, ending=reason or "released")
+    _leave(connection, job_id, fence, _RELEASE, parameters)
 
 
 def finish(
@@ -206,21 +230,20 @@ def finish(
         LostClaim: this claim is no longer the current one.
         CancelRequested: the job is to be cancelled, and `target` is another end; nothing is written.
     """
-    parameters = {"outcome": outcome, "error": error, "timings": timings, "losses": losses}
-    _leave(connection, job_id, fence, _FINISH[target], parameters, ending=target)
+    parameters = {
+        "ending": target,
+        "outcome": outcome,
+        "error": error,
+        "timings": timings,
+        "losses": losses,
+    }
+    _leave(connection, job_id, fence, _FINISH[target], parameters)
 
 
 def _leave(
-    connection: Connection,
-    job_id: uuid.UUID,
-    fence: int,
-    way: Move,
-    parameters: Mapping[str, Any],
-    *,
-    ending: str,
+    connection: Connection, job_id: uuid.UUID, fence: int, way: Move, parameters: Mapping[str, Any]
 ) -> None:
     if way.apply(connection, [job_id], fence=fence, **parameters):
-        connection.execute(_CLOSE_ATTEMPT, {"of_job": job_id, "of_fence": fence, "ending": ending})
         return
     if connection.scalar(_WHETHER_ASKED_TO_STOP, {"job_id": job_id, "fence": fence}):
         raise CancelRequested(f"job {job_id} is to be cancelled")

@@ -2,7 +2,8 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, insert, select, update
 
@@ -57,6 +58,10 @@ _EVIDENCE_OF = (
 )
 
 
+def _columns(row: SuggestionRow | CheckRow) -> dict[str, Any]:
+    return {field.name: getattr(row, field.name) for field in fields(row)}
+
+
 def store(
     connection: Connection,
     job_id: uuid.UUID,
@@ -69,7 +74,7 @@ def store(
     if offered:
         rows = [
             {
-                **asdict(row),
+                **_columns(row),
                 "job_id": job_id,
                 "ordinal": number,
                 "requires": list(row.requires),
@@ -79,7 +84,7 @@ def store(
         ]
         connection.execute(_ADD_SUGGESTIONS, rows)
     if evidence:
-        connection.execute(_ADD_CHECKS, [{**asdict(row), "job_id": job_id} for row in evidence])
+        connection.execute(_ADD_CHECKS, [{**_columns(row), "job_id": job_id} for row in evidence])
     if fates:
         decided = [
             {"of_job": job_id, "of_index": index, "status": status, "reason": reason}

@@ -5,7 +5,7 @@ it is used: a named constant whose parameters (`given`) are bound when it is app
 """
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Insert,
     RowMapping,
+    UpdateBase,
     Uuid,
     any_,
     bindparam,
@@ -62,9 +63,14 @@ class Move:
         values: Mapping[str, Any],
         *,
         where: Iterable[ColumnElement[bool]] = (),
+        beside: Callable[[CTE], UpdateBase] | None = None,
         giving: Sequence[str] = ("id",),
     ) -> None:
-        """Prepare the arrow; ValueError when there is none. `giving` names the columns that `apply` gives."""
+        """Prepare the arrow; ValueError when there is none.
+
+        `beside` makes another change, of what belongs to the moved jobs; `giving` names the columns that
+        `apply` gives.
+        """
         if not is_legal(source, target):
             raise ValueError(f"no arrow from {source} to {target}")
         moved = (
@@ -77,6 +83,8 @@ class Move:
         told = _told(moved, source, target).cte("told")
         as_moved = select(*(moved.c[name] for name in giving)).order_by(moved.c.id)
         self._statement = as_moved.add_cte(told)
+        if beside is not None:
+            self._statement = self._statement.add_cte(beside(moved).cte("beside"))
 
     def apply(
         self, connection: Connection, job_ids: Sequence[uuid.UUID], **parameters: Any
