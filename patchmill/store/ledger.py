@@ -240,7 +240,7 @@ _WAITING_FOR_BUDGET = (
         jobs.c.wait_reason == WaitReason.BUDGET,
         jobs.c.run_at > func.now(),
         jobs.c.run_at <= _FOR_HELD_ROOM,
-        or_(jobs.c.project_id == bindparam("project_id"), _SHARED_BUDGET),
+        or_(jobs.c.project_id == bindparam("of_project"), _SHARED_BUDGET),
     )
     .order_by(jobs.c.id)
     .limit(WAKE_LIMIT)
@@ -254,7 +254,7 @@ def wake_budget_waiters(connection: Connection, project_id: uuid.UUID) -> int:
 
     They are woken in the order of their submission.
     """
-    return connection.execute(_WAKE, {"project_id": project_id}).rowcount
+    return connection.execute(_WAKE, {"of_project": project_id}).rowcount
 
 
 def _lock_job(connection: Connection, job_id: uuid.UUID, fence: int) -> RowMapping:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from patchmill.budget.ledger import Amount, Spent, cost
 from patchmill.budget.windows import WindowKind
 from patchmill.errors import CancelRequested, LostClaim
+from patchmill.job.state import WaitReason
 from patchmill.store import claims, ledger
 from patchmill.store.budgets import add_budget
 from patchmill.store.tables import calls, jobs
@@ -217,3 +218,36 @@ def test_counters_can_be_rebuilt_from_the_ledger_after_any_history(
         end(engine, call_id, UNKNOWN)
 
     invariants.check_ledger(engine)
+
+
+def waiting_for_budget(engine: Engine, seconds: float) -> uuid.UUID:
+    claim = claimed(engine)
+    with engine.begin() as connection:
+        claims.release(
+            connection, claim.job_id, claim.fence, reason=WaitReason.BUDGET, after_s=seconds, refund=True
+        )
+    return claim.project_id
+
+
+def test_a_settlement_wakes_those_who_wait_for_held_room_and_not_those_who_wait_for_a_window(
+    engine: Engine,
+) -> None:
+    project_id = waiting_for_budget(engine, 4.0)
+    waiting_for_budget(engine, 3600.0)
+
+    with engine.begin() as connection:
+        assert ledger.wake_budget_waiters(connection, uuid.uuid4()) == 0
+        assert ledger.wake_budget_waiters(connection, project_id) == 1
+        assert ledger.wake_budget_waiters(connection, project_id) == 0
+
+
+def test_a_call_that_a_broken_worker_left_open_becomes_uncertain(engine: Engine) -> None:
+    limit(engine, 10 * HOLD.picos)
+    claim = claimed(engine)
+    admitted(engine, claim)
+
+    with engine.begin() as connection:
+        assert ledger.suspend_open_call(connection, claim.job_id, "it broke")
+        assert not ledger.suspend_open_call(connection, claim.job_id, "it broke")
+
+    assert money(engine) == (0, 0, HOLD.picos)
