@@ -167,6 +167,7 @@ def test_what_a_killed_postgres_leaves_does_not_hinder_the_next(service_folder: 
 
     with Tether() as tether, embedded(service_folder, held_by=tether, durable=True) as services:
         use(services)
+        assert [child.ended() for child in services.children] == [None, None]
 
 
 def test_a_folder_is_for_one_at_a_time(service_folder: Path) -> None:

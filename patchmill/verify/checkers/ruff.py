@@ -27,11 +27,15 @@ _ENVIRONMENT = {"RAYON_NUM_THREADS": "1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Catalogue:
-    """What this ruff knows: each rule's code by the names it goes by, and which rules can be selected."""
+    """What this ruff knows: each rule's code by the names it goes by, and which rules can be selected.
+
+    `errors` are those that always run: E9 and F.
+    """
 
     codes: Mapping[str, str]
     stable: frozenset[str]
     preview: frozenset[str]
+    errors: frozenset[str]
 
 
 class Ruff:
@@ -85,14 +89,14 @@ def _read_catalogue(rules: Iterable[Mapping[str, Any]]) -> _Catalogue:
         code = rule["code"] or rule["name"]
         codes[code.lower()] = codes[rule["name"].lower()] = code
         (preview if rule["preview"] else stable).add(code)
-    return _Catalogue(codes=codes, stable=frozenset(stable), preview=frozenset(preview))
+    errors = frozenset(code for code in stable | preview if re.fullmatch(r"E9\d+|F\d+", code))
+    return _Catalogue(codes=codes, stable=frozenset(stable), preview=frozenset(preview), errors=errors)
 
 
 def _selected(catalogue: _Catalogue, rules: Collection[str], settings: Mapping[str, Any]) -> list[str]:
     """The rules to run, by their full codes: a prefix or a rule unknown to ruff would end the run."""
     known = catalogue.stable | catalogue.preview if settings.get("preview") else catalogue.stable
-    errors = {code for code in known if re.fullmatch(r"E9\d+|F\d+", code)}
-    kept = {code for code in errors if not selection.is_ignored(code, settings)}
+    kept = {code for code in catalogue.errors & known if not selection.is_ignored(code, settings)}
     return sorted({_FILE_UNREADABLE} | kept | (known & set(rules)))
 
 
