@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
+from kombu.asynchronous import set_event_loop
 
 from patchmill.call.gateway import Gateway
 from patchmill.call.loop import CallLoop
@@ -66,6 +67,16 @@ class WorkerApp:
         worker_shutting_down.connect(self._on_shutdown, weak=False)
         self._process.calls.start()
         self._process.lease.start()
+        while not self._process.lease.draining:
+            self._consume()
+        self._end()
+
+    def _consume(self) -> None:
+        """Take messages until TERM, or until one comes that Celery cannot even read: then begin afresh.
+
+        Such a message is gone from Redis by then, and the jobs that run are not disturbed.
+        """
+        set_event_loop(None)  # the one of an earlier round is closed
         self._celery.Worker(
             pool="threads",
             concurrency=self._threads,
@@ -76,7 +87,6 @@ class WorkerApp:
             without_mingle=True,
             without_heartbeat=True,
         ).start()
-        self._end()
 
     def _on_ready(self, **_: object) -> None:
         self._clock.start()

@@ -53,8 +53,9 @@ class Clock:
         ]
 
     def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin; once begun, this does nothing."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def stop(self) -> None:
         """Stop after what is under way."""

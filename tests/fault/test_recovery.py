@@ -1,12 +1,16 @@
 import signal
+import uuid
 from typing import Any
 
 import pytest
 import redis
 from sqlalchemy import Engine, text
 
+from patchmill.queue.app import make_celery
+from patchmill.queue.dispatch import Dispatch, MessageTemplate
 from tests.support import invariants
 from tests.support.requests import mutable_default
+from tests.support.services import cut_off
 from tests.support.stack import Stack, until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(150)]
@@ -156,4 +160,43 @@ def test_a_frozen_worker_that_wakes_changes_nothing(stack: Stack, engine: Engine
 
     assert frozen.wait(20) == 0
     assert invariants.rows(engine, "SELECT id, finished_at FROM jobs ORDER BY id") == before
+    invariants.check(engine, stack.truth())
+
+
+def test_answers_outlive_a_postgres_that_is_away_and_are_not_bought_again(
+    stack: Stack, engine: Engine, postgres_url: str
+) -> None:
+    stack.start_api()
+    stack.start("worker")
+    stack.behave(latency_ms=1000)
+    submit(stack, 10)
+    until(lambda: calls_on_the_wire(engine) == 10, "ten calls on the wire")
+
+    with cut_off(postgres_url, stack.database_url):
+        until(lambda: len(stack.truth()["rows"]) == 10, "every answer given while Postgres is away")
+
+    until(lambda: all_ended(engine, 10), "ten jobs succeeded", 60)
+    invariants.check(engine, stack.truth())
+    assert stack.truth()["requests"] == 10
+    assert invariants.rows(engine, "SELECT DISTINCT state FROM calls") == [("settled",)]
+
+
+def test_forged_repeated_and_broken_messages_do_no_harm(stack: Stack, engine: Engine) -> None:
+    stack.start_api()
+    worker = stack.start("worker")
+    (job_id,) = submit(stack, 1)
+    until(lambda: all_ended(engine, 1), "the first job succeeded")
+    template = MessageTemplate(make_celery(stack.redis_url, concurrency=1))
+    ended = uuid.UUID(job_id.removeprefix("job_"))
+    forged = [Dispatch(job_id=each, dispatch_no=1, queue="bulk") for each in (ended, ended, uuid.uuid4())]
+    broken = ["not json", "{}", '{"body": "AA==", "headers": {}, "properties": {}}']
+    unknown = template.fill(forged[0]).replace("patchmill.run_job", "os.system")
+    client = redis.Redis.from_url(stack.redis_url)
+    for message in [*(template.fill(each) for each in forged), unknown, *broken]:
+        client.lpush("bulk", message)
+
+    submit(stack, 5)
+
+    until(lambda: all_ended(engine, 6), "six jobs succeeded", 60)
+    assert worker.poll() is None
     invariants.check(engine, stack.truth())

