@@ -13,7 +13,8 @@ from api.schemas import (
     Suggestion,
 )
 from patchmill.budget.prices import to_usd
-from patchmill.deliver.suggestion import document
+from patchmill.deliver.suggestion import OfferedFile, document
+from patchmill.errors import NotFound
 from patchmill.job.record import FindingStatus, KindName, Outcome
 from patchmill.job.state import TERMINAL, State, WaitReason
 from patchmill.store import jobs, results
@@ -39,6 +40,34 @@ def job_documents(connection: Connection, rows: Sequence[JobRow]) -> list[JobDoc
 def job_document(connection: Connection, row: JobRow) -> JobDocument:
     """Give the document of one job."""
     return job_documents(connection, [row])[0]
+
+
+def offered_files(connection: Connection, rows: Sequence[JobRow]) -> list[OfferedFile]:
+    """Give what ended jobs of one project offer, by path; a job that has not ended offers nothing yet.
+
+    Raises:
+        NotFound: the code of one of them was erased.
+    """
+    ended = [row for row in rows if row.state in TERMINAL]
+    ids = [row.id for row in ended]
+    findings = jobs.findings_of(connection, ids)
+    suggestions = results.suggestions_of(connection, ids)
+    evidence = results.evidence_of(connection, ids)
+    files = []
+    for row in sorted(ended, key=lambda row: row.path):
+        source = jobs.source_of(connection, row.project_id, row.sha256)
+        if source is None:
+            raise NotFound(f"the code of job {to_edge('job', row.id)} was erased")
+        files.append(
+            OfferedFile(
+                path=row.path,
+                source=source.decode(),
+                findings=findings[row.id],
+                suggestions=suggestions[row.id],
+                evidence=evidence,
+            )
+        )
+    return files
 
 
 def _findings(job: JobRow, rows: Sequence[FindingRow], offered: Sequence[SuggestionRow]) -> list[JobFinding]:

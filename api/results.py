@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api import examples
 from api.auth import Reader
+from api.documents import offered_files
 from api.openapi import answers, problems
 from api.parts import PartsOf
 from api.query import refuse_unknown
@@ -14,8 +15,7 @@ from api.schemas import SuggestionList
 from patchmill.deliver.formats import DEFAULT, FORMATS
 from patchmill.deliver.suggestion import Offered
 from patchmill.errors import InvalidFields, NotAcceptable, NotFound
-from patchmill.job.state import TERMINAL
-from patchmill.store import jobs, results
+from patchmill.store import jobs
 from patchmill.store.ids import from_edge
 
 router = APIRouter(prefix="/v1/jobs", tags=["suggestions"])
@@ -50,10 +50,5 @@ def read_suggestions(
         row = None if identity is None else jobs.find(connection, caller.project_id, identity)
         if row is None:
             raise NotFound(f"there is no job {job_id[:100]}")
-        offered = results.suggestions_of(connection, [row.id])[row.id] if row.state in TERMINAL else []
-        evidence = results.evidence_of(connection, [row.id]) if offered else {}
-        source = jobs.source_of(connection, caller.project_id, row.sha256)
-    if source is None:
-        raise NotFound("the source of this job is no longer stored")
-    offer = Offered(path=row.path, source=source.decode(), suggestions=offered, evidence=evidence)
-    return Response(form.render(offer), media_type=form.media_type)
+        offered = offered_files(connection, [row])
+    return Response(form.render(Offered(files=offered)), media_type=form.media_type)

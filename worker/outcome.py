@@ -56,15 +56,6 @@ class Ended:
         """
         target = State.SUCCEEDED if self.fail is None else State.FAILED
         error = None if self.fail is None else error_of(self.fail)
-        claims.finish(
-            connection,
-            claim.job_id,
-            claim.fence,
-            target,
-            outcome=self.outcome,
-            error=error,
-            timings=self.timings,
-        )
         offered, evidence = rows(claim.task.path, claim.task.source, self.offers)
         results.store(
             connection,
@@ -72,6 +63,15 @@ class Ended:
             offered=offered,
             evidence=[*evidence, *self.refused],
             fates=self.fates,
+        )
+        claims.finish(  # last, since a run counts what its ended jobs have found
+            connection,
+            claim.job_id,
+            claim.fence,
+            target,
+            outcome=self.outcome,
+            error=error,
+            timings=self.timings,
         )
 
 

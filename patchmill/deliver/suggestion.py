@@ -6,17 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from patchmill.store.ids import to_edge
+from patchmill.store.jobs import FindingRow
 from patchmill.store.results import CheckRow, SuggestionRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
-    """What an ended job offers: its file as submitted, its suggestions, and their evidence by id."""
+class OfferedFile:
+    """What one ended job offers: its file as submitted, findings, suggestions, and their evidence by id."""
 
     path: str
     source: str
+    findings: Sequence[FindingRow]
     suggestions: Sequence[SuggestionRow]
     evidence: Mapping[uuid.UUID, Sequence[CheckRow]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """What a job or a run offers: one entry a file, by path, and the diff that was submitted with it."""
+
+    files: Sequence[OfferedFile]
+    diff: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,6 +142,7 @@ class Task:
     source: str
     findings: tuple[Finding, ...] = ()
     what: frozenset[Annotation] = frozenset()
+    instruction: str | None = None  # what a person wants, where no finding says it
     scope: Scope | None = None
     context: tuple[ContextFile, ...] = ()
     checkers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

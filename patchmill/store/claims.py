@@ -295,6 +295,7 @@ def _task(connection: Connection, row: RowMapping) -> Task:
         source=bytes(content).decode(),
         findings=_findings(connection, row["id"]),
         what=frozenset(Annotation(name) for name in request["what"]),
+        instruction=request.get("instruction"),
         scope=None if scope is None else Scope(**scope),
         context=tuple(ContextFile(**file) for file in request["context"]),
         checkers=request["checkers"],

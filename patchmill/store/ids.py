@@ -4,7 +4,7 @@ import os
 import time
 import uuid
 
-PREFIXES = ("job", "prj", "key", "sug", "run", "bud", "call")
+PREFIXES = ("job", "prj", "key", "sug", "run", "bud", "call", "whk", "dlv", "msg")
 
 
 def new_id() -> uuid.UUID:

@@ -60,11 +60,18 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingRow:
-    """A finding's fate, and the suggestions that mend it."""
+    """A finding as it was reported, and its fate."""
 
     index: int
     fingerprint: str
+    tool: str
     rule: str
+    message: str
+    severity: str
+    start_line: int
+    start_column: int | None
+    end_line: int
+    end_column: int | None
     status: str
     reason: str | None
 

@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, insert, select, update
 
 from patchmill.job.record import FindingStatus
+from patchmill.store.ids import to_edge
 from patchmill.store.tables import checks, findings, suggestions
+from patchmill.store.transitions import Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ _ADD_CHECKS = insert(checks)
 _DECIDE = update(findings).where(
     findings.c.job_id == bindparam("of_job"), findings.c.index == bindparam("of_index")
 )
+_NOTE_CHECK = Note("job.check", {})
+_NOTE_SUGGESTION = Note("job.suggestion", {})
 _THESE = any_(bindparam("job_ids", type_=ARRAY(Uuid)))
 _SUGGESTIONS_OF = (
     select(suggestions)
@@ -91,6 +95,23 @@ def store(
             for index, (status, reason) in fates.items()
         ]
         connection.execute(_DECIDE, decided)
+    _tell(connection, job_id, offered, evidence)
+
+
+def _tell(
+    connection: Connection,
+    job_id: uuid.UUID,
+    offered: Sequence[SuggestionRow],
+    evidence: Sequence[CheckRow],
+) -> None:
+    """Record the events: each check once with each of its results, then each suggestion."""
+    results = dict.fromkeys((str(row.check), str(row.result)) for row in evidence)
+    if results:
+        told = [{"check": check, "result": result} for check, result in results]
+        _NOTE_CHECK.write(connection, job_id, *told)
+    if offered:
+        found = [{"id": to_edge("sug", row.id), "status": str(row.status)} for row in offered]
+        _NOTE_SUGGESTION.write(connection, job_id, *found)
 
 
 def suggestions_of(

@@ -117,6 +117,7 @@ def _job_values(submission: Submission, job_id: uuid.UUID, digest: bytes, size: 
         "bytes": size,
         "request": {
             "what": sorted(task.what),
+            "instruction": task.instruction,
             "scope": None if task.scope is None else asdict(task.scope),
             "context": [asdict(file) for file in task.context],
             "checkers": dict(task.checkers),

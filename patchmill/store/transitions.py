@@ -1,5 +1,7 @@
 """The one way to move a job along an arrow: compare-and-set, with its event, in one statement.
 
+What follows from a move for others is done with it: the run of the job counts, webhooks are told.
+
 Building a statement costs far more than running it, so each arrow and each note is prepared once, where
 it is used: a named constant whose parameters (`given`) are bound when it is applied.
 """
@@ -25,15 +27,19 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
-from patchmill.job.state import State, is_legal
+from patchmill.job.state import TERMINAL, State, is_legal
+from patchmill.store import outbox, run_progress
 from patchmill.store.tables import events, jobs
 
-_TOLD = ["project_id", "id", "event_seq", "fence", "wait_reason", "run_at"]  # what the event needs
+# What the event and what follows from it need to know.
+_TOLD = ["project_id", "id", "run_id", "event_seq", "fence", "wait_reason", "run_at"]
+_TOLD += ["kind", "state", "outcome", "origin"]
 
 
 def given(name: str, type_: TypeEngine[Any] | None = None) -> BindParameter[Any]:
@@ -81,7 +87,9 @@ class Move:
             .cte("moved")
         )
         told = _told(moved, source, target).cte("told")
-        as_moved = select(*(moved.c[name] for name in giving)).order_by(moved.c.id)
+        self._source, self._target = source, target
+        returned = dict.fromkeys([*_TOLD, *giving])
+        as_moved = select(*(moved.c[name] for name in returned)).order_by(moved.c.id)
         self._statement = as_moved.add_cte(told)
         if beside is not None:
             self._statement = self._statement.add_cte(beside(moved).cte("beside"))
@@ -91,7 +99,23 @@ class Move:
     ) -> Sequence[RowMapping]:
         """Move those of the jobs that may go; give them as they are after the move, by id."""
         bound = _named({"job_ids": job_ids, **parameters})
-        return connection.execute(self._statement, bound).mappings().all()
+        rows = connection.execute(self._statement, bound).mappings().all()
+        self._follow(connection, rows)
+        return rows
+
+    def _follow(self, connection: Connection, rows: Sequence[RowMapping]) -> None:
+        """Tell runs and webhooks; the rows of runs are locked after everything else."""
+        if self._target in TERMINAL:
+            outbox.tell_of_jobs(connection, rows)
+        runs = {row["run_id"] for row in rows if row["run_id"] is not None}
+        if not runs:
+            return
+        if self._target in TERMINAL:
+            run_progress.count(connection, runs)
+        elif self._target is State.RUNNING:
+            run_progress.begin(connection, runs)
+        elif self._source in TERMINAL:
+            run_progress.reopen(connection, runs)
 
 
 def _told(moved: CTE, source: State, target: State) -> Insert:
@@ -108,32 +132,37 @@ def _told(moved: CTE, source: State, target: State) -> Insert:
         moved.c.run_at if target is State.QUEUED else null(),
     )
     return insert(events).from_select(
-        ["project_id", "job_id", "seq", "type", "data"],
-        select(moved.c.project_id, moved.c.id, moved.c.event_seq, literal("job.state"), data),
+        ["project_id", "job_id", "run_id", "seq", "type", "data"],
+        select(moved.c.project_id, moved.c.id, moved.c.run_id, moved.c.event_seq, literal("job.state"), data),
     )
 
 
 class Note:
-    """An event that is no arrow, prepared: recorded together with the columns of the job that it tells of."""
+    """Events that are no arrows, prepared: recorded with the columns of the job that they tell of."""
 
     def __init__(self, kind: str, values: Mapping[str, Any]) -> None:
         """Prepare the event; `values` may hold what is `given` to `write`."""
+        told = given("data", JSONB())
         noted = (
             update(jobs)
             .where(jobs.c.id == given("job_id", Uuid()))
-            .values(event_seq=jobs.c.event_seq + 1, **values)
-            .returning(jobs.c.project_id, jobs.c.id, jobs.c.event_seq)
+            .values(event_seq=jobs.c.event_seq + func.jsonb_array_length(told), **values)
+            .returning(jobs.c.project_id, jobs.c.id, jobs.c.run_id, jobs.c.event_seq)
             .cte("noted")
         )
-        data = given("data", JSONB())
+        elements = func.jsonb_array_elements(told)
+        each = elements.table_valued("value", with_ordinality="number").render_derived(name="each")
+        seq = noted.c.event_seq - func.jsonb_array_length(told) + each.c.number
         self._statement = insert(events).from_select(
-            ["project_id", "job_id", "seq", "type", "data"],
-            select(noted.c.project_id, noted.c.id, noted.c.event_seq, literal(kind), data),
+            ["project_id", "job_id", "run_id", "seq", "type", "data"],
+            select(noted.c.project_id, noted.c.id, noted.c.run_id, seq, literal(kind), each.c.value)
+            .select_from(noted.join(each, true()))
+            .order_by(each.c.number),
         )
 
     def write(
-        self, connection: Connection, job_id: uuid.UUID, data: Mapping[str, Any], **parameters: Any
+        self, connection: Connection, job_id: uuid.UUID, *data: Mapping[str, Any], **parameters: Any
     ) -> None:
-        """Change the job's columns and record the event."""
-        bound = _named({"job_id": job_id, "data": dict(data), **parameters})
+        """Change the job's columns and record an event for each of `data`, in this order."""
+        bound = _named({"job_id": job_id, "data": [dict(one) for one in data], **parameters})
         connection.execute(self._statement, bound)

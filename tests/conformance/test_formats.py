@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchmill.deliver.formats import DEFAULT, FORMATS, patch
-from patchmill.deliver.suggestion import Format, Offered
+from patchmill.deliver.suggestion import Format, Offered, OfferedFile
 from patchmill.edit.apply import anchored, apply_hunks
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.store.ids import new_id
@@ -65,9 +65,23 @@ def test_every_format_renders_an_offer_and_an_empty_one(form: Format) -> None:
     check = CheckRow(suggestion_id=row.id, call_id=None, check="parses", result="passed", detail="")
 
     full = form.render(
-        Offered(path="src/app.py", source=source, suggestions=[row], evidence={row.id: [check]})
+        Offered(
+            files=[
+                OfferedFile(
+                    path="src/app.py",
+                    source=source,
+                    findings=[],
+                    suggestions=[row],
+                    evidence={row.id: [check]},
+                )
+            ]
+        )
     )
-    empty = form.render(Offered(path="src/app.py", source=source, suggestions=[], evidence={}))
+    empty = form.render(
+        Offered(
+            files=[OfferedFile(path="src/app.py", source=source, findings=[], suggestions=[], evidence={})]
+        )
+    )
 
     assert "x = 3" in full
     assert "x = 3" not in empty
@@ -84,7 +98,13 @@ def test_json_lists_suggestions_with_their_evidence() -> None:
     row = offered(source, replacement(source, 1, 1, "x = '\N{SNOWMAN}'\n"))
     check = CheckRow(suggestion_id=row.id, call_id=None, check="parses", result="passed", detail="python")
 
-    offer = Offered(path="a.py", source=source, suggestions=[row], evidence={row.id: [check]})
+    offer = Offered(
+        files=[
+            OfferedFile(
+                path="a.py", source=source, findings=[], suggestions=[row], evidence={row.id: [check]}
+            )
+        ]
+    )
     (shown,) = json.loads(FORMATS["json"].render(offer))["data"]
 
     assert shown["id"] == f"sug_{row.id.hex}"

@@ -1,4 +1,4 @@
-"""The format `json`: the suggestions of a job document, alone."""
+"""The format `json`: the suggestions of job documents, alone."""
 
 import json
 
@@ -6,8 +6,8 @@ from patchmill.deliver.suggestion import Format, Offered, document
 
 
 def render(offer: Offered) -> str:
-    """Write `{"data": [suggestion, …]}`, in the order of the file."""
-    data = [document(row, offer.evidence.get(row.id, ())) for row in offer.suggestions]
+    """Write `{"data": [suggestion, …]}`, file by file in the order of each."""
+    data = [document(row, file.evidence.get(row.id, ())) for file in offer.files for row in file.suggestions]
     return json.dumps({"data": data}, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -1,4 +1,4 @@
-"""The format `patch`: one git patch that applies all of a job's suggestions together."""
+"""The format `patch`: one git patch that applies all suggestions together."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -54,5 +54,5 @@ def _insert_at_one_point(one: Hunk, other: Hunk) -> bool:
 PATCH = Format(
     name="patch",
     media_type="text/x-patch; charset=utf-8",
-    render=lambda offer: render(offer.path, offer.source, offer.suggestions),
+    render=lambda offer: "".join(render(file.path, file.source, file.suggestions) for file in offer.files),
 )

@@ -1,0 +1,1 @@
+"""Findings in: one reader for each format of reports."""

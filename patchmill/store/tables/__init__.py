@@ -1,0 +1,37 @@
+"""The whole schema. What a column means stands beside it; arrows and bounds are enforced here too.
+
+Times are aware UTC; money is pico-US-dollars (1e-12 USD) in bigint; tokens are bigint.
+"""
+
+from patchmill.store.tables.access import audit, keys, projects, sessions, users
+from patchmill.store.tables.base import metadata
+from patchmill.store.tables.jobs import attempts, events, findings, jobs, runs, sources, workers
+from patchmill.store.tables.money import budgets, call_windows, ledger_entries, prices, windows
+from patchmill.store.tables.outbox import deliveries, webhooks
+from patchmill.store.tables.results import calls, checks, suggestions
+
+__all__ = [
+    "attempts",
+    "audit",
+    "budgets",
+    "call_windows",
+    "calls",
+    "checks",
+    "deliveries",
+    "events",
+    "findings",
+    "jobs",
+    "keys",
+    "ledger_entries",
+    "metadata",
+    "prices",
+    "projects",
+    "runs",
+    "sessions",
+    "sources",
+    "suggestions",
+    "users",
+    "webhooks",
+    "windows",
+    "workers",
+]

@@ -1,0 +1,64 @@
+"""Who may do what, and who did."""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Identity, Index, LargeBinary, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from patchmill.store.tables.base import at, json, metadata, now, one_of
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    now("created_at"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("project_id", Uuid, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("public_id", Text, nullable=False, unique=True),
+    Column("secret_hash", LargeBinary, nullable=False),  # HMAC-SHA256 under the installation's pepper
+    Column("scopes", ARRAY(Text), nullable=False),
+    at("expires_at"),
+    at("last_used_at"),
+    at("revoked_at"),
+    now("created_at"),
+)
+
+users = Table(  # people who sign in to the dashboard; they see every project
+    "users",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),  # argon2id
+    Column("role", Text, nullable=False),
+    now("created_at"),
+    at("disabled_at"),
+    one_of("role", "viewer admin"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),  # sha256 of the cookie's random value
+    Column("user_id", Uuid, ForeignKey("users.id"), nullable=False),
+    now("created_at"),
+    now("seen_at"),
+    at("expires_at", nullable=False),
+    Index("ix_sessions_expiry", "expires_at"),
+)
+
+audit = Table(  # what people and keys did that is more than reading or submitting
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    now("at"),
+    Column("actor", Text, nullable=False),  # `user:NAME`, `key_…`, or `host` for the command line there
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    json("details"),
+    Index("ix_audit_subject", "subject", "id"),
+)

@@ -1,0 +1,203 @@
+"""Jobs and runs: what came in, where each job is in its life, and what is told of it."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+from patchmill.store.tables.base import at, count, json, metadata, now, one_of
+
+sources = Table(  # submitted files, once per project and content
+    "sources",
+    metadata,
+    Column("project_id", Uuid, ForeignKey("projects.id"), primary_key=True),
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("content", LargeBinary),  # none once it is erased
+    now("created_at"),
+)
+
+runs = Table(  # one submission of reports with many findings; its jobs carry its id
+    "runs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("project_id", Uuid, ForeignKey("projects.id"), nullable=False),
+    Column("key_id", Uuid, ForeignKey("keys.id")),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="queued"),
+    Column("outcome", Text),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("superseded_by", Uuid, ForeignKey("runs.id")),
+    Column("diff", Text),  # as submitted: what forge suggestions are anchored in
+    Column("findings", Integer, nullable=False),  # of all reports, those that are skipped too
+    json("skipped"),  # [{report, finding, path, reason}]
+    json("origin"),
+    json("labels"),
+    Column("idempotency_key", Text),
+    Column("idempotency_hash", LargeBinary),
+    Column("max_cost_picos", BigInteger),  # the cap of all its jobs together
+    Column("event_seq", Integer, nullable=False, server_default=text("1")),
+    now("created_at"),
+    at("finished_at"),
+    UniqueConstraint("project_id", "idempotency_key"),
+    one_of("kind", "fix annotate"),
+    one_of("state", "queued running finished cancelled"),
+    one_of("outcome", "verified partial unchecked no_change failed"),
+    CheckConstraint("(state IN ('finished', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"),
+    CheckConstraint("(state = 'finished') = (outcome IS NOT NULL)", name="outcome_iff_finished"),
+    Index("ix_runs_list", "project_id", "id"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("project_id", Uuid, ForeignKey("projects.id"), nullable=False),
+    Column("key_id", Uuid, ForeignKey("keys.id")),
+    Column("run_id", Uuid, ForeignKey("runs.id")),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="queued"),
+    Column("outcome", Text),
+    Column("priority", Text, nullable=False),
+    Column("fence", Integer, nullable=False, server_default=text("0")),  # the number of the latest claim
+    Column("dispatch_no", Integer, nullable=False, server_default=text("0")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),  # claims that count
+    Column("losses", Integer, nullable=False, server_default=text("0")),  # claims whose worker was lost
+    Column("failures_in_a_row", Integer, nullable=False, server_default=text("0")),  # unbilled ones
+    Column("worker_id", Uuid),  # whose claim it is while running
+    Column("wait_reason", Text),
+    at("run_at", nullable=False),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("path", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    json("request"),  # the validated request without file content and findings
+    json("origin"),
+    json("labels"),
+    Column("idempotency_key", Text),
+    Column("idempotency_hash", LargeBinary),
+    Column("max_cost_picos", BigInteger),  # the job's own cap
+    at("deadline_at"),
+    count("calls"),
+    count("input_tokens"),
+    count("cached_tokens"),
+    count("output_tokens"),
+    count("cost_picos"),
+    count("held_picos"),
+    count("uncertain_picos"),
+    json("timings"),
+    json("error", nullable=True),
+    Column("event_seq", Integer, nullable=False, server_default=text("1")),
+    Column("calls_before", Integer, nullable=False, server_default=text("0")),  # made before the latest retry
+    Column("answers_after", Integer, nullable=False, server_default=text("0")),  # later calls' answers serve
+    now("created_at"),
+    at("dispatched_at"),
+    at("started_at"),  # first claim
+    at("finished_at"),
+    at("erased_at"),  # when its code was erased: source, context, prompts, answers and edits
+    UniqueConstraint("project_id", "idempotency_key"),
+    ForeignKeyConstraint(["project_id", "sha256"], ["sources.project_id", "sources.sha256"]),
+    one_of("kind", "fix annotate"),
+    one_of("state", "queued dispatched running succeeded failed cancelled"),
+    one_of("outcome", "verified partial unchecked no_change"),
+    one_of("priority", "interactive bulk"),
+    one_of("wait_reason", "retry rate_limit budget gateway_account gateway_down paused same_work"),
+    CheckConstraint("held_picos >= 0 AND uncertain_picos >= 0 AND cost_picos >= 0", name="money"),
+    CheckConstraint("(state = 'succeeded') = (outcome IS NOT NULL)", name="outcome_iff_succeeded"),
+    CheckConstraint("(state = 'failed') = (error IS NOT NULL)", name="error_iff_failed"),
+    CheckConstraint("(state = 'running') = (worker_id IS NOT NULL)", name="worker_iff_running"),
+    CheckConstraint(
+        "(state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)",
+        name="finished_iff_terminal",
+    ),
+    Index("ix_jobs_due", "priority", "run_at", "id", postgresql_where=text("state = 'queued'")),
+    Index(
+        "ix_jobs_window",
+        "state",
+        "dispatched_at",
+        postgresql_where=text("state IN ('dispatched', 'running')"),
+    ),
+    Index("ix_jobs_running", "worker_id", postgresql_where=text("state = 'running'")),
+    Index(
+        "ix_jobs_waiting_for_budget",
+        "id",
+        postgresql_where=text("state = 'queued' AND wait_reason = 'budget'"),
+    ),
+    Index("ix_jobs_list", "project_id", "id"),
+    Index("ix_jobs_run", "run_id", "state", postgresql_where=text("run_id IS NOT NULL")),
+    Index("ix_jobs_source", "project_id", "sha256"),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("job_id", Uuid, ForeignKey("jobs.id"), primary_key=True),
+    Column("index", Integer, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("start_line", Integer, nullable=False),
+    Column("start_column", Integer),
+    Column("end_line", Integer, nullable=False),
+    Column("end_column", Integer),
+    json("fixes"),
+    Column("status", Text, nullable=False, server_default="pending"),
+    Column("reason", Text),
+    one_of("status", "pending verified unchecked unresolved"),
+    Index("ix_findings_rule", "rule", "job_id"),
+)
+
+workers = Table(  # one row per start of a worker process, never reused
+    "workers",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    now("started_at"),
+    now("heartbeat_at"),
+    at("stopped_at"),
+    Column("draining", Boolean, nullable=False, server_default=text("false")),
+    Index("ix_workers_live", "heartbeat_at", postgresql_where=text("stopped_at IS NULL")),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", Uuid, ForeignKey("jobs.id"), primary_key=True),
+    Column("fence", Integer, primary_key=True),
+    Column("worker_id", Uuid, ForeignKey("workers.id"), nullable=False),
+    now("started_at"),
+    at("ended_at"),
+    Column("ending", Text),  # the state that the job left this attempt in, or why it was taken back
+)
+
+events = Table(  # of a job, or of a run alone
+    "events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("project_id", Uuid, nullable=False),
+    Column("job_id", Uuid, ForeignKey("jobs.id")),
+    Column("run_id", Uuid, ForeignKey("runs.id")),  # of a job in a run: that run
+    Column("seq", Integer, nullable=False),  # within the job, or else within the run
+    Column("type", Text, nullable=False),
+    json("data"),
+    now("at"),
+    UniqueConstraint("job_id", "seq"),
+    Index("ix_events_at", "at"),
+    Index("ix_events_run", "run_id", "id", postgresql_where=text("run_id IS NOT NULL")),
+    CheckConstraint("job_id IS NOT NULL OR run_id IS NOT NULL", name="of_something"),
+)

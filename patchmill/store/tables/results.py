@@ -1,0 +1,102 @@
+"""What jobs asked of models, and what they found."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from patchmill.store.tables.base import at, count, json, metadata, now, one_of
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", Uuid, ForeignKey("jobs.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # within the job, from 1
+    Column("fence", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("turn", Text, nullable=False),  # sha256 of the request: an answer serves exactly this request
+    json("messages"),
+    Column("max_tokens", Integer, nullable=False),
+    Column("hold_tokens", BigInteger, nullable=False),
+    Column("hold_picos", BigInteger, nullable=False),
+    Column("input_picos", BigInteger, nullable=False),  # rates per token that the hold was made with
+    Column("cached_picos", BigInteger, nullable=False),
+    Column("output_picos", BigInteger, nullable=False),
+    Column("failure", Text),
+    Column("message", Text),
+    Column("status", Integer),
+    Column("reply", Text),
+    Column("finish_reason", Text),
+    Column("returned_model", Text),
+    Column("gateway_request_id", Text),
+    Column("stand_in", Boolean, nullable=False, server_default=text("false")),
+    json("usage", nullable=True),  # the gateway's own report, verbatim
+    count("input_tokens"),
+    count("cached_tokens"),
+    count("output_tokens"),
+    count("reasoning_tokens"),
+    count("cost_picos"),
+    Column("first_token_ms", Integer),
+    Column("total_ms", Integer),
+    now("sent_at"),
+    at("deadline_at", nullable=False),
+    at("ended_at"),
+    UniqueConstraint("job_id", "number"),
+    ForeignKeyConstraint(["job_id", "fence"], ["attempts.job_id", "attempts.fence"]),
+    one_of("state", "sent settled void uncertain"),
+    Index("ix_calls_sent", "deadline_at", postgresql_where=text("state = 'sent'")),
+)
+
+suggestions = Table(
+    "suggestions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", Uuid, ForeignKey("jobs.id"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("start_line", Integer, nullable=False),
+    Column("end_line", Integer, nullable=False),
+    Column("original", Text, nullable=False),
+    Column("replacement", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("explanation", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("safety", Text, nullable=False),
+    Column("requires", ARRAY(Uuid), nullable=False),
+    Column("committable", Boolean, nullable=False),
+    Column("findings", ARRAY(Integer), nullable=False),
+    now("created_at"),
+    UniqueConstraint("job_id", "ordinal"),
+    one_of("status", "verified unchecked"),
+    one_of("source", "model tool store stand-in"),
+    one_of("safety", "safe unsafe"),
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("job_id", Uuid, ForeignKey("jobs.id"), nullable=False),
+    Column("suggestion_id", Uuid, ForeignKey("suggestions.id")),  # none: the edit was refused
+    Column("call_id", Uuid, ForeignKey("calls.id")),  # none: the edit is a tool's own
+    Column("check", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    one_of("result", "passed failed skipped"),
+    Index("ix_checks_job", "job_id", "id"),
+)
