@@ -71,7 +71,7 @@ class Room:
     uncertain: Amount
     resets_at: datetime | None
     waits: bool  # the policy at the limit: wait for the next window, or fail
-    budget: str | None  # None: the job's own cap
+    budget: str | None  # whose it is: `bud_…`, or `run_…` for a run's cap; None: the job's own cap
 
 
 class Fit(StrEnum):

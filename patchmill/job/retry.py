@@ -147,7 +147,7 @@ def _after_unknown(failure: Failure, history: History, policy: UnknownPolicy, rn
 class NoRoom:
     """Why a hold did not fit: by what is held (`only_held`), or until `resets_in_s` (None: for ever)."""
 
-    budget: str | None  # None: the job's own cap
+    budget: str | None  # whose cap: `bud_…`, or `run_…`; None: the job's own
     only_held: bool
     over: bool
     waits: bool
@@ -158,7 +158,7 @@ class NoRoom:
 def without_room(blocked: NoRoom) -> Decision:
     """Decide what follows a hold that did not fit: wait for room, wait for the next window, or end."""
     details = {"budget": blocked.budget, "resets_at": blocked.resets_at}
-    name = "the job's own cap" if blocked.budget is None else f"budget {blocked.budget}"
+    name = "the job's own cap" if blocked.budget is None else f"the cap of {blocked.budget}"
     if blocked.over:
         message = f"one call needs more than {name} allows at all"
         return Fail(code=ErrorCode.OVER_BUDGET, message=message, retryable=False, details=details)

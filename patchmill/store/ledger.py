@@ -43,7 +43,7 @@ from patchmill.job.retry import BUDGET_POLL_S, Decision, FailureClass
 from patchmill.job.state import State, WaitReason
 from patchmill.store.budgets import NOTHING
 from patchmill.store.ids import new_id
-from patchmill.store.rooms import count_hold, count_transfers, lock_rooms
+from patchmill.store.rooms import count_hold, count_transfers, lock_rooms, room_of_run
 from patchmill.store.tables import budgets, calls, jobs, ledger_entries
 from patchmill.store.transitions import Note, given
 
@@ -91,6 +91,7 @@ _LOCK_RUNNING_JOB = (
         jobs.c.id,
         jobs.c.project_id,
         jobs.c.key_id,
+        jobs.c.run_id,
         jobs.c.fence,
         jobs.c.cancel_requested,
         jobs.c.calls,
@@ -131,8 +132,9 @@ def admit(
         Refused: as `decide` raised it; nothing is written.
     """
     job = _lock_job(connection, job_id, fence)
+    of_run = None if job["run_id"] is None else room_of_run(connection, job["run_id"])
     scoped = lock_rooms(connection, job["project_id"], job["key_id"])
-    rooms = [_own_room(job), *(each.room for each in scoped)]
+    rooms = [_own_room(job), *([] if of_run is None else [of_run]), *(each.room for each in scoped)]
     admission = decide(rooms)
     number = job["calls"] + 1
     call_id = _insert_call(connection, job, number, plan, admission)
@@ -161,10 +163,10 @@ class EndedCall(Enum):
 
     STAYED = "stayed"  # it had ended before
     ENDED = "ended"
-    FREED_ROOM = "freed_room"  # in a budget's window: jobs may be waiting for it
+    FREED_ROOM = "freed_room"  # in a budget's window or a run's cap: jobs may be waiting for it
 
 
-_LOCK_JOB = select(jobs.c.id).where(jobs.c.id == bindparam("job_id")).with_for_update(key_share=True)
+_LOCK_JOB = select(jobs.c.run_id).where(jobs.c.id == bindparam("job_id")).with_for_update(key_share=True)
 _LOCK_CALL = (
     select(
         calls.c.state,
@@ -189,7 +191,7 @@ def end_call(connection: Connection, job_id: uuid.UUID, call_id: uuid.UUID, endi
     A call that was already settled or voided stays as it is; an uncertain one may still be settled by
     late evidence.
     """
-    connection.execute(_LOCK_JOB, {"job_id": job_id})
+    run_id = connection.scalar(_LOCK_JOB, {"job_id": job_id})
     call = connection.execute(_LOCK_CALL, {"call_id": call_id}).mappings().one()
     if call["state"] not in {"sent", "uncertain"}:
         return EndedCall.STAYED
@@ -212,7 +214,7 @@ def end_call(connection: Connection, job_id: uuid.UUID, call_id: uuid.UUID, endi
     _NOTE_ENDED.write(connection, job_id, data, **_job_counts(hold, used, source, ending))
     _write(connection, call_id, transfers)
     budgeted = count_transfers(connection, call_id, transfers)
-    return EndedCall.FREED_ROOM if budgeted else EndedCall.ENDED
+    return EndedCall.FREED_ROOM if budgeted or run_id is not None else EndedCall.ENDED
 
 
 _OPEN_CALL = select(calls.c.id).where(calls.c.job_id == bindparam("job_id"), calls.c.state == "sent")

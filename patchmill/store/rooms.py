@@ -1,4 +1,7 @@
-"""The windows of budgets as rooms: made on demand, locked by id, and counted after each transfer."""
+"""What a call must fit in besides its job's own cap: its run's cap, and the windows of budgets.
+
+Windows are made on demand, locked by id, and counted after each transfer.
+"""
 
 import uuid
 from collections.abc import Sequence
@@ -11,8 +14,10 @@ from sqlalchemy import (
     Connection,
     DateTime,
     RowMapping,
+    Text,
     Uuid,
     bindparam,
+    cast,
     column,
     func,
     insert,
@@ -24,8 +29,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from patchmill.budget.ledger import Account, Amount, Room, Transfer
 from patchmill.budget.windows import bounds
 from patchmill.store.budgets import BudgetRow, budgets_over
-from patchmill.store.ids import new_id
-from patchmill.store.tables import call_windows, windows
+from patchmill.store.ids import new_id, to_edge
+from patchmill.store.tables import call_windows, jobs, runs, windows
 
 _COUNTERS = {Account.HELD: "held", Account.SETTLED: "settled", Account.UNCERTAIN: "uncertain"}
 
@@ -37,6 +42,43 @@ class ScopedRoom:
     window_id: uuid.UUID
     budget: BudgetRow
     room: Room
+
+
+RUN_CAP_LOCK = 0x72756E  # the first half of an advisory lock; the second is a hash of the run's id
+
+_CAP_OF_RUN = select(runs.c.max_cost_picos).where(runs.c.id == bindparam("run_id"))
+_ADMIT_ALONE = select(
+    func.pg_advisory_xact_lock(RUN_CAP_LOCK, func.hashtext(bindparam("run_name", type_=Text)))
+)
+_SPENT_IN_RUN = select(
+    *(
+        cast(func.coalesce(func.sum(jobs.c[name]), 0), BigInteger).label(name)
+        for name in ("cost_picos", "held_picos", "uncertain_picos")
+    )
+).where(jobs.c.run_id == bindparam("run_id"))
+
+
+def room_of_run(connection: Connection, run_id: uuid.UUID) -> Room | None:
+    """Give the room that a run's own cap leaves, or None without a cap.
+
+    Until the transaction ends no other call of this run is admitted: each sees the holds of those before it.
+    It is not the run's row that is locked, which comes after the windows in the order of locks.
+    """
+    cap = connection.scalar(_CAP_OF_RUN, {"run_id": run_id})
+    if cap is None:
+        return None
+    connection.execute(_ADMIT_ALONE, {"run_name": run_id.hex})
+    spent = connection.execute(_SPENT_IN_RUN, {"run_id": run_id}).one()
+    return Room(
+        cap_tokens=None,
+        cap_picos=cap,
+        settled=Amount(tokens=0, picos=spent.cost_picos),
+        held=Amount(tokens=0, picos=spent.held_picos),
+        uncertain=Amount(tokens=0, picos=spent.uncertain_picos),
+        resets_at=None,
+        waits=False,
+        budget=to_edge("run", run_id),
+    )
 
 
 _NOW = select(func.now())
@@ -96,7 +138,7 @@ def _scoped(budget: BudgetRow, row: RowMapping) -> ScopedRoom:
         uncertain=Amount(tokens=row["uncertain_tokens"], picos=row["uncertain_picos"]),
         resets_at=row["resets_at"],
         waits=budget.at_limit == "wait",
-        budget=f"bud_{budget.id.hex}",
+        budget=to_edge("bud", budget.id),
     )
     return ScopedRoom(window_id=row["id"], budget=budget, room=room)
 
