@@ -16,7 +16,7 @@ FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /data patchmill && mkdir /data && chown patchmill /data
 COPY --from=build /opt/patchmill /opt/patchmill
 ENV PATH=/opt/patchmill/bin:$PATH PYTHONUNBUFFERED=1 PATCHMILL_DATA_DIR=/data
-USER patchmill
+USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080
