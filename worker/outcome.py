@@ -14,6 +14,7 @@ from patchmill.edit.span import Hunk
 from patchmill.job.record import ErrorCode, FindingStatus, KindName, Outcome
 from patchmill.job.retry import Fail
 from patchmill.job.state import State
+from patchmill.kinds.fix import is_instructed
 from patchmill.store import claims, results
 from patchmill.store.claims import Claim
 from patchmill.store.results import CheckRow
@@ -87,6 +88,7 @@ class Progress:
     fates: dict[int, Fate] = field(default_factory=dict)
     clean: bool = False  # the latest answer was accepted whole
     declined: str | None = None
+    unread: bool = False  # the latest verification could not read the source
     model_ms: int = 0
     verify_s: float = 0.0
 
@@ -111,12 +113,14 @@ class Progress:
         task = self.claim.task
         if task.kind is KindName.ANNOTATE:
             return self.clean and bool(self.groups)
+        if is_instructed(task):
+            return bool(self.groups)
         return all(finding.index in self.mended for finding in task.findings)
 
     @property
     def checker_failed(self) -> bool:
         """Whether a checker could not run, so that nothing can be said of the edits."""
-        return any(reason == "checker_failed" for _, reason in self.fates.values())
+        return self.unread
 
     def heard(self, reply: Reply) -> None:
         """Count the time of an answer."""
@@ -143,8 +147,11 @@ class Progress:
         reply: Reply,
     ) -> str:
         """Take what a model's answer achieves; give what verification has to say of the rest."""
-        verdict = self._measured(lambda: stage.verify(hunks, self.groups))
-        annotates = self.claim.task.kind is KindName.ANNOTATE
+        task = self.claim.task
+        # A part of what an instruction asks for may be worse than nothing: it is all blocks or none.
+        tried = () if rejections and is_instructed(task) else hunks
+        verdict = self._measured(lambda: stage.verify(tried, self.groups))
+        annotates = task.kind is KindName.ANNOTATE
         for group in verdict.groups:
             alone = len(verdict.groups) == 1 or not group.findings
             self._add(
@@ -164,6 +171,7 @@ class Progress:
     def _measured(self, verify: Callable[[], Verdict]) -> Verdict:
         started = time.monotonic()
         verdict = verify()
+        self.unread = verdict.unread
         self.verify_s += time.monotonic() - started
         return verdict
 
@@ -236,7 +244,7 @@ class Progress:
 
     def _nothing_offered(self) -> Outcome | Fail:
         if self.declined is not None and not self.refused:
-            if self.claim.task.kind is KindName.ANNOTATE:
+            if self.claim.task.kind is KindName.ANNOTATE or is_instructed(self.claim.task):
                 return Outcome.NO_CHANGE
             message = f"the model declined: {self.declined}"
             return Fail(code=ErrorCode.MODEL_DECLINED, message=message, retryable=False)

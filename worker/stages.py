@@ -8,6 +8,7 @@ from patchmill.edit.apply import overlap
 from patchmill.edit.span import Hunk
 from patchmill.job.record import ErrorCode, Finding, KindName, Task
 from patchmill.job.retry import Fail
+from patchmill.kinds.fix import is_instructed
 from patchmill.verify.run import Group, Verdict, unprovable, verify_annotate, verify_fix
 from patchmill.verify.tool_fixes import tool_fix_hunks
 
@@ -58,7 +59,7 @@ def _touches(hunk: Hunk, finding: Finding) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FixStage:
-    """Findings go away, and nothing new appears."""
+    """Findings go away, or an instruction is followed, and nothing new appears."""
 
     task: Task
 
@@ -93,7 +94,7 @@ class FixStage:
         return replace(self.task, findings=left)
 
     def verify(self, hunks: Sequence[Hunk], accepted: Sequence[Group]) -> Verdict:
-        """Verify by the checkers that reported the findings."""
+        """Verify by the checkers that reported the findings; what an instruction asks for they cannot."""
         return verify_fix(
             source=self.task.source,
             path=self.task.path,
@@ -101,8 +102,10 @@ class FixStage:
             findings=self.task.findings,
             proposals=hunks,
             settings=self.task.checkers,
+            reported=self.task.reported,
             scope=None if self.task.scope is None else self.task.scope.as_pair(),
             accepted=accepted,
+            instructed=is_instructed(self.task),
         )
 
 

@@ -1,7 +1,7 @@
 """From a task to messages: fixed rules first, then the file, then what is asked, then repair turns.
 
 Nothing volatile stands before the end, so that the gateway can serve the common beginning from its
-cache. Submitted text is not parsed here: enclosing functions are found by indentation.
+cache. Submitted text is not parsed here: enclosing functions and blocks are found by indentation.
 """
 
 import re
@@ -19,6 +19,11 @@ Message = dict[str, str]
 
 _OPENS_BLOCK = re.compile(r"\s*(?:async\s+def|def|class)\b")
 _IMPORT = re.compile(r"(?:import|from)\b")
+# The same for languages with braces, roughly: a line too many costs little, and one too few a wrong answer.
+_ANY_IMPORT = re.compile(
+    r"(?:import|from|use|using|require|require_relative|package|namespace|extern crate|source)\b"
+    r"|#\s*include\b|(?:const|let|var)\b[^=]*=\s*require\b|export\b.*\bfrom\b|<\?php\b"
+)
 _FENCE = re.compile(r"`{3,}")
 
 
@@ -54,9 +59,10 @@ def repair_turn(messages: Sequence[Message], answer: str, feedback: str) -> list
 def _file(task: Task) -> str:
     lines = split_lines(task.source)
     head = f"File `{task.path}` ({task.language})"
-    if task.kind is KindName.ANNOTATE or len(lines) <= WHOLE_FILE_LINES:
+    around = _around(lines, task)
+    if not around or task.kind is KindName.ANNOTATE or len(lines) <= WHOLE_FILE_LINES:
         return f"{head}, whole:\n{_fenced(lines, task.language)}"
-    shown = _merge([*_imports(lines), *_around_findings(lines, task)])
+    shown = _merge([*_imports(lines, _IMPORT if task.language == "python" else _ANY_IMPORT), *around])
     excerpts = [
         f"Lines {start}-{end}:\n{_fenced(lines[start - 1 : end], task.language)}" for start, end in shown
     ]
@@ -76,32 +82,67 @@ def _fenced(lines: Sequence[str], language: str) -> str:
     return f"{fence}{language}\n{text}{end}{fence}"
 
 
-def _imports(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """Find the top-level imports, those in brackets with all their lines."""
+def _imports(lines: Sequence[str], begins: re.Pattern[str]) -> list[tuple[int, int]]:
+    """Find the top-level imports, those in brackets or braces with all their lines."""
     spans = []
     number = 1
     while number <= len(lines):
-        if not _IMPORT.match(lines[number - 1]):
+        if not begins.match(lines[number - 1]):
             number += 1
             continue
         end = number
-        if "(" in lines[number - 1] and ")" not in lines[number - 1]:
-            while end < len(lines) and ")" not in lines[end - 1]:
-                end += 1
+        for opening, closing in ("()", "{}"):
+            if opening in lines[number - 1] and closing not in lines[number - 1]:
+                while end < len(lines) and closing not in lines[end - 1]:
+                    end += 1
         spans.append((number, end))
         number = end + 1
     return spans
 
 
-def _around_findings(lines: Sequence[str], task: Task) -> list[tuple[int, int]]:
-    return [_enclosing(lines, finding.start_line, finding.end_line) for finding in task.findings]
+def _around(lines: Sequence[str], task: Task) -> list[tuple[int, int]]:
+    """Give the lines around what is asked for: around each finding, or for an instruction the scope."""
+    enclosing = _enclosing if task.language == "python" else _block
+    if task.findings:
+        return [enclosing(lines, finding.start_line, finding.end_line) for finding in task.findings]
+    if task.scope is None:
+        return []
+    return [_margin(lines, task.scope.start_line, task.scope.end_line)]
+
+
+def _margin(lines: Sequence[str], start: int, end: int) -> tuple[int, int]:
+    return max(1, start - MARGIN_LINES), min(len(lines), end + MARGIN_LINES)
+
+
+def _block(lines: Sequence[str], start: int, end: int) -> tuple[int, int]:
+    """Find the outermost block around a range that is not too long to be shown, by indentation alone."""
+    best = _margin(lines, start, end)
+    first, last = min(start, len(lines)), min(max(start, end), len(lines))
+    while (depth := _depth(lines, first, last)) > 0:
+        while first > 1 and _is_inside(lines[first - 1], depth):
+            first -= 1
+        while last < len(lines) and _is_inside(lines[last - 1], depth):
+            last += 1
+        if last - first >= WHOLE_FILE_LINES:
+            break
+        best = min(best[0], first), max(best[1], last)
+    return best
+
+
+def _depth(lines: Sequence[str], first: int, last: int) -> int:
+    """Give the indentation of a range: that of its line with the least."""
+    return min((_indent(line) for line in lines[first - 1 : last] if line.strip()), default=0)
+
+
+def _is_inside(line: str, depth: int) -> bool:
+    return not line.strip() or _indent(line) >= depth
 
 
 def _enclosing(lines: Sequence[str], start: int, end: int) -> tuple[int, int]:
     """Find the innermost function or class around a range, by indentation, with its decorators."""
     opener = _opener(lines, start)
     if opener is None:
-        return max(1, start - MARGIN_LINES), min(len(lines), end + MARGIN_LINES)
+        return _margin(lines, start, end)
     depth = _indent(lines[opener - 1])
     last = max(end, opener)
     for number in range(opener + 1, len(lines) + 1):

@@ -146,6 +146,9 @@ class Task:
     scope: Scope | None = None
     context: tuple[ContextFile, ...] = ()
     checkers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reported: Mapping[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # in all files of a run: rules by tool
     options: Options = field(default_factory=Options)
 
 

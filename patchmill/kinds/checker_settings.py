@@ -9,6 +9,8 @@ from typing import Any
 _MAX_ITEMS = 1_000
 _SELECTOR = re.compile(r"[A-Z]{1,12}[0-9]{0,6}|[a-z][a-z0-9-]{1,80}")
 _NAME = re.compile(r"[A-Za-z0-9_.*-]{1,200}")
+_GLOBAL = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,199}")
+_OXLINT_RULE = re.compile(r"[@a-z][a-z0-9@/_()-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,28 @@ RUFF: Mapping[str, Setting] = {
     "lint.isort.split-on-trailing-comma": _flag(),
 }
 
-SETTINGS: Mapping[str, Mapping[str, Setting]] = {"ruff": RUFF}
+# The environments whose globals oxlint knows.
+ENVIRONMENTS = (
+    *("builtin", "browser", "node", "commonjs", "shared-node-browser", "worker", "serviceworker"),
+    *("jest", "vitest", "mocha", "jasmine", "jquery", "webextensions", "greasemonkey"),
+    *(f"es{year}" for year in range(2015, 2027)),
+)
+
+OXLINT: Mapping[str, Setting] = {
+    "env": Setting(
+        accepts=lambda value: (
+            isinstance(value, list)
+            and len(value) <= len(ENVIRONMENTS)
+            and all(isinstance(entry, str) and entry in ENVIRONMENTS for entry in value)
+        ),
+        expects=f"a list of environments, of {', '.join(ENVIRONMENTS)}",
+    ),
+    "globals": _list(_GLOBAL, "names that exist everywhere"),
+    "select": _list(_OXLINT_RULE, "rules, such as no-var or typescript/no-explicit-any, or categories"),
+    "ignore": _list(_OXLINT_RULE, "rules, such as no-var or typescript/no-explicit-any, or categories"),
+}
+
+SETTINGS: Mapping[str, Mapping[str, Setting]] = {"ruff": RUFF, "oxlint": OXLINT}
 
 
 def settings_errors(checkers: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -38,6 +38,7 @@ from patchmill.job.record import (
 )
 from patchmill.job.state import TERMINAL, State, WaitReason
 from patchmill.store.jobs import source_of
+from patchmill.store.retries import ASKED_AGAIN
 from patchmill.store.tables import attempts, calls, findings, jobs
 from patchmill.store.transitions import Move, given
 from patchmill.store.workers import Held
@@ -63,10 +64,10 @@ class Claim:
     key_id: uuid.UUID | None
     fence: int
     attempts: int
-    billed_calls: int  # settled or uncertain
+    billed_calls: int  # settled or uncertain, since the job was last asked for
     failures_in_a_row: int
     max_cost_picos: int | None
-    created_at: datetime
+    created_at: datetime  # or when it was last asked for again
     deadline_at: datetime | None
     task: Task
     replies: tuple[StoredReply, ...]
@@ -104,6 +105,8 @@ _CLAIM = Move(
         "attempts",
         "failures_in_a_row",
         "max_cost_picos",
+        "calls_before",
+        "answers_after",
         "created_at",
         "deadline_at",
         "kind",
@@ -129,14 +132,25 @@ def claim(connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id
         key_id=row["key_id"],
         fence=fence,
         attempts=row["attempts"],
-        billed_calls=sum(call["state"] != "void" for call in earlier),
+        billed_calls=sum(
+            call["state"] != "void" and call["number"] > row["calls_before"] for call in earlier
+        ),
         failures_in_a_row=row["failures_in_a_row"],
         max_cost_picos=row["max_cost_picos"],
-        created_at=row["created_at"],
+        created_at=_asked_at(row),
         deadline_at=row["deadline_at"],
         task=_task(connection, row),
-        replies=tuple(_reply(call) for call in earlier if call["reply"] is not None),
+        replies=tuple(
+            _reply(call)
+            for call in earlier
+            if call["reply"] is not None and call["number"] > row["answers_after"]
+        ),
     )
+
+
+def _asked_at(row: RowMapping) -> datetime:
+    again = row["request"].get(ASKED_AGAIN)
+    return row["created_at"] if again is None else datetime.fromisoformat(again["at"])
 
 
 def _or_as_it_is(name: str) -> Any:
@@ -261,7 +275,8 @@ def running_of(connection: Connection, worker_id: uuid.UUID) -> list[Held]:
 
 
 _EARLIER_CALLS = (
-    select(calls.c.id, calls.c.state, calls.c.turn, calls.c.reply, calls.c.finish_reason, calls.c.stand_in)
+    select(calls.c.id, calls.c.number, calls.c.state, calls.c.turn, calls.c.reply)
+    .add_columns(calls.c.finish_reason, calls.c.stand_in)
     .where(calls.c.job_id == bindparam("job_id"))
     .order_by(calls.c.number)
 )
@@ -299,6 +314,7 @@ def _task(connection: Connection, row: RowMapping) -> Task:
         scope=None if scope is None else Scope(**scope),
         context=tuple(ContextFile(**file) for file in request["context"]),
         checkers=request["checkers"],
+        reported=request.get("reported", {}),
         options=Options(**{**options, "priority": Priority(options["priority"])}),
     )
 

@@ -1,7 +1,7 @@
 """Jobs as their owners read them: one, a list, and the hand that cancels."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from patchmill.job.state import TERMINAL, State
+from patchmill.job.state import State
 from patchmill.store.tables import findings, jobs, sources
 from patchmill.store.transitions import Move
 
@@ -56,6 +56,7 @@ class JobRow:
     labels: Mapping[str, str]
     created_at: datetime
     finished_at: datetime | None
+    erased_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,7 @@ class JobFilter:
     labels: Mapping[str, str] | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    error: str | None = None  # an error's code
     q: str | None = None  # a part of the path, or of an error's message
 
 
@@ -100,7 +102,6 @@ _THESE = any_(bindparam("job_ids", type_=ARRAY(Uuid)))
 _FIND = select(*_COLUMNS).where(
     jobs.c.id == bindparam("job_id"), jobs.c.project_id == bindparam("project_id")
 )
-_ENDED_AMONG = select(jobs.c.id).where(jobs.c.id == _THESE, jobs.c.finished_at.is_not(None))
 
 
 def find(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID) -> JobRow | None:
@@ -109,26 +110,18 @@ def find(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID) -> Jo
     return None if row is None else _job(row)
 
 
-def ended_among(connection: Connection, job_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Give those of some jobs that have ended."""
-    return set(connection.scalars(_ENDED_AMONG, {"job_ids": list(job_ids)}))
-
-
 def find_many(
     connection: Connection,
-    project_id: uuid.UUID,
+    project_id: uuid.UUID | None,
     chosen: JobFilter,
     *,
     before: uuid.UUID | None,
     limit: int,
 ) -> list[JobRow]:
-    """Give a project's jobs, newest first, older than the job `before`."""
-    statement = (
-        select(*_COLUMNS)
-        .where(jobs.c.project_id == project_id, *_conditions(chosen))
-        .order_by(jobs.c.id.desc())
-        .limit(limit)
-    )
+    """Give a project's jobs, or those of all, newest first, older than the job `before`."""
+    statement = select(*_COLUMNS).where(*_conditions(chosen)).order_by(jobs.c.id.desc()).limit(limit)
+    if project_id is not None:
+        statement = statement.where(jobs.c.project_id == project_id)
     if before is not None:
         statement = statement.where(jobs.c.id < before)
     return [_job(row) for row in connection.execute(statement).mappings()]
@@ -143,6 +136,8 @@ def _conditions(chosen: JobFilter) -> list[ColumnElement[bool]]:
     if chosen.repository is not None:
         conditions.append(jobs.c.origin["repository"].astext == chosen.repository)
     conditions += [jobs.c.labels[name].astext == value for name, value in (chosen.labels or {}).items()]
+    if chosen.error is not None:
+        conditions.append(jobs.c.error["code"].astext == chosen.error)
     if chosen.created_after is not None:
         conditions.append(jobs.c.created_at > chosen.created_after)
     if chosen.created_before is not None:
@@ -189,6 +184,7 @@ _CANCEL = {
     )
     for source in (State.QUEUED, State.DISPATCHED)
 }
+_ASK_TO_STOP = update(jobs).where(jobs.c.id == _THESE).values(cancel_requested=True)
 
 
 def cancel(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID) -> JobRow | None:
@@ -203,12 +199,19 @@ def cancel(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID) -> 
     ).one_or_none()
     if locked is None:
         return None
-    state = State(locked.state)
-    if state in _CANCEL:
-        _CANCEL[state].apply(connection, [job_id])
-    elif state not in TERMINAL:
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(cancel_requested=True))
+    stop(connection, {job_id: State(locked.state)})
     return find(connection, project_id, job_id)
+
+
+def stop(connection: Connection, locked: Mapping[uuid.UUID, State]) -> None:
+    """Cancel jobs whose rows are locked, by their states: waiting ones at once, running ones by asking."""
+    running = [job_id for job_id, state in locked.items() if state is State.RUNNING]
+    if running:
+        connection.execute(_ASK_TO_STOP, {"job_ids": running})
+    for source, move in _CANCEL.items():
+        waiting = [job_id for job_id, state in locked.items() if state is source]
+        if waiting:
+            move.apply(connection, waiting)
 
 
 def _job(row: RowMapping) -> JobRow:

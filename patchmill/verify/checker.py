@@ -8,7 +8,11 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
-    """One report of a checker: lines 1-based, both included; columns 1-based code points, end exclusive."""
+    """One report of a checker: lines 1-based, both included; columns 1-based code points, end exclusive.
+
+    `marks` are further lines that the checker points at, as pairs of first and last: where two places make
+    one problem, tools differ in which of them they name.
+    """
 
     rule: str
     message: str
@@ -16,6 +20,7 @@ class Diagnostic:
     start_column: int
     end_line: int
     end_column: int
+    marks: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +47,15 @@ class CheckerFailure:
 
 
 class Checker(Protocol):
-    """A static tool. It may be given hostile text, so it must never execute or obey what it reads."""
+    """A static tool. It may be given hostile text, so it must never execute or obey what it reads.
+
+    `tools` are the tools, in lower case, whose findings it can reproduce. `baseline` names in words the rules
+    that it always runs, so that an edit that breaks the code shows.
+    """
 
     name: str
+    tools: frozenset[str]
+    baseline: str
 
     def canonical_rule(self, rule: str) -> str | None:
         """The rule as `diagnose` reports it, from the way in which a finding names it; None if unknown."""

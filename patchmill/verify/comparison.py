@@ -16,8 +16,8 @@ _NUMBER = re.compile(r"\b\d+\b")
 def reproduced(findings: Mapping[int, tuple[Finding, str]], report: FileReport) -> dict[int, Diagnostic]:
     """Match findings, given with their canonical rules, to the diagnostics of the unchanged file.
 
-    A finding needs a diagnostic of its rule on its lines. Of several, the one with its words and the nearest
-    columns is taken, and one that no other finding has taken yet is preferred.
+    A finding needs a diagnostic of its rule that points at its lines. Of several, the one with its words and
+    the nearest columns is taken, and one that no other finding has taken yet is preferred.
     """
     matches: dict[int, Diagnostic] = {}
     taken: Counter[Diagnostic] = Counter()
@@ -26,8 +26,10 @@ def reproduced(findings: Mapping[int, tuple[Finding, str]], report: FileReport) 
             found
             for found in report.diagnostics
             if found.rule == rule
-            and found.start_line <= max(finding.end_line, finding.start_line)
-            and found.end_line >= finding.start_line
+            and any(
+                start <= max(finding.end_line, finding.start_line) and end >= finding.start_line
+                for start, end in ((found.start_line, found.end_line), *found.marks)
+            )
         ]
         if fitting:
             best = min(fitting, key=lambda found: (taken[found], *_distance(finding, found)))

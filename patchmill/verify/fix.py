@@ -1,16 +1,21 @@
-"""Judging edits that are to make findings go away, with the checker that reported them."""
+"""Judging edits that are to make findings go away, with the checker that reported them.
+
+A language without a checker has its grammar alone: then nothing is verified, and what parses is unchecked.
+The same holds for an edit that follows an instruction, since no tool can say whether it does what was meant.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from patchmill.job.record import Finding, FindingStatus
 from patchmill.verify.candidate import Candidate, Hunks, candidate
-from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, FileReport
+from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, FailureReason, FileReport
 from patchmill.verify.comparison import Comparison, Version
 from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.feedback import quoted
 from patchmill.verify.grouping import Judgement
 from patchmill.verify.suppression import no_suppression
+from patchmill.verify.syntax.grammar import Grammar
 from patchmill.verify.targets import NOT_REPRODUCED, Targets
 
 _SHOWN = 5
@@ -20,7 +25,8 @@ class FixJudge:
     """Judges sets of hunks of one file against its findings; see `grouping.Judge`.
 
     The unchanged file is checked along with the first candidates, so that these cost one process. Findings
-    that are `settled` by groups accepted before are no gain.
+    that are `settled` by groups accepted before are no gain. `instructed` says that a person's instruction
+    takes the place of findings: every sound edit may then be offered, as unchecked.
     """
 
     def __init__(
@@ -30,17 +36,24 @@ class FixJudge:
         path: str,
         findings: Sequence[Finding],
         checker: Checker | None,
+        grammar: Grammar | None,
         settings: Mapping[str, Any],
+        reported: Mapping[str, Sequence[str]],
         scope: tuple[int, int] | None,
         settled: frozenset[int] = frozenset(),
+        instructed: bool = False,
     ) -> None:
         self.targets = Targets.of(findings, checker)
+        self.unread = False  # whether the reader failed at the unchanged file
         self._source = source
         self._path = path
         self._checker = checker
+        self._reader: Checker | Grammar | None = checker or grammar
         self._settings: Mapping[str, Any] = settings.get(checker.name, {}) if checker else {}
+        self._rules = sorted({*self.targets.rules.values(), *_canonical(reported, checker)})
         self._scope = scope
         self._settled = settled
+        self._instructed = instructed
         self._base: Version | None = None
 
     def __call__(self, candidates: Sequence[Hunks]) -> list[Judgement]:
@@ -52,7 +65,7 @@ class FixJudge:
 
     def _reports(self, texts: Sequence[str]) -> list[FileReport | CheckerFailure | None]:
         """A report for each text, after reading the unchanged file if that is still to do."""
-        if self._checker is None:
+        if self._reader is None:
             return [None for _ in texts]
         if self._base is not None:
             return self._diagnose(texts)
@@ -62,16 +75,18 @@ class FixJudge:
             base = self._diagnose([self._source])[0]
         if isinstance(base, FileReport):
             self._base = Version(text=self._source, report=base)
-            self.targets = self.targets.met(base, self._checker, self._settings)
+            if self._checker is not None:
+                self.targets = self.targets.met(base, self._checker, self._settings)
         elif base is not None:
-            self.targets = self.targets.failed(base)
+            self.unread = base.reason is FailureReason.CHECKER_FAILED
+            if self._checker is not None:
+                self.targets = self.targets.failed(base)
         return reports
 
     def _diagnose(self, texts: Sequence[str]) -> list[FileReport | CheckerFailure | None]:
-        if self._checker is None or not texts:
+        if self._reader is None or not texts:
             return []
-        rules = sorted(set(self.targets.rules.values()))
-        reports = self._checker.diagnose(texts, path=self._path, rules=rules, settings=self._settings)
+        reports = self._reader.diagnose(texts, path=self._path, rules=self._rules, settings=self._settings)
         return [reports for _ in texts] if isinstance(reports, CheckerFailure) else [*reports]
 
     def _judge(self, trial: Candidate, report: FileReport | CheckerFailure | None) -> Judgement:
@@ -81,12 +96,14 @@ class FixJudge:
             )
         gone, new = self._compare(trial, report)
         wrong = report.syntax_error if isinstance(report, FileReport) else None
+        if self._checker is None:  # all that a grammar reports are places that do not parse
+            wrong, new = wrong or next(iter(new or ()), None), None
         near = self.targets.near(trial.hunks)
-        guards = [self._parses(report), self._nothing_new(new), no_suppression(trial.hunks)]
+        guards = [self._parses(report, wrong), self._nothing_new(new), no_suppression(trial.hunks)]
         sound = guards[0].result is Result.PASSED and all(
             guard.result is not Result.FAILED for guard in guards
         )
-        unjudged = bool(near) and all(index in self.targets.unchecked for index in near)
+        unjudged = self._instructed or (bool(near) and all(index in self.targets.unchecked for index in near))
         gain = len(set(gone) - self._settled)
         status = _status(sound=sound, achieves=gain > 0, unjudged=unjudged)
         return Judgement(
@@ -115,16 +132,17 @@ class FixJudge:
         # A file that did not parse had most of its problems still hidden: they are not the edit's.
         return gone, comparison.new() if self._base.report.syntax_error is None else None
 
-    def _parses(self, report: FileReport | CheckerFailure | None) -> Check:
+    def _parses(self, report: FileReport | CheckerFailure | None, wrong: Diagnostic | None) -> Check:
         if report is None:
-            detail = "no checker reads this language"
+            detail = "nothing here reads this language"
             return Check(check=CheckName.PARSES, result=Result.SKIPPED, detail=detail)
         if isinstance(report, CheckerFailure):
             result = Result.SKIPPED if self._base is None else Result.FAILED
             return Check(check=CheckName.PARSES, result=result, detail=f"no answer: {report.detail}")
-        wrong = report.syntax_error
         if wrong is None:
-            return Check(check=CheckName.PARSES, result=Result.PASSED, detail=self._words("parses it"))
+            was_wrong = self._checker is None and self._base is not None and self._base.report.diagnostics
+            does = "parses it no worse than the source" if was_wrong else "parses it"
+            return Check(check=CheckName.PARSES, result=Result.PASSED, detail=self._words(does))
         detail = f"line {wrong.start_line} of the edited file: {wrong.message}"
         return Check(check=CheckName.PARSES, result=Result.FAILED, detail=detail)
 
@@ -138,10 +156,9 @@ class FixJudge:
             reasons = "; ".join(f"{self._name(index)}: {self.targets.unchecked[index]}" for index in near)
             looked = NOT_REPRODUCED in (self.targets.unchecked[index] for index in near)
             result = Result.FAILED if looked else Result.SKIPPED
+            none = "an instruction is no finding" if self._instructed else "no finding near this edit"
             return (
-                Check(
-                    check=CheckName.REPRODUCED, result=result, detail=reasons or "no finding near this edit"
-                ),
+                Check(check=CheckName.REPRODUCED, result=result, detail=reasons or none),
                 Check(check=CheckName.FINDING_GONE, result=Result.SKIPPED, detail="nothing to look for"),
             )
         places = "; ".join(f"{self._name(index)} at line {matches[index].start_line}" for index in met)
@@ -157,10 +174,12 @@ class FixJudge:
 
     def _nothing_new(self, new: Sequence[Diagnostic] | None) -> Check:
         if new is None:
-            detail = "there are no two reports to compare"
+            lacking = "no checker reads this language"
+            detail = lacking if self._checker is None else "there are no two reports to compare"
             return Check(check=CheckName.NOTHING_NEW, result=Result.SKIPPED, detail=detail)
         if not new:
-            detail = self._words("reports nothing new among the findings' rules, E9 and F")
+            ours = self._checker.baseline if self._checker else "none"
+            detail = self._words(f"reports nothing new among the findings' rules, {ours}")
             return Check(check=CheckName.NOTHING_NEW, result=Result.PASSED, detail=detail)
         words = "; ".join(f"{found.rule} {found.message} (line {found.start_line})" for found in new[:_SHOWN])
         more = f"; and {len(new) - _SHOWN} more" if len(new) > _SHOWN else ""
@@ -171,7 +190,15 @@ class FixJudge:
         return f"{finding.tool} {finding.rule}"
 
     def _words(self, does: str) -> str:
-        return f"{self._checker.name if self._checker else 'the checker'} {does}"
+        return f"{self._checker.name if self._checker else 'tree-sitter'} {does}"
+
+
+def _canonical(reported: Mapping[str, Sequence[str]], checker: Checker | None) -> set[str]:
+    """The rules that a checker knows among those that tools have reported."""
+    if checker is None:
+        return set()
+    named = {rule for tool, rules in reported.items() if tool.lower() in checker.tools for rule in rules}
+    return {rule for rule in map(checker.canonical_rule, named) if rule is not None}
 
 
 def _status(*, sound: bool, achieves: bool, unjudged: bool) -> FindingStatus | None:

@@ -14,16 +14,19 @@ from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.fix import FixJudge
 from patchmill.verify.grouping import Grouping, Judgement, form_groups
 from patchmill.verify.proof.prove import Unproven, prove
+from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
 from patchmill.verify.targets import Targets
 from patchmill.verify.verdict import Group, Refusal, Verdict
 
 __all__ = ["Group", "Refusal", "Verdict", "unprovable", "verify_annotate", "verify_fix"]
 
 NO_EDIT = "no_edit"
+NO_RULES: Mapping[str, Sequence[str]] = {}
 
 # Each hunk is tried alone only while all the candidates of a round stay below this many characters.
 _MAX_FIX_CHARACTERS = 64 * 1024**2
 _MAX_ANNOTATE_CHARACTERS = 2 * 1024**2
+_MAX_PARSED_CHARACTERS = 8 * 1024**2
 
 
 def verify_fix(
@@ -35,36 +38,50 @@ def verify_fix(
     proposals: Sequence[Hunk],
     settings: Mapping[str, Any],
     scope: tuple[int, int] | None,
+    reported: Mapping[str, Sequence[str]] = NO_RULES,
     accepted: Sequence[Group] = (),
+    instructed: bool = False,
 ) -> Verdict:
     """Verify hunks of `source` against its findings, in at most three checker processes, four after a crash.
 
-    `settings` is the request's `checkers` object, already validated. `accepted` are groups that passed
-    before, on the same source: new groups must pass with them, and their findings count as settled.
+    `settings` is the request's `checkers` object, already validated. `reported` are rules by tool that are
+    reported elsewhere: nothing of them may appear either. `accepted` are groups that passed before, on the
+    same source: new groups must pass with them, and their findings count as settled. With
+    `instructed` an instruction takes the place of findings: the hunks are then one group, since nobody can
+    tell which of them it could do without, and are unchecked at best.
     """
     settled = frozenset(index for group in accepted for index in group.findings)
+    checker = BY_LANGUAGE.get(language)
     judge = FixJudge(
         source=source,
         path=path,
         findings=findings,
-        checker=BY_LANGUAGE.get(language),
+        checker=checker,
+        grammar=GRAMMARS.get(language),
         settings=settings,
+        reported=reported,
         scope=scope,
         settled=settled,
+        instructed=instructed,
     )
     fresh, clashing = _beside(proposals, accepted)
     if not fresh:
         judge([])
-    alone = (len(fresh) + 1) * len(source) <= _MAX_FIX_CHARACTERS
+    most = _MAX_PARSED_CHARACTERS if checker is None else _MAX_FIX_CHARACTERS
+    alone = not instructed and (len(fresh) + 1) * len(source) <= most
     grouping = form_groups(fresh, judge, accepted=accepted, alone=alone)
     groups = tuple(_group(judgement, settled) for judgement in grouping.passed)
     statuses = _statuses(judge.targets, (*accepted, *groups), grouping.refused)
-    left = _fix_feedback(judge.targets, statuses, grouping.refused, source)
+    if instructed:
+        left = feedback.refusals(grouping.refused)
+    else:
+        left = _fix_feedback(judge.targets, statuses, grouping.refused, source)
     return Verdict(
         groups=groups,
         refusals=(*clashing, *_refusals(grouping)),
         findings=statuses,
         feedback=feedback.joined([*_clashes(clashing), *left]) if left else "",
+        unread=judge.unread,
     )
 
 

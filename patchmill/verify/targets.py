@@ -37,7 +37,7 @@ class Targets:
         rules: dict[int, str] = {}
         unchecked: dict[int, str] = {}
         for index, finding in all_findings.items():
-            if checker is None or finding.tool.lower() != checker.name:
+            if checker is None or finding.tool.lower() not in checker.tools:
                 unchecked[index] = NO_CHECKER
             elif (rule := checker.canonical_rule(finding.rule)) is None:
                 unchecked[index] = UNKNOWN_RULE

@@ -35,9 +35,11 @@ class Verdict:
 
     `findings` maps each finding's index to its status and, unless verified, the reason. `feedback` is plain
     text for the model, with line numbers and lines as they are; empty if nothing is left to be done better.
+    `unread` says that what reads this language could not read the source now, so that nothing can be said.
     """
 
     groups: tuple[Group, ...]
     refusals: tuple[Refusal, ...]
     findings: Mapping[int, tuple[FindingStatus, str | None]]
     feedback: str
+    unread: bool = False

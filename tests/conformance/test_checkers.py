@@ -1,40 +1,120 @@
 import pkgutil
+import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from patchmill.kinds.checker_settings import SETTINGS
 from patchmill.kinds.languages import LANGUAGES
-from patchmill.verify import checkers
-from patchmill.verify.checker import Checker, CheckerFailure, FileReport
+from patchmill.verify import checkers, sandbox
+from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, FailureReason, FileReport
 from patchmill.verify.checkers import BY_LANGUAGE
+from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
 
-# For each language: a file without fault, one that does not parse, one with a rule broken, and that rule.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """For one language: a file without fault, one that does not parse, one with a rule broken, and where."""
+
+    path: str
+    right: str
+    broken: str
+    faulty: str
+    rule: str
+    place: tuple[int, int, int, int]
+    silenced: tuple[str, ...]  # the faulty line with each kind of suppression that its tools know
+
+
+SCRIPT_SILENCED = (
+    "debugger; // eslint-disable-line",
+    "debugger; // eslint-disable-line no-debugger",
+    "debugger; // oxlint-disable-line",
+    "debugger; /* oxlint-disable-line no-debugger -- it is needed */",
+    "// eslint-disable-next-line\ndebugger;",
+    "// oxlint-disable-next-line no-debugger\ndebugger;",
+    "/* eslint-disable */\ndebugger;",
+    "/* oxlint-disable no-debugger */\ndebugger;",
+    "/* eslint no-debugger: off */\ndebugger;",
+    "// @ts-nocheck\n// @ts-ignore\ndebugger;",
+)
 SAMPLES = {
-    "python": (
-        "app.py",
-        "x = 1\n",
-        "def f(:\n",
-        "# é\U0001d54f\ndef f(a, \U0001d41b=[]):\n    return a\n",
-        "B006",
-        (2, 12, 2, 14),
+    "python": Sample(
+        path="app.py",
+        right="x = 1\n",
+        broken="def f(:\n",
+        faulty="# é\U0001d54f\ndef f(a, \U0001d41b=[]):\n    return a\n",
+        rule="B006",
+        place=(2, 12, 2, 14),
+        silenced=(
+            "def f(a=[]):  # noqa",
+            "def f(a=[]):  # noqa: B006",
+            "# ruff: noqa\ndef f(a=[]):",
+            "# flake8: noqa\ndef f(a=[]):",
+        ),
+    ),
+    "javascript": Sample(
+        path="app.js",
+        right="export const x = 1;\n",
+        broken="function f( {\n",
+        faulty="// é\U0001d54f\nexport const \U0001d41b = 1; debugger;\n",
+        rule="eslint(no-debugger)",
+        place=(2, 21, 2, 30),
+        silenced=SCRIPT_SILENCED,
+    ),
+    "typescript": Sample(
+        path="app.ts",
+        right="export const x: number = 1;\n",
+        broken="let x: = 1;\n",
+        faulty="// é\U0001d54f\nexport let \U0001d41b: any = 1;\n",
+        rule="typescript(no-explicit-any)",
+        place=(2, 15, 2, 18),
+        silenced=(
+            "export let b: any; // eslint-disable-line",
+            "export let b: any; // oxlint-disable-line",
+            "/* oxlint-disable typescript/no-explicit-any */\nexport let b: any;",
+            "// @ts-nocheck\nexport let b: any;",
+        ),
+    ),
+    "tsx": Sample(
+        path="app.tsx",
+        right="export const X = () => <p>x</p>;\n",
+        broken="export const X = () => <p>x</b>;\n",
+        faulty="// é\U0001d54f\nexport const \U0001d41b = [1].map(() => <i/>);\n",
+        rule="react(jsx-key)",
+        place=(2, 22, 2, 25),
+        silenced=("export const b = [1].map(() => <i/>); // oxlint-disable-line",),
     ),
 }
+CONFIGURATION = {
+    "ruff.toml": '[lint]\nignore = ["B006", "F"]\n',
+    "pyproject.toml": '[tool.ruff]\nextend = "/etc/passwd"\n',
+    ".oxlintrc.json": '{"ignorePatterns": ["**"], "rules": {"no-debugger": 0}, "jsPlugins": ["./evil.js"]}',
+    "oxlint.config.ts": "export default { rules: {} };\n",
+    ".eslintrc.json": '{"ignorePatterns": ["**"]}',
+    ".eslintignore": "**\n",
+    ".gitignore": "*\n",
+    "tsconfig.json": '{"extends": "/etc/passwd", "include": 1}',
+    "package.json": '{"eslintConfig": {"rules": {"no-debugger": "off"}}}',
+}
 
-each_checker = pytest.mark.parametrize(
-    ("language", "checker"), BY_LANGUAGE.items(), ids=[checker.name for checker in BY_LANGUAGE.values()]
-)
+each_checker = pytest.mark.parametrize(("language", "checker"), BY_LANGUAGE.items(), ids=list(BY_LANGUAGE))
 
 
 def diagnose(
     language: str, checker: Checker, versions: Sequence[str], **settings: object
 ) -> list[FileReport]:
-    path, _, _, _, rule, _ = SAMPLES[language]
-    reports = checker.diagnose(versions, path=path, rules=[rule], settings=settings)
+    sample = SAMPLES[language]
+    reports = checker.diagnose(versions, path=sample.path, rules=[sample.rule], settings=settings)
     assert not isinstance(reports, CheckerFailure)
     return reports
+
+
+def of_rule(language: str, report: FileReport) -> list[Diagnostic]:
+    """Leave out what the baseline of a checker adds."""
+    return [found for found in report.diagnostics if found.rule == SAMPLES[language].rule]
 
 
 def test_every_module_of_the_folder_is_registered() -> None:
@@ -45,89 +125,125 @@ def test_every_module_of_the_folder_is_registered() -> None:
 
 def test_every_checker_reads_a_known_language_and_has_settings() -> None:
     assert set(BY_LANGUAGE) <= set(LANGUAGES)
+    assert set(SAMPLES) == set(BY_LANGUAGE)
     assert {checker.name for checker in BY_LANGUAGE.values()} == set(SETTINGS)
+    assert all(checker.name in checker.tools for checker in BY_LANGUAGE.values())
 
 
 @each_checker
 def test_a_file_without_fault_has_no_diagnostics(language: str, checker: Checker) -> None:
-    (report,) = diagnose(language, checker, [SAMPLES[language][1]])
+    (report,) = diagnose(language, checker, [SAMPLES[language].right])
 
     assert report == FileReport(diagnostics=(), syntax_error=None)
 
 
 @each_checker
 def test_a_broken_rule_is_reported_at_its_place_in_code_points(language: str, checker: Checker) -> None:
-    _, _, _, faulty, rule, place = SAMPLES[language]
+    sample = SAMPLES[language]
 
-    (report,) = diagnose(language, checker, [faulty])
+    (report,) = diagnose(language, checker, [sample.faulty])
 
     (found,) = report.diagnostics
-    assert found.rule == checker.canonical_rule(rule)
-    assert (found.start_line, found.start_column, found.end_line, found.end_column) == place
+    assert found.rule == sample.rule == checker.canonical_rule(sample.rule)
+    assert (found.start_line, found.start_column, found.end_line, found.end_column) == sample.place
+
+
+@each_checker
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])
+def test_places_are_the_same_whatever_ends_a_line_and_a_mark_is_not_counted(
+    language: str, checker: Checker, end: str
+) -> None:
+    sample = SAMPLES[language]
+    marked = "\ufeff" + sample.faulty.split("\n", 1)[1]
+
+    reports = diagnose(language, checker, [sample.faulty.replace("\n", end), marked.replace("\n", end)])
+
+    line, column, end_line, end_column = sample.place
+    places = [
+        (one.start_line, one.start_column, one.end_line, one.end_column)
+        for one in (report.diagnostics[0] for report in reports)
+    ]
+    assert places == [sample.place, (line - 1, column, end_line - 1, end_column)]
 
 
 @each_checker
 def test_versions_are_reported_in_order(language: str, checker: Checker) -> None:
-    _, right, broken, faulty, _, _ = SAMPLES[language]
+    sample = SAMPLES[language]
 
-    reports = diagnose(language, checker, [faulty, right, broken] * 5)
+    reports = diagnose(language, checker, [sample.faulty, sample.right, sample.broken] * 5)
 
     assert [len(report.diagnostics) > 0 for report in reports] == [True, False, True] * 5
     assert [report.syntax_error is not None for report in reports] == [False, False, True] * 5
 
 
 @each_checker
-def test_rules_that_it_does_not_know_do_not_break_the_run(language: str, checker: Checker) -> None:
-    path, _, _, faulty, rule, _ = SAMPLES[language]
+def test_a_suppression_is_not_obeyed(language: str, checker: Checker) -> None:
+    end = "\n    return a\n" if language == "python" else "\n"
 
-    reports = checker.diagnose([faulty], path=path, rules=[rule, "NOPE999", "--fix"], settings={})
+    reports = diagnose(language, checker, [text + end for text in SAMPLES[language].silenced])
+
+    assert [len(of_rule(language, report)) for report in reports] == [1] * len(reports)
+
+
+@each_checker
+def test_rules_that_it_does_not_know_do_not_break_the_run(language: str, checker: Checker) -> None:
+    sample = SAMPLES[language]
+
+    reports = checker.diagnose(
+        [sample.faulty], path=sample.path, rules=[sample.rule, "NOPE999", "--fix"], settings={}
+    )
 
     assert not isinstance(reports, CheckerFailure)
-    assert [found.rule for found in reports[0].diagnostics] == [rule]
+    assert [found.rule for found in reports[0].diagnostics] == [sample.rule]
     assert checker.canonical_rule("NOPE999") is None
 
 
 @each_checker
 @pytest.mark.parametrize(
-    "path",
-    [
-        "../../etc/passwd.py",
-        "-x.py",
-        "a b\n;.py",
-        "é.py",
-        ".py",
-        "",
-        "a/__init__.py",
-        "x" * 5000 + ".py",
-    ],
+    "path", ["../../etc/passwd{}", "-x{}", "a b\n;{}", "é{}", "{}", "", "a/__init__{}", "x" * 5000 + "{}"]
 )
 def test_paths_are_labels_only(language: str, checker: Checker, path: str) -> None:
-    _, _, _, faulty, rule, _ = SAMPLES[language]
+    sample = SAMPLES[language]
+    named = path.format("." + sample.path.rpartition(".")[2])
 
-    reports = checker.diagnose([faulty], path=path, rules=[rule], settings={})
+    reports = checker.diagnose([sample.faulty], path=named, rules=[sample.rule], settings={})
 
     assert not isinstance(reports, CheckerFailure)
-    assert [found.rule for found in reports[0].diagnostics] == [rule]
+    assert [found.rule for found in reports[0].diagnostics] == [sample.rule]
 
 
 def test_stubs_are_read_as_stubs() -> None:
-    _, _, _, faulty, rule, _ = SAMPLES["python"]
+    sample = SAMPLES["python"]
 
-    reports = BY_LANGUAGE["python"].diagnose([faulty], path="app.pyi", rules=[rule], settings={})
+    reports = BY_LANGUAGE["python"].diagnose(
+        [sample.faulty], path="app.pyi", rules=[sample.rule], settings={}
+    )
 
     assert reports == [FileReport(diagnostics=(), syntax_error=None)]
+
+
+@each_checker
+def test_a_file_whose_name_tells_nothing_is_read_as_its_language(language: str, checker: Checker) -> None:
+    sample = SAMPLES[language]
+
+    reports = checker.diagnose([sample.faulty], path="bin/tool.sh", rules=[sample.rule], settings={})
+
+    assert not isinstance(reports, CheckerFailure)
+    assert [found.rule for found in reports[0].diagnostics] == [sample.rule]
 
 
 @each_checker
 def test_configuration_that_lies_about_is_not_obeyed(
     language: str, checker: Checker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "ruff.toml").write_text('[lint]\nignore = ["B006", "F"]\n', encoding="utf-8")
-    (tmp_path / "pyproject.toml").write_text('[tool.ruff]\nextend = "/etc/passwd"\n', encoding="utf-8")
+    (tmp_path / ".git").mkdir()
+    for name, text in CONFIGURATION.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("RUFF_OUTPUT_FORMAT", "concise")
+    monkeypatch.setenv("OXC_LOG", "debug")
 
-    (report,) = diagnose(language, checker, [SAMPLES[language][3]])
+    (report,) = diagnose(language, checker, [SAMPLES[language].faulty])
 
     assert len(report.diagnostics) == 1
 
@@ -138,7 +254,7 @@ def test_nothing_is_left_behind(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    diagnose(language, checker, [SAMPLES[language][3]])
+    diagnose(language, checker, [SAMPLES[language].faulty])
 
     assert list(tmp_path.iterdir()) == []
 
@@ -155,22 +271,118 @@ def test_nothing_is_left_behind(
         "(" * 50_000,
         "x = " + "-" * 100_000 + "1\n",
         "\f" * 10,
+        "x = `${" * 20_000,
     ],
-    ids=["nul", "nul_inside", "surrogate", "marks", "return", "brackets", "operators", "form_feeds"],
+    ids=[
+        "nul",
+        "nul_inside",
+        "surrogate",
+        "marks",
+        "return",
+        "brackets",
+        "operators",
+        "form_feeds",
+        "templates",
+    ],
 )
 def test_hostile_text_gives_a_report_or_a_failure_and_never_an_exception(
     language: str, checker: Checker, text: str
 ) -> None:
-    reports = checker.diagnose([text], path=SAMPLES[language][0], rules=[], settings={})
+    reports = checker.diagnose([text], path=SAMPLES[language].path, rules=[], settings={})
 
     assert isinstance(reports, CheckerFailure) or len(reports) == 1
 
 
 @each_checker
 def test_a_file_of_a_megabyte_is_checked(language: str, checker: Checker) -> None:
-    _, right, _, faulty, _, _ = SAMPLES[language]
-    text = right * (1024 * 1024 // len(right)) + faulty
+    sample = SAMPLES[language]
+    filler = "x = 1\n" if language == "python" else "console.log(1);\n"
+    text = filler * (1024 * 1024 // len(filler)) + sample.faulty
 
     (report,) = diagnose(language, checker, [text])
 
-    assert len(report.diagnostics) == 1
+    assert len(of_rule(language, report)) == 1
+
+
+@each_checker
+def test_a_checker_that_is_late_is_a_failure_that_says_so(
+    language: str, checker: Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diagnose(language, checker, [SAMPLES[language].right])  # the rules are known from here on
+    module = sys.modules[type(checker).__module__]
+    monkeypatch.setattr(module, "_LIMITS", sandbox.Limits(wall_s=0.0))
+
+    failure = checker.diagnose([SAMPLES[language].right], path="", rules=[], settings={})
+
+    assert isinstance(failure, CheckerFailure)
+    assert failure.reason is FailureReason.CHECKER_FAILED
+    assert "too long" in failure.detail
+
+
+@pytest.mark.parametrize("language", GRAMMARS)
+def test_a_grammar_tells_what_parses_from_what_does_not(language: str) -> None:
+    right, broken = TEXTS[language]
+
+    reports = GRAMMARS[language].diagnose([right, broken, right], path="", rules=[], settings={})
+
+    assert not isinstance(reports, CheckerFailure)
+    assert [len(report.diagnostics) > 0 for report in reports] == [False, True, False]
+
+
+@pytest.mark.parametrize("language", GRAMMARS)
+@pytest.mark.parametrize(
+    "text", ["", "\0", "\ud800", "\r", "(" * 100_000, "[{" * 50_000, "<a>" * 50_000, "`${" * 20_000, "\ufeff"]
+)
+def test_hostile_text_does_not_harm_whoever_asks_a_grammar(language: str, text: str) -> None:
+    reports = GRAMMARS[language].diagnose([text], path="", rules=[], settings={})
+
+    assert isinstance(reports, CheckerFailure) or len(reports) == 1
+
+
+def test_every_language_has_a_grammar_that_is_installed() -> None:
+    assert set(GRAMMARS) == set(LANGUAGES) == set(TEXTS)
+
+
+def test_a_text_with_too_many_errors_is_not_compared() -> None:
+    reports = GRAMMARS["json"].diagnose(['{"a" "b"}\n' * 2_000], path="", rules=[], settings={})
+
+    assert not isinstance(reports, CheckerFailure)
+    assert reports[0].syntax_error is not None
+
+
+def test_places_of_a_grammar_are_lines_and_code_points() -> None:
+    (report,) = _parsed("json", '[1,\r\n "é\U0001d54f" 2]\r\n')
+
+    (found,) = report.diagnostics
+    assert (found.start_line, found.start_column) == (2, 7)
+
+
+def _parsed(language: str, text: str) -> list[FileReport]:
+    reports = GRAMMARS[language].diagnose([text], path="", rules=[], settings={})
+    assert not isinstance(reports, CheckerFailure)
+    return reports
+
+
+# For each language: a text that parses, and one that does not.
+TEXTS = {
+    "python": ("def f():\n    return 1\n", "def f(:\n    return 1\n"),
+    "javascript": ("function f() { return 1; }\n", "function f() { return 1;\n"),
+    "typescript": ("function f(): number { return 1; }\n", "function f(): number { return 1;\n"),
+    "tsx": ("const a = <b>x</b>;\n", "const a = <b>x;\n"),
+    "go": ("package main\n\nfunc f() int {\n\treturn 1\n}\n", "package main\n\nfunc f() int {\n\treturn 1\n"),
+    "rust": ("fn main() { let x = 1; }\n", "fn main() { let x = 1;\n"),
+    "java": ("class A { int f() { return 1; } }\n", "class A { int f() { return 1; }\n"),
+    "c": ("int f(void) { return 1; }\n", "int f(void) { return 1;\n"),
+    "cpp": ("class A { int f() { return 1; } };\n", "class A { int f() { return 1; }\n"),
+    "csharp": ("class A { int F() { return 1; } }\n", "class A { int F() { return 1; }\n"),
+    "ruby": ("def f\n  1\nend\n", "def f(\n  1\n"),
+    "php": ("<?php\nfunction f() { return 1; }\n", "<?php\nfunction f() { return 1;\n"),
+    "bash": ("f() { echo 1; }\n", "f() { echo 1;\n"),
+    "json": ('{"a": [1]}\n', '{"a": [1}\n'),
+    "yaml": ("a:\n  - 1\n", "a: [1\nb: 2\n"),
+    "toml": ("a = [1]\n", "a = [1\n"),
+    "css": ("a { color: red; }\n", "a { color: red;\n"),
+    "html": ("<p>x</p>\n", "<p <\n"),
+    "kotlin": ("fun f(): Int { return 1 }\n", "fun f(): Int { return 1\n"),
+    "swift": ("func f() -> Int { return 1 }\n", "func f() -> Int { return 1\n"),
+}

@@ -92,13 +92,20 @@ def test_an_absurd_line_number_does_not_fill_the_memory() -> None:
 
 def test_what_it_cannot_do_is_declined_by_reason() -> None:
     no_file = answer([Turn(role="system", text="rules"), Turn(role="user", text="Are you there?")])
-    other = answer([Turn(role="user", text="File `a.js` (javascript), whole:\n```javascript\nx\n```\n")])
+    other = answer(
+        [
+            Turn(
+                role="user",
+                text="File `a.go` (go), whole:\n```go\nx\n```\n\nFindings to fix:\n1. line 1: vet x: y\n",
+            )
+        ]
+    )
     no_task = answer(
         [Turn(role="user", text="File `a.py` (python), whole:\n```python\nx\n```\n\nBe nice.\n")]
     )
     assert answer([]).startswith("NO CHANGE: ")
     assert "no file" in no_file
-    assert "javascript" in other
+    assert "in go" in other
     for declined in (no_file, other, no_task):
         assert declined.startswith("NO CHANGE: ")
         assert "stand-in gateway" in declined

@@ -16,6 +16,17 @@ FORMS = [
     "# fmt: skip", "# fmt:skip", "# yapf: disable", "# autopep8: off", "# isort: skip", "# isort:skip_file",
     "# isort: off", "# pragma: no cover", "# pragma:no branch", "# noinspection Py", "# codespell:ignore x",
     "# lgtm[py/x]", "# reason # noqa", "// eslint-disable-next-line", "// @ts-ignore", "// biome-ignore lint",
+    "/* oxlint-disable */", "// oxlint-disable-line no-var", "/* eslint no-var: off */", "/* global X */",
+    "// @ts-nocheck", "// @ts-expect-error why", "/* istanbul ignore next */", "// prettier-ignore",
+    "// deno-lint-ignore no-explicit-any", "// $FlowFixMe[x]", "/* stylelint-disable color */",
+    "//nolint", "// nolint:errcheck", "//lint:ignore SA1000 why", "# rubocop:disable Style/X",
+    "# rubocop:todo X", "// NOLINT", "// NOLINTNEXTLINE(x)", "// NOLINTBEGIN",
+    "#[allow(dead_code)]", "#![allow(warnings)]",
+    "#[expect(unused)]", "#[cfg_attr(test, allow(unused))]", '@SuppressWarnings("all")', '@Suppress("x")',
+    '@file:Suppress("x")', "# shellcheck disable=SC2034", "#pragma warning disable CS0168",
+    "#pragma GCC diagnostic ignored", '[SuppressMessage("a", "b")]', "// swiftlint:disable all",
+    "// phpcs:ignore", "/** @phpstan-ignore-line */", "/** @psalm-suppress All */", "# yamllint disable-line",
+    "// clang-format off", "// cppcheck-suppress x", "// CHECKSTYLE:OFF",
 ]  # fmt: skip
 
 
@@ -33,7 +44,24 @@ def test_every_form_of_suppression_counts(form: str) -> None:
 
 @pytest.mark.parametrize(
     "comment",
-    ["# a note", "# ignore this type", "# the type: int", "# see mypy", "# formatted", "# known qa"],
+    [
+        "# a note",
+        "# ignore this type",
+        "# the type: int",
+        "# see mypy",
+        "# formatted",
+        "# known qa",
+        "// a global",
+        "/* the exported one */",
+        "// eslint is fine",
+        "#[derive(Debug)]",
+        "// suppress noise",
+        "// disable the button",
+        "@Override",
+        "# allow(me)",
+        "// lint it",
+        "#include <allow>",
+    ],
 )
 def test_other_comments_do_not_count(comment: str) -> None:
     assert change("x = 1\n", f"x = 1  {comment}\n").result is Result.PASSED
@@ -54,6 +82,14 @@ def test_suppressions_that_were_there_may_stay_and_move() -> None:
         ("# noqa: E501", "# noqa: B006"),
         ("# type: ignore[arg-type]", "# type: ignore"),
         ("# pylint: disable=a", "# pylint: disable=a,b"),
+        ("// eslint-disable-next-line no-var", "// eslint-disable-next-line no-var, eqeqeq"),
+        ("// eslint-disable-line no-var", "// eslint-disable-line"),
+        ("// eslint-disable-line no-var -- why", "// eslint-disable-line eqeqeq -- why"),
+        ("#[allow(dead_code)]", "#[allow(dead_code, clippy::all)]"),
+        ('@SuppressWarnings("unchecked")', '@SuppressWarnings("all")'),
+        ("# rubocop:disable A/B", "# rubocop:disable A/B, C/D"),
+        ("// swiftlint:disable:next a", "// swiftlint:disable:next a b"),
+        ("//nolint:errcheck", "//nolint"),
     ],
 )
 def test_a_suppression_may_not_be_widened(before: str, after: str) -> None:
@@ -64,6 +100,12 @@ def test_a_suppression_may_be_narrowed() -> None:
     assert change("x  # noqa: E501, B006\n", "x  # noqa: B006\n").result is Result.PASSED
 
 
+def test_a_reason_may_be_reworded() -> None:
+    before, after = "// eslint-disable-line no-var -- old", "// eslint-disable-line no-var -- it stays"
+
+    assert change(f"x  {before}\n", f"x  {after}\n").result is Result.PASSED
+
+
 def test_hostile_text_is_read_in_linear_time() -> None:
     started = time.monotonic()
     for shape in (
@@ -71,6 +113,11 @@ def test_hostile_text_is_read_in_linear_time() -> None:
         "noqa:" * 40_000,
         "noqa: a" + ",a" * 100_000,
         "pragma: no " * 20_000,
+        "#[cfg_attr(" * 20_000,
+        "eslint-disable " * 20_000,
+        "/* eslint " * 20_000,
+        "nolint:" + "a" * 200_000,
+        "[ \t" * 60_000,
     ):
         suppressions(shape)
 

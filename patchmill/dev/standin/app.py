@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from patchmill.dev.standin.account import Account
 from patchmill.dev.standin.catalogue import CONTEXT_TOKENS, MODELS
 from patchmill.dev.standin.chat import complete_chat, new_request_id
 from patchmill.dev.standin.control import Control
@@ -92,6 +93,7 @@ def _other_routes(gateway: Gateway) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/models", list_models, methods=["GET"]),
+            *Account(gateway).routes(),
             *Control(gateway).routes(),
         ],
         exception_handlers={Refusal: refuse, HTTPException: refuse},

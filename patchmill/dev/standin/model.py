@@ -1,14 +1,20 @@
 """The offline "model": reads the prompt as a model would, and answers by fixed rules, always the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from patchmill.dev.standin import script_answers
 from patchmill.dev.standin.annotate_answers import annotate
 from patchmill.dev.standin.blocks import write_blocks
 from patchmill.dev.standin.excerpts import readable
-from patchmill.dev.standin.lint_answers import mend
+from patchmill.dev.standin.instructions import UNDERSTOOD, follow
+from patchmill.dev.standin.lint_answers import Mended, mend
 from patchmill.dev.standin.prompt import Task, read_task
 
+_MENDERS: dict[str, Callable[[Task], Mended | None]] = {
+    "python": mend,
+    **dict.fromkeys(script_answers.LANGUAGES, script_answers.mend),
+}
 _WHO = "the stand-in gateway, which is not a language model"
 
 
@@ -26,18 +32,21 @@ def answer(turns: Sequence[Turn]) -> str:
     task = read_task(asked[0], asked[1:]) if asked else None
     if task is None:
         return _decline("found no file in the prompt")
-    if task.language != "python":
-        return _decline(f"can only change Python, and the file is in {task.language}")
-    task = replace(task, source=readable(task))
+    if task.language == "python":
+        task = replace(task, source=readable(task))
     if task.findings:
         return _fix(task)
+    if task.instruction is not None:
+        return _follow(task)
     if task.wishes:
         return _annotate(task)
-    return _decline("can only fix listed findings, or add types and docstrings")
+    return _decline("can only fix listed findings, follow a few instructions, or add types and docstrings")
 
 
 def _fix(task: Task) -> str:
-    mended = mend(task)
+    if task.language not in _MENDERS:
+        return _decline(f"can mend Python, JavaScript and TypeScript, and the file is in {task.language}")
+    mended = _MENDERS[task.language](task)
     if mended is None:
         return _decline("knows no fix for these findings")
     blocks = write_blocks(task, mended.text, mended.together)
@@ -48,7 +57,18 @@ def _fix(task: Task) -> str:
     return "\n\n".join([f"Fix {rules}", how, *blocks])
 
 
+def _follow(task: Task) -> str:
+    followed = follow(task)
+    blocks = [] if followed is None else write_blocks(task, followed.text)
+    if followed is None or not blocks:
+        return _decline(f"understands only {UNDERSTOOD}, where that changes something")
+    how = f"This is {_WHO}: it took the instruction by the letter."
+    return "\n\n".join([followed.title, how, *blocks])
+
+
 def _annotate(task: Task) -> str:
+    if task.language != "python":
+        return _decline(f"can annotate Python alone, and the file is in {task.language}")
     new = annotate(task)
     blocks = [] if new is None else write_blocks(task, new)
     if not blocks:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from patchmill.dev.standin.source_text import SourceText
 
@@ -13,7 +14,9 @@ _FINDING = re.compile(
     r"\d+\. lines? (?P<line>\d+)(?:-\d+)?(?:, columns? (?P<column>\d+)(?:-\d+)?)?"
     r"(?:,? to line \d+(?:, column \d+)?)?: (?P<message>.*)$"
 )
-_RULE = re.compile(r"(?:\S+ )?(?P<rule>[A-Z]+\d+):")
+_RULE = re.compile(r"(?:\S+ )?(?P<code>[A-Z]+\d+):|\S+ (?P<name>[@a-z][\w@/().-]*):")
+_INSTRUCTION = "Instruction:"
+_QUOTED = "> "
 _WISHES = re.compile(r"Add to this file: (?P<wishes>.+)$")
 _ALLOWED = re.compile(r"Allowed lines: (?P<ranges>.+)$")
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
@@ -51,6 +54,7 @@ class Task:
     findings: tuple[AskedFinding, ...]
     wishes: frozenset[str]
     target_version: str | None
+    instruction: str | None
     repairs: tuple[str, ...]
 
     @property
@@ -100,6 +104,7 @@ def read_task(user_message: str, repairs: Sequence[str] = ()) -> Task | None:
         findings=tuple(_findings(loose)),
         wishes=frozenset(),
         target_version=None,
+        instruction=_instruction(loose),
         repairs=tuple(repairs),
     )
     return _with_options(task, loose)
@@ -148,8 +153,17 @@ def _findings(lines: list[str]) -> Iterator[AskedFinding]:
             yield AskedFinding(
                 line=int(found["line"]),
                 column=int(found["column"]) if found["column"] else None,
-                rule=rule["rule"] if rule else None,
+                rule=rule["code"] or rule["name"] if rule else None,
             )
+
+
+def _instruction(lines: list[str]) -> str | None:
+    """The quoted lines below the heading."""
+    if _INSTRUCTION not in lines:
+        return None
+    after = lines[lines.index(_INSTRUCTION) + 1 :]
+    quoted = takewhile(lambda line: line.startswith(_QUOTED.rstrip()), after)
+    return "\n".join(line.removeprefix(_QUOTED) for line in quoted)
 
 
 def _with_options(task: Task, lines: list[str]) -> Task:

