@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from patchmill.job.record import FindingStatus
 from patchmill.store.ids import to_edge
 from patchmill.store.jobs import FindingRow
 from patchmill.store.results import CheckRow, SuggestionRow
@@ -59,3 +60,25 @@ def document(row: SuggestionRow, evidence: Sequence[CheckRow]) -> dict[str, Any]
             {"check": check.check, "result": check.result, "detail": check.detail} for check in evidence
         ],
     }
+
+
+def one_click(row: SuggestionRow) -> bool:
+    """Whether a forge may apply this suggestion alone: it is verified, and no other must go with it."""
+    return row.status == FindingStatus.VERIFIED and row.committable
+
+
+def grouped(rows: Sequence[SuggestionRow]) -> list[tuple[SuggestionRow, ...]]:
+    """Give suggestions by groups that need each other, in the order of their first ones."""
+    groups: dict[frozenset[uuid.UUID], list[SuggestionRow]] = {}
+    for row in rows:
+        groups.setdefault(frozenset((row.id, *row.requires)), []).append(row)
+    return [tuple(group) for group in groups.values()]
+
+
+def because(evidence: Sequence[CheckRow]) -> str:
+    """Say in words which checks passed, each with its detail: `parses, finding gone (ruff B904)`."""
+    return ", ".join(
+        check.check.replace("_", " ") + (f" ({check.detail})" if check.detail else "")
+        for check in evidence
+        if check.result == "passed"
+    )
