@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     key_pepper_file: Path | None = Field(
         None, description="file with the secret that keys are hashed with; default: key-pepper in DATA_DIR"
     )
+    webhook_allowed_networks: str = Field(
+        "",
+        description="networks that webhooks may reach although they are not public, as 10.0.0.0/8,fd00::/8",
+    )
     redis_trusted_network: bool = Field(
         default=False, description="accept a Redis on another host without password and TLS"
     )
@@ -143,6 +147,21 @@ def gateway_key(settings: Settings) -> str:
             "`patchmill up` uses the stand-in gateway when there is no key"
         )
     return settings.gateway_api_key.get_secret_value()
+
+
+def allowed_networks(settings: Settings) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Give the networks that are not public and that webhooks may reach all the same.
+
+    Raises:
+        ConfigurationError: one of them is no network.
+    """
+    texts = [text.strip() for text in settings.webhook_allowed_networks.split(",")]
+    try:
+        return tuple(ipaddress.ip_network(text) for text in texts if text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"PATCHMILL_WEBHOOK_ALLOWED_NETWORKS: {error}; it looks like 10.0.0.0/8,fd00::/8"
+        ) from None
 
 
 def check_redis_url(url: str, *, trusted_network: bool) -> None:

@@ -79,6 +79,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("by_hand", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("replayed", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.CheckConstraint(
             "(state = 'pending') = (next_attempt_at IS NOT NULL)", name=op.f("ck_deliveries_due_iff_pending")
         ),
@@ -91,7 +93,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_deliveries_due",
         "deliveries",
-        ["next_attempt_at"],
+        ["webhook_id", "next_attempt_at"],
         unique=False,
         postgresql_where=sa.text("state = 'pending'"),
     )

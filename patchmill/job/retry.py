@@ -1,11 +1,11 @@
-"""Every wait of a job is decided here: which failure is retried, when, at what cost, and when to stop.
+"""Every wait is decided here: which failure is retried, when, at what cost, and when to stop.
 
 Transport and Celery retries are zero. A decision is a value: `Wait` becomes a `run_at` in Postgres,
-`Fail` ends the job, and neither sleeps.
+`Fail` ends the job, and neither sleeps. Deliveries to webhooks wait here too.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -23,6 +23,9 @@ MAX_CHECKER_FAILURES = 3
 ACCOUNT_PROBE_S = 30.0
 GATEWAY_POLL_S = 4.0
 SLOT_WAIT_S = 2.0  # a thread waits no longer for a place among the calls in flight
+# Between the attempts of a webhook's delivery: ten within about 75 hours.
+DELIVERY_WAITS_S = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
+LONGEST_ASKED_WAIT_S = 86_400.0  # an endpoint may not put a delivery off for longer
 BUDGET_POLL_S = 5.0  # a settlement wakes waiters earlier; this is for a wake-up that was lost
 
 
@@ -190,3 +193,21 @@ def without_checker(attempts: int, rng: random.Random) -> Wait | None:
     if attempts >= MAX_CHECKER_FAILURES:
         return None
     return Wait(after_s=backoff_s(attempts, rng), reason=WaitReason.RETRY, costs_attempt=True)
+
+
+def after_failed_delivery(
+    attempts: int,
+    rng: random.Random,
+    *,
+    asked_s: float | None = None,
+    waits_s: Sequence[float] = DELIVERY_WAITS_S,
+) -> float | None:
+    """Give the seconds until a delivery is tried again; None once the schedule is spent.
+
+    `attempts` counts those made. Each wait is up to a tenth shorter or longer, so that what failed together
+    does not come back together. What the endpoint `asked_s` for can make a wait longer, never shorter.
+    """
+    if attempts > len(waits_s):
+        return None
+    wait_s = waits_s[attempts - 1] * rng.uniform(0.9, 1.1)
+    return max(wait_s, min(asked_s or 0.0, LONGEST_ASKED_WAIT_S))

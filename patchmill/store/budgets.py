@@ -112,6 +112,14 @@ def project_budgets(
     return [_budget(dict(row)) for row in connection.execute(statement).mappings()]
 
 
+_EVERY_BUDGET = select(*_COLUMNS).where(budgets.c.ended_at.is_(None)).order_by(budgets.c.id)
+
+
+def every_budget(connection: Connection) -> list[BudgetRow]:
+    """Give the budgets of the whole installation, oldest first."""
+    return [_budget(dict(row)) for row in connection.execute(_EVERY_BUDGET).mappings()]
+
+
 def project_budget(connection: Connection, project_id: uuid.UUID, budget_id: uuid.UUID) -> BudgetRow | None:
     """Give one of the budgets that a project sees, or None."""
     statement = select(*_COLUMNS).where(

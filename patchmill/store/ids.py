@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from datetime import datetime
 
 PREFIXES = ("job", "prj", "key", "sug", "run", "bud", "call", "whk", "dlv", "msg")
 
@@ -14,6 +15,12 @@ def new_id() -> uuid.UUID:
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     value = (value & ~(0x3 << 62)) | (0x2 << 62)
     return uuid.UUID(int=value)
+
+
+def first_id(at: datetime) -> uuid.UUID:
+    """Give the lowest UUIDv7 of an instant: what was made since then has a higher id."""
+    milliseconds = max(0, int(at.timestamp() * 1000))
+    return uuid.UUID(int=(milliseconds << 80) | (0x7 << 76))
 
 
 def to_edge(prefix: str, identity: uuid.UUID) -> str:

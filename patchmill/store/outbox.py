@@ -1,14 +1,37 @@
 """News for webhooks, written in the transaction that makes it: what commits is told, what does not is not."""
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Row, RowMapping, Uuid, any_, bindparam, func, insert, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Float,
+    Row,
+    RowMapping,
+    Uuid,
+    all_,
+    and_,
+    any_,
+    bindparam,
+    case,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 
 from patchmill.store.ids import new_id, to_edge
 from patchmill.store.tables import deliveries, webhooks
+from patchmill.store.webhooks import give_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +106,148 @@ def _of_job(row: RowMapping) -> dict[str, Any]:
         "origin": dict(row["origin"]),
         "url": f"/v1/jobs/{identity}",
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A delivery that was taken to be sent now, until `lease`: somebody else may take it then."""
+
+    id: uuid.UUID
+    webhook_id: uuid.UUID
+    message_id: uuid.UUID
+    type: str
+    data: Mapping[str, Any]
+    created_at: datetime  # the message's own time
+    attempts: int  # made before
+    by_hand: bool
+    lease: datetime
+    url: str
+    secret_no: int
+    rotated_at: datetime | None
+
+
+def _in_seconds(name: str) -> ColumnElement[Any]:
+    """The time so many seconds from now; null where no number is given."""
+    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam(name, type_=Float))
+
+
+_is_due = and_(deliveries.c.state == "pending", deliveries.c.next_attempt_at <= func.now())
+_of_webhook = (
+    select(deliveries.c.id, deliveries.c.next_attempt_at)
+    .where(deliveries.c.webhook_id == webhooks.c.id, _is_due)
+    .order_by(deliveries.c.next_attempt_at)
+    .limit(bindparam("each"))
+    .lateral("of_webhook")
+)
+_candidates = (
+    select(_of_webhook.c.id)
+    .select_from(webhooks.join(_of_webhook, true()))
+    .where(
+        webhooks.c.enabled,
+        webhooks.c.deleted_at.is_(None),
+        webhooks.c.id != all_(bindparam("busy", type_=ARRAY(Uuid))),
+    )
+    .order_by(_of_webhook.c.next_attempt_at)
+    .limit(bindparam("at_most"))
+)
+_taken = (
+    select(deliveries.c.id)
+    .where(deliveries.c.id.in_(_candidates), _is_due)
+    .with_for_update(skip_locked=True)
+    .cte("taken")
+)
+_CLAIM = (
+    update(deliveries)
+    .where(deliveries.c.id == _taken.c.id, webhooks.c.id == deliveries.c.webhook_id)
+    .values(
+        next_attempt_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("lease_s", type_=Float))
+    )
+    .returning(
+        deliveries.c.id,
+        deliveries.c.webhook_id,
+        deliveries.c.message_id,
+        deliveries.c.type,
+        deliveries.c.data,
+        deliveries.c.created_at,
+        func.jsonb_array_length(deliveries.c.attempts).label("attempts"),
+        deliveries.c.by_hand,
+        deliveries.c.next_attempt_at.label("lease"),
+        webhooks.c.url,
+        webhooks.c.secret_no,
+        webhooks.c.rotated_at,
+    )
+)
+
+
+def claim(
+    connection: Connection, *, at_most: int, each: int, busy: Collection[uuid.UUID], lease_s: float
+) -> list[Due]:
+    """Take deliveries that are due: at most `each` of a webhook, and none of the `busy` ones.
+
+    Their next attempt is put `lease_s` seconds ahead, so that nobody else takes them, and somebody does if
+    whoever took them dies.
+    """
+    given = {"at_most": at_most, "each": each, "busy": list(busy), "lease_s": lease_s}
+    return [Due(**row) for row in connection.execute(_CLAIM, given).mappings()]
+
+
+_may_settle = or_(
+    # What was delivered is, whatever was thought of it meanwhile.
+    and_(bindparam("to") == "delivered", deliveries.c.state != "delivered"),
+    and_(deliveries.c.state == "pending", deliveries.c.next_attempt_at == bindparam("lease")),
+)
+_SETTLE = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("delivery"), _may_settle)
+    .values(
+        state=bindparam("to"),
+        attempts=deliveries.c.attempts.op("||")(bindparam("attempt", type_=JSONB)),
+        next_attempt_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("after_s", type_=Float)),
+        ended_at=case((bindparam("to") == "pending", null()), else_=func.now()),
+    )
+)
+_RECOVER = (
+    update(webhooks)
+    .where(webhooks.c.id == bindparam("webhook"), webhooks.c.failing_since.is_not(None))
+    .values(failing_since=None)
+)
+_FAIL = (
+    update(webhooks)
+    .where(webhooks.c.id == bindparam("webhook"), webhooks.c.failing_since.is_(None))
+    .values(failing_since=func.now())
+)
+_DISABLE = update(webhooks).where(webhooks.c.id == bindparam("webhook")).values(enabled=False)
+
+
+def settle(
+    connection: Connection,
+    due: Due,
+    attempt: Mapping[str, Any],
+    *,
+    delivered: bool,
+    after_s: float | None,
+    gone: bool = False,
+) -> None:
+    """Write an attempt: it delivered the message, or the next one comes `after_s` seconds, or none does.
+
+    An endpoint that is `gone` disables its webhook. One whose lease is over writes nothing, unless it did
+    deliver: whoever took the delivery after it writes.
+    """
+    webhook = {"webhook": due.webhook_id}
+    if not due.by_hand:
+        connection.execute(_RECOVER if delivered else _FAIL, webhook)
+        if gone:
+            connection.execute(_DISABLE, webhook)
+    waits = not delivered and after_s is not None
+    connection.execute(
+        _SETTLE,
+        {
+            "delivery": due.id,
+            "lease": due.lease,
+            "to": "delivered" if delivered else "pending" if waits else "failed",
+            "attempt": [dict(attempt)],
+            "after_s": after_s if waits else None,
+        },
+    )
+    if gone and not due.by_hand:
+        give_up(connection, due.webhook_id)

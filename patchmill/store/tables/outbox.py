@@ -34,8 +34,11 @@ deliveries = Table(  # the outbox: written in the transaction that makes the new
     now("created_at"),  # the message's own time
     at("next_attempt_at"),
     at("ended_at"),
+    # A test or a replay, which says nothing of the endpoint's health.
+    Column("by_hand", Boolean, nullable=False, server_default=text("false")),
+    Column("replayed", Boolean, nullable=False, server_default=text("false")),  # the message went out again
     one_of("state", "pending delivered failed"),
     CheckConstraint("(state = 'pending') = (next_attempt_at IS NOT NULL)", name="due_iff_pending"),
-    Index("ix_deliveries_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+    Index("ix_deliveries_due", "webhook_id", "next_attempt_at", postgresql_where=text("state = 'pending'")),
     Index("ix_deliveries_webhook", "webhook_id", "id"),
 )

@@ -1,0 +1,128 @@
+"""The installation at a glance: what waits, what runs, how fast, and what today has cost."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, select, true
+
+from patchmill.job.state import TERMINAL, State, WaitReason
+from patchmill.store import workers
+from patchmill.store.ids import first_id
+from patchmill.store.tables import calls, events, jobs
+
+RATE_WINDOW_S = 60
+
+# What jobs wait for says how the gateway is; the first that holds is told.
+_GATEWAY = (
+    (WaitReason.GATEWAY_DOWN, "down", "the gateway cannot be reached"),
+    (WaitReason.GATEWAY_ACCOUNT, "paused", "the gateway refuses the account: its key or its credit"),
+    (WaitReason.PAUSED, "paused", "calls are paused"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Numbers of one moment; jobs, rates and money are a project's where one was named.
+
+    `queued` jobs are due, `waiting` ones are queued for later. The rates count what came in and what ended
+    within the last minute. Slots and workers belong to the whole installation.
+    """
+
+    at: datetime
+    queued: int
+    waiting: int
+    dispatched: int
+    running: int
+    oldest_queued_s: float
+    in_per_min: int
+    out_per_min: int
+    slots_used: int
+    gateway: str
+    gateway_reason: str | None
+    workers: int
+    spend_today_picos: int
+
+
+def stats(connection: Connection, project_id: uuid.UUID | None, *, lease_ttl_s: float) -> Stats:
+    """Look at a project's work, or at everybody's; a worker lives when it beat within the lease time."""
+    now: datetime = connection.scalars(select(func.now())).one()
+    work = _work(connection, project_id)
+    came, went = _rates(connection, project_id)
+    gateway, reason = _gateway(connection)
+    return Stats(
+        at=now,
+        queued=work.queued,
+        waiting=work.waiting,
+        dispatched=work.dispatched,
+        running=work.running,
+        oldest_queued_s=0.0 if work.oldest is None else max(0.0, (now - work.oldest).total_seconds()),
+        in_per_min=came,
+        out_per_min=went,
+        slots_used=connection.scalar(_SLOTS_USED) or 0,
+        gateway=gateway,
+        gateway_reason=reason,
+        workers=workers.count_live(connection, lease_ttl_s=lease_ttl_s),
+        spend_today_picos=_spent_since(connection, project_id, _midnight(now)),
+    )
+
+
+_SLOTS_USED = select(func.count()).select_from(calls).where(calls.c.state == "sent")
+_DUE = and_(jobs.c.state == State.QUEUED, jobs.c.run_at <= func.now())
+_WORK = select(
+    func.count().filter(_DUE).label("queued"),
+    func.min(jobs.c.run_at).filter(_DUE).label("oldest"),
+    func.count().filter(jobs.c.state == State.QUEUED, jobs.c.run_at > func.now()).label("waiting"),
+    func.count().filter(jobs.c.state == State.DISPATCHED).label("dispatched"),
+    func.count().filter(jobs.c.state == State.RUNNING).label("running"),
+).where(jobs.c.state.in_([State.QUEUED, State.DISPATCHED, State.RUNNING]))
+_MOVED_TO = events.c.data["to"].astext
+_RATES = select(
+    func.count().filter(events.c.seq == 1).label("came"),
+    func.count().filter(_MOVED_TO.in_(TERMINAL)).label("went"),
+).where(
+    events.c.at > func.now() - timedelta(seconds=RATE_WINDOW_S),
+    events.c.type == "job.state",
+)
+_WAITED_FOR = (
+    select(jobs.c.wait_reason)
+    .where(
+        jobs.c.state == State.QUEUED,
+        jobs.c.wait_reason.in_([reason for reason, _, _ in _GATEWAY]),
+    )
+    .distinct()
+)
+_SPENT = select(func.coalesce(func.sum(calls.c.cost_picos), 0)).where(calls.c.id >= bindparam("first"))
+
+
+def _of(project_id: uuid.UUID | None, column: ColumnElement[uuid.UUID]) -> ColumnElement[bool]:
+    return true() if project_id is None else column == project_id
+
+
+def _work(connection: Connection, project_id: uuid.UUID | None) -> Row[int, datetime | None, int, int, int]:
+    return connection.execute(_WORK.where(_of(project_id, jobs.c.project_id))).one()
+
+
+def _rates(connection: Connection, project_id: uuid.UUID | None) -> tuple[int, int]:
+    row = connection.execute(_RATES.where(_of(project_id, events.c.project_id))).one()
+    return row.came, row.went
+
+
+def _gateway(connection: Connection) -> tuple[str, str | None]:
+    waited_for = set(connection.scalars(_WAITED_FOR))
+    for reason, state, sentence in _GATEWAY:
+        if reason in waited_for:
+            return state, sentence
+    return "ok", None
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _spent_since(connection: Connection, project_id: uuid.UUID | None, since: datetime) -> int:
+    """Give what calls made since an instant have cost, as far as it is known, in pico-dollars."""
+    statement = _SPENT
+    if project_id is not None:
+        statement = statement.join_from(calls, jobs).where(jobs.c.project_id == project_id)
+    return int(connection.scalar(statement, {"first": first_id(since)}) or 0)

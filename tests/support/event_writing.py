@@ -1,0 +1,71 @@
+"""Jobs and runs to tell events of, for tests of those who read them."""
+
+import uuid
+
+from sqlalchemy import Connection, Engine
+
+from patchmill.job.record import Finding, KindName, Task
+from patchmill.job.state import State
+from patchmill.store import jobs, runs
+from patchmill.store.access import ensure_project
+from patchmill.store.submission import Submission, submit
+from patchmill.store.transitions import Note
+
+_NOTE = Note("job.check", {})
+
+
+def tell(connection: Connection, job_id: uuid.UUID, *names: str) -> None:
+    """Tell events of a job, as its worker does while it runs."""
+    _NOTE.write(connection, job_id, *({"check": name, "result": "passed"} for name in names))
+
+
+def new_project(engine: Engine) -> uuid.UUID:
+    """Make a project."""
+    with engine.begin() as connection:
+        return ensure_project(connection, f"project {uuid.uuid4()}")
+
+
+def new_job(engine: Engine, project_id: uuid.UUID) -> uuid.UUID:
+    """Submit a job on its own."""
+    with engine.begin() as connection:
+        return submit(connection, _submission(project_id, 0)).job_id
+
+
+def new_run(engine: Engine, project_id: uuid.UUID, number: int) -> tuple[uuid.UUID, list[uuid.UUID]]:
+    """Submit a run of so many jobs; give its id and theirs."""
+    entering = runs.RunSubmission(
+        project_id=project_id,
+        key_id=None,
+        kind="fix",
+        jobs=[_submission(project_id, each) for each in range(number)],
+        findings=number,
+        skipped=(),
+        diff=None,
+        origin={},
+        labels={},
+    )
+    with engine.begin() as connection:
+        run_id = runs.submit(connection, entering).run_id
+        return run_id, sorted(row.id for row in runs.jobs_of(connection, project_id, run_id))
+
+
+def cancel(engine: Engine, project_id: uuid.UUID, job_id: uuid.UUID) -> None:
+    """End a waiting job."""
+    with engine.begin() as connection:
+        ended = jobs.cancel(connection, project_id, job_id)
+    assert ended is not None
+    assert ended.state is State.CANCELLED
+
+
+def _submission(project_id: uuid.UUID, number: int) -> Submission:
+    finding = Finding(
+        index=0, tool="ruff", rule="E741", message="m", severity="warning", start_line=1, end_line=1
+    )
+    task = Task(
+        kind=KindName.FIX,
+        path=f"src/file{number}.py",
+        language="python",
+        source=f"l = {number}\n",
+        findings=(finding,),
+    )
+    return Submission(project_id=project_id, key_id=None, task=task, origin={}, labels={})
