@@ -1,21 +1,37 @@
 """The composition of the HTTP door: settings in, one ASGI application out."""
 
-import uuid
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
 from fastapi import FastAPI
 
-from api import health, jobs, keys, openapi, problems, results, submit, usage
+from api import (
+    calls,
+    ended_jobs,
+    events,
+    health,
+    jobs,
+    keys,
+    openapi,
+    problems,
+    results,
+    runs,
+    stats,
+    submit,
+    usage,
+    webhooks,
+)
+from api.courier import CONNECTIONS, Courier, Pace
+from api.dashboard import install as dashboard
 from api.database import Database
 from api.middleware import BodyLimit, RequestContext
 from api.parts import Parts
 from api.waiting import Broadcaster
 from api.waking import Waker
+from patchmill.deliver.post import Poster
 from patchmill.queue.dispatch import Broker
-from patchmill.settings import Settings, services
-from patchmill.store import jobs as stored_jobs
+from patchmill.settings import Settings, allowed_networks, services
 from patchmill.store.engine import open_engine
 from patchmill.store.key_secret import load_pepper
 
@@ -23,21 +39,23 @@ THREADS = 16  # endpoints at work at once; each holds at most one connection
 READERS = 1  # of what those who wait are waiting for
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Make the application; it connects on first use.
+def create_app(settings: Settings, *, pace: Pace | None = None) -> FastAPI:
+    """Make the application; it connects on first use. `pace` is how its courier delivers to webhooks.
 
     Raises:
         ConfigurationError: a setting is missing or cannot work.
     """
-    parts = _compose(settings)
+    parts = _compose(settings, pace or Pace())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        parts.courier.start()
         try:
             yield
         finally:
             parts.waiting.release()
+            await parts.courier.stop()
             parts.broker.close()
             parts.database.close()
 
@@ -50,32 +68,52 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
-    routers = [module.router for module in (submit, jobs, results, usage, keys, health)]
+    routers = [
+        module.router
+        for module in (
+            submit,
+            jobs,
+            ended_jobs,
+            events,
+            calls,
+            results,
+            runs,
+            usage,
+            stats,
+            keys,
+            webhooks,
+            health,
+        )
+    ]
     for router in routers:
         app.include_router(router)
     problems.install(app)
+    dashboard.install(app)
     openapi.install(app, routers)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestContext)
     return app
 
 
-def _compose(settings: Settings) -> Parts:
+def _compose(settings: Settings, pace: Pace) -> Parts:
     where = services(settings)
     database = Database(open_engine(where.database_url, pool_size=THREADS + READERS))
     broker = Broker(where.redis_url)
-
-    def ended_among(job_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-        with database.begin() as connection:
-            return stored_jobs.ended_among(connection, job_ids)
+    pepper = load_pepper(settings.key_pepper_file, settings.data_dir)
+    networks = allowed_networks(settings)
+    outbox = Database(open_engine(where.database_url, pool_size=CONNECTIONS))
 
     return Parts(
         database=database,
         broker=broker,
         waker=Waker(broker),
-        waiting=Broadcaster(ended_among),
-        pepper=load_pepper(settings.key_pepper_file, settings.data_dir),
+        waiting=Broadcaster(database),
+        courier=Courier(outbox, pepper, Poster(networks), pace),
+        webhook_networks=networks,
+        pepper=pepper,
         model=settings.model,
         call_deadline_s=settings.call_deadline_s,
+        lease_ttl_s=settings.lease_ttl_s,
+        slots=settings.gateway_concurrency,
         max_file_bytes=settings.max_file_bytes,
     )

@@ -14,7 +14,6 @@ from api.schemas import (
 )
 from patchmill.budget.prices import to_usd
 from patchmill.deliver.suggestion import OfferedFile, document
-from patchmill.errors import NotFound
 from patchmill.job.record import FindingStatus, KindName, Outcome
 from patchmill.job.state import TERMINAL, State, WaitReason
 from patchmill.store import jobs, results
@@ -43,10 +42,9 @@ def job_document(connection: Connection, row: JobRow) -> JobDocument:
 
 
 def offered_files(connection: Connection, rows: Sequence[JobRow]) -> list[OfferedFile]:
-    """Give what ended jobs of one project offer, by path; a job that has not ended offers nothing yet.
+    """Give what ended jobs of one project offer, by path.
 
-    Raises:
-        NotFound: the code of one of them was erased.
+    Nothing comes from a job that has not ended, or whose code was erased.
     """
     ended = [row for row in rows if row.state in TERMINAL]
     ids = [row.id for row in ended]
@@ -56,8 +54,8 @@ def offered_files(connection: Connection, rows: Sequence[JobRow]) -> list[Offere
     files = []
     for row in sorted(ended, key=lambda row: row.path):
         source = jobs.source_of(connection, row.project_id, row.sha256)
-        if source is None:
-            raise NotFound(f"the code of job {to_edge('job', row.id)} was erased")
+        if source is None or row.erased_at is not None:
+            continue
         files.append(
             OfferedFile(
                 path=row.path,

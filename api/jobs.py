@@ -1,22 +1,31 @@
 """Read, list, wait for and cancel jobs."""
 
 import uuid
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BeforeValidator
 
 from api import examples
 from api.auth import Reader, Writer
 from api.documents import job_document, job_documents
-from api.fields import instant
 from api.openapi import answers, problems
 from api.parts import Parts, PartsOf
-from api.query import PAGE, Cursor, Limit, from_cursor, identity, labels_of, refuse_unknown, to_cursor
+from api.query import (
+    PAGE,
+    Cursor,
+    Instant,
+    Limit,
+    Text,
+    Wait,
+    from_cursor,
+    identity,
+    labels_of,
+    refuse_unknown,
+    to_cursor,
+)
 from api.schemas import JobDocument, JobList
 from patchmill.errors import InvalidFields, NotFound
 from patchmill.job.record import KindName, Outcome
@@ -25,14 +34,7 @@ from patchmill.store import jobs
 from patchmill.store.ids import from_edge
 from patchmill.store.jobs import JobFilter
 
-MAX_WAIT_S = 60
-
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-
-_Instant = Annotated[
-    datetime | None, BeforeValidator(instant, json_schema_input_type=str), Query(description="RFC 3339")
-]
-_Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 
 @router.get(
@@ -54,11 +56,11 @@ def list_jobs(
     outcome: Annotated[Outcome | None, Query()] = None,
     run: Annotated[str | None, Query(description="an id `run_…`")] = None,
     project: Annotated[str | None, Query(description="an id `prj_…`; a key sees its own alone")] = None,
-    rule: _Text = None,
-    repository: _Text = None,
-    created_after: _Instant = None,
-    created_before: _Instant = None,
-    q: Annotated[_Text, Query(description="a part of the path, or of an error's message")] = None,
+    rule: Text = None,
+    repository: Text = None,
+    created_after: Instant = None,
+    created_before: Instant = None,
+    q: Annotated[Text, Query(description="a part of the path, or of an error's message")] = None,
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Response:
@@ -99,9 +101,7 @@ async def read_job(
     job_id: str,
     caller: Reader,
     parts: PartsOf,
-    wait: Annotated[
-        float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="seconds to wait for its end")
-    ] = 0,
+    wait: Wait = 0,
 ) -> Response:
     """Answer at once, or with `wait` when the job ends or the time is over: always the current document."""
     identity = _job_id(job_id)

@@ -13,12 +13,23 @@ from pydantic.json_schema import models_json_schema
 
 from api.problems import MEDIA_TYPE
 from api.requests import BudgetRequest, JobRequest, KeyRequest
+from api.run_requests import RunRequest
 from api.schemas import Problem
+from api.webhook_shapes import ReplayRequest, WebhookChange, WebhookRequest
 from patchmill import __version__
 from patchmill.errors import Forbidden, PatchmillError, Unauthenticated, Unavailable
 
 _REFERENCE = "#/components/schemas/{model}"
 _EVERYWHERE: tuple[type[PatchmillError], ...] = (Unauthenticated, Forbidden, PatchmillError, Unavailable)
+_REQUESTS = (
+    JobRequest,
+    RunRequest,
+    BudgetRequest,
+    KeyRequest,
+    WebhookRequest,
+    WebhookChange,
+    ReplayRequest,
+)
 _DESCRIPTION = """\
 Submit a file with what is wrong with it, and read back verified suggestions.
 
@@ -101,7 +112,7 @@ def _describe(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     document = get_openapi(
         title="Patchmill", version=__version__, description=_DESCRIPTION, routes=app.routes
     )
-    requests = [(model, "validation") for model in (JobRequest, BudgetRequest, KeyRequest)]
+    requests = [(model, "validation") for model in _REQUESTS]
     _, described = models_json_schema(
         [*requests, (Problem, "serialization")],  # type: ignore[list-item]  # the modes are literals
         ref_template=_REFERENCE,

@@ -5,9 +5,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.courier import Courier
 from api.database import Database
 from api.waiting import Broadcaster
 from api.waking import Waker
+from patchmill.deliver.addresses import Network
 from patchmill.queue.dispatch import Broker
 
 
@@ -19,9 +21,13 @@ class Parts:
     broker: Broker
     waker: Waker
     waiting: Broadcaster
+    courier: Courier
+    webhook_networks: tuple[Network, ...]  # that are not public, and may be reached all the same
     pepper: bytes
     model: str  # of a first call: its price bounds the smallest useful budget
     call_deadline_s: float
+    lease_ttl_s: float  # how long a worker may be silent and still counts as alive
+    slots: int  # calls that may be in flight at once
     max_file_bytes: int
 
 

@@ -4,21 +4,32 @@ import base64
 import binascii
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query, Request
+from pydantic import BeforeValidator
 
+from api.fields import instant
 from api.problems import nearest, pointer
 from patchmill.errors import FieldError, InvalidFields
 from patchmill.store.ids import from_edge
 
 MAX_PAGE = 200
 PAGE = 50
+MAX_WAIT_S = 60
 
 LABEL = "label."
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="how many at most")]
 Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before")]
+Text = Annotated[str | None, Query(min_length=1, max_length=200)]
+Instant = Annotated[
+    datetime | None, BeforeValidator(instant, json_schema_input_type=str), Query(description="RFC 3339")
+]
+Wait = Annotated[
+    float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="seconds to wait for its end")
+]
 
 
 def labels_of(request: Request) -> dict[str, str]:

@@ -199,6 +199,13 @@ class OptionsBody(Body):
     priority: Literal["interactive", "bulk"] = "interactive"
 
 
+Checkers = Annotated[dict[str, Annotated[dict[str, Any], Field(max_length=100)]], Field(max_length=5)]
+Labels = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=100)], Annotated[str, Field(max_length=200)]],
+    Field(max_length=32),
+]
+
+
 class JobRequest(Body):
     """One job: a file, and what is wanted of it."""
 
@@ -206,15 +213,12 @@ class JobRequest(Body):
     file: FileBody
     findings: Annotated[list[FindingBody] | None, WrapValidator(_one_by_one)] = None
     what: Annotated[list[Literal["types", "docstrings"]], Field(max_length=10)] | None = None
-    instruction: str | None = None
+    instruction: Annotated[str, Field(min_length=1, max_length=4_000)] | None = None
     scope: ScopeBody | None = None
     context: Annotated[list[ContextBody], Field(max_length=20)] = []
-    checkers: Annotated[dict[str, Annotated[dict[str, Any], Field(max_length=100)]], Field(max_length=5)] = {}
+    checkers: Checkers = {}
     origin: OriginBody = OriginBody()
-    labels: Annotated[
-        dict[Annotated[str, Field(min_length=1, max_length=100)], Annotated[str, Field(max_length=200)]],
-        Field(max_length=32),
-    ] = {}
+    labels: Labels = {}
     options: OptionsBody = OptionsBody()
 
 

@@ -13,42 +13,52 @@ from api.parts import PartsOf
 from api.query import refuse_unknown
 from api.schemas import SuggestionList
 from patchmill.deliver.formats import DEFAULT, FORMATS
-from patchmill.deliver.suggestion import Offered
+from patchmill.deliver.suggestion import Format, Offered
 from patchmill.errors import InvalidFields, NotAcceptable, NotFound
 from patchmill.store import jobs
 from patchmill.store.ids import from_edge
 
 router = APIRouter(prefix="/v1/jobs", tags=["suggestions"])
 
-_OK = answers(
+OFFERED = answers(
     HTTPStatus.OK, SuggestionList, examples.SUGGESTIONS, "The suggestions; none before the job's end."
 )
 for _format in FORMATS.values():
-    _OK[int(HTTPStatus.OK)]["content"].setdefault(
+    OFFERED[int(HTTPStatus.OK)]["content"].setdefault(
         _format.media_type, {"schema": {"type": "string"}, "example": examples.PATCH}
     )
+
+FormatName = Annotated[str, Query(alias="format", description=", ".join(FORMATS))]
+
+
+def format_named(name: str) -> Format:
+    """Give a format by its name; raises NotAcceptable if there is none."""
+    form = FORMATS.get(name)
+    if form is None:
+        raise NotAcceptable(f"there is no format {name[:100]!r}; there are {', '.join(FORMATS)}")
+    return form
 
 
 @router.get(
     "/{job_id}/suggestions",
     summary="Read a job's suggestions",
     dependencies=[Depends(refuse_unknown())],
-    responses={**_OK, **problems(NotFound, NotAcceptable, InvalidFields)},
+    responses={**OFFERED, **problems(NotFound, NotAcceptable, InvalidFields)},
 )
 def read_suggestions(
     job_id: str,
     caller: Reader,
     parts: PartsOf,
-    chosen: Annotated[str, Query(alias="format", description=", ".join(FORMATS))] = DEFAULT,
+    chosen: FormatName = DEFAULT,
 ) -> Response:
     """Render every suggestion of the job: `patch` applies all of them together."""
-    form = FORMATS.get(chosen)
-    if form is None:
-        raise NotAcceptable(f"there is no format {chosen[:100]!r}; there are {', '.join(FORMATS)}")
+    form = format_named(chosen)
     identity = from_edge("job", job_id)
     with parts.database.begin() as connection:
         row = None if identity is None else jobs.find(connection, caller.project_id, identity)
         if row is None:
             raise NotFound(f"there is no job {job_id[:100]}")
+        if row.erased_at is not None:
+            raise NotFound(f"the code of job {job_id} was erased")
         offered = offered_files(connection, [row])
     return Response(form.render(Offered(files=offered)), media_type=form.media_type)

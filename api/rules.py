@@ -9,6 +9,8 @@ from api.requests import JobRequest
 from patchmill.errors import FieldError, TooLarge
 from patchmill.kinds.checker_settings import settings_errors
 
+ANNOTATED = "python"  # the language whose annotations can be proven
+
 
 class FileTooLarge(TooLarge):
     """A file of the request is larger than the service accepts."""
@@ -38,7 +40,7 @@ def read_job_request(body: bytes, *, max_file_bytes: int) -> JobRequest:
         value,
         JobRequest,
         earlier=[*earlier, *_kind_errors(value)],
-        more=_checker_errors,
+        more=_later_errors,
         context=None if source is None else SourceLines.of(source),
     )
 
@@ -48,9 +50,10 @@ def _kind_errors(value: Any) -> Iterator[FieldError]:
     if not isinstance(value, dict):
         return
     kind, findings, what = value.get("kind"), value.get("findings"), value.get("what")
+    instruction = value.get("instruction")
     if kind == "fix":
-        if findings is None or findings == []:
-            detail = "a job of kind fix needs at least one finding"
+        if (findings is None or findings == []) and instruction is None:
+            detail = "a job of kind fix needs at least one finding, or an instruction"
             yield FieldError(pointer="/findings", code="missing", detail=detail)
         if what is not None:
             yield FieldError(pointer="/what", code="not_allowed", detail="belongs to jobs of kind annotate")
@@ -60,12 +63,19 @@ def _kind_errors(value: Any) -> Iterator[FieldError]:
             yield FieldError(pointer="/what", code="missing", detail=detail)
         if findings is not None and findings != []:
             yield FieldError(pointer="/findings", code="not_allowed", detail="belong to jobs of kind fix")
-    if value.get("instruction") is not None:
-        detail = "free instructions are not supported by this version; leave it out or send null"
-        yield FieldError(pointer="/instruction", code="not_allowed", detail=detail)
+        if instruction is not None:
+            yield FieldError(pointer="/instruction", code="not_allowed", detail="belongs to jobs of kind fix")
+    if isinstance(instruction, str) and not instruction.strip():
+        yield FieldError(pointer="/instruction", code="missing", detail="says nothing")
 
 
-def _checker_errors(request: JobRequest) -> Iterator[FieldError]:
+def _later_errors(request: JobRequest) -> Iterator[FieldError]:
+    """What only a request of the right shape can be asked: its language's kinds, and checker settings."""
+    if request.kind == "annotate" and request.file.language != ANNOTATED:
+        detail = (
+            f"jobs of kind annotate are proven for {ANNOTATED} alone; this file is {request.file.language}"
+        )
+        yield FieldError(pointer="/file/language", code="not_allowed", detail=detail)
     for pointer, detail in settings_errors(request.checkers):
         yield FieldError(pointer=f"/checkers{pointer}", code="not_allowed", detail=detail)
 

@@ -12,9 +12,9 @@ from api.bodies import JsonBytes
 from api.documents import job_document
 from api.openapi import answers, problems, takes
 from api.parts import PartsOf
-from api.requests import JobRequest
+from api.requests import Body, JobRequest, OptionsBody
 from api.rules import read_job_request
-from api.schemas import JobDocument
+from api.schemas import JobDocument, Shape
 from patchmill.budget.prices import from_usd
 from patchmill.errors import (
     FieldError,
@@ -62,7 +62,7 @@ def submit_job(request: Request, caller: Writer, body: JsonBytes, parts: PartsOf
 
     Budgets are not checked here: a job that finds no room waits or fails, and says so.
     """
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     asked = read_job_request(body, max_file_bytes=parts.max_file_bytes)
     with parts.database.begin() as connection:
         submitted = submission.submit(connection, _submission(asked, caller, key))
@@ -72,18 +72,21 @@ def submit_job(request: Request, caller: Writer, body: JsonBytes, parts: PartsOf
         document = job_document(connection, row)
     if not submitted.replayed:
         parts.waker.wake()
-    headers = {"Location": f"/v1/jobs/{document.id}"}
-    if submitted.replayed:
-        headers["Idempotent-Replayed"] = "true"
+    return accepted(document, f"/v1/jobs/{document.id}", replayed=submitted.replayed)
+
+
+def accepted(document: Shape, place: str, *, replayed: bool) -> Response:
+    """Answer a submission with what it made, or made before."""
     return Response(
         document.model_dump_json(),
-        status_code=HTTPStatus.OK if submitted.replayed else HTTPStatus.ACCEPTED,
+        status_code=HTTPStatus.OK if replayed else HTTPStatus.ACCEPTED,
         media_type="application/json",
-        headers=headers,
+        headers={"Location": place, **({"Idempotent-Replayed": "true"} if replayed else {})},
     )
 
 
-def _idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
+    """Read the Idempotency-Key; raises InvalidFields for one that cannot be kept."""
     given = request.headers.getlist(IDEMPOTENCY_KEY)
     if not given:
         return None
@@ -95,9 +98,27 @@ def _idempotency_key(request: Request) -> str | None:
     return key
 
 
-def _submission(asked: JobRequest, caller: Caller, idempotency_key: str | None) -> Submission:
-    options = asked.options
+def body_hash(asked: Body) -> bytes:
+    """Give the sha256 of a validated request: what a replay under the same Idempotency-Key must equal."""
     canonical = json.dumps(asked.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).digest()
+
+
+def chosen_options(options: OptionsBody) -> Options:
+    """Give the options of a job as the store keeps them."""
+    return Options(
+        model=options.model,
+        escalate=options.escalate,
+        tool_fixes=options.tool_fixes,
+        reuse=options.reuse,
+        edit_format=options.edit_format,
+        max_calls=options.max_calls,
+        priority=Priority(options.priority),
+    )
+
+
+def _submission(asked: JobRequest, caller: Caller, key: str | None) -> Submission:
+    options = asked.options
     return Submission(
         project_id=caller.project_id,
         key_id=caller.key_id,
@@ -106,13 +127,12 @@ def _submission(asked: JobRequest, caller: Caller, idempotency_key: str | None) 
         labels=asked.labels,
         max_cost_picos=None if options.max_cost_usd is None else from_usd(options.max_cost_usd),
         deadline_s=options.deadline_s,
-        idempotency_key=idempotency_key,
-        body_hash=None if idempotency_key is None else hashlib.sha256(canonical.encode()).digest(),
+        idempotency_key=key,
+        body_hash=None if key is None else body_hash(asked),
     )
 
 
 def _task(asked: JobRequest) -> Task:
-    options = asked.options
     return Task(
         kind=KindName(asked.kind),
         path=asked.file.path,
@@ -120,18 +140,11 @@ def _task(asked: JobRequest) -> Task:
         source=asked.file.content,
         findings=_findings(asked),
         what=frozenset(Annotation(name) for name in asked.what or ()),
+        instruction=asked.instruction,
         scope=None if asked.scope is None else Scope(**asked.scope.model_dump()),
         context=tuple(ContextFile(path=file.path, content=file.content) for file in asked.context),
         checkers=asked.checkers,
-        options=Options(
-            model=options.model,
-            escalate=options.escalate,
-            tool_fixes=options.tool_fixes,
-            reuse=options.reuse,
-            edit_format=options.edit_format,
-            max_calls=options.max_calls,
-            priority=Priority(options.priority),
-        ),
+        options=chosen_options(asked.options),
     )
 
 

@@ -59,7 +59,22 @@ REFUSED: dict[str, tuple[Callable[[], Body], str, str]] = {
     "another kind": (lambda: changed(kind="polish"), "/kind", "not_allowed"),
     "an unknown field": (lambda: changed(finding=[]), "/finding", "unknown_field"),
     "a file that is text": (lambda: changed(file="x = 1"), "/file", "wrong_type"),
-    "an instruction": (lambda: changed(instruction="tidy up"), "/instruction", "not_allowed"),
+    "an instruction that says nothing": (lambda: changed(instruction=" \n"), "/instruction", "missing"),
+    "an empty instruction": (lambda: changed(instruction=""), "/instruction", "missing"),
+    "a long instruction": (lambda: changed(instruction="x" * 4_001), "/instruction", "too_long"),
+    "no finding and no instruction": (lambda: changed(findings=None), "/findings", "missing"),
+    "an instruction to annotate": (
+        lambda: changed(kind="annotate", findings=None, what=["types"], instruction="all"),
+        "/instruction",
+        "not_allowed",
+    ),
+    "annotations of another language": (
+        lambda: changed(
+            kind="annotate", findings=None, what=["types"], file={"path": "a.ts", "content": "let a = 1\n"}
+        ),
+        "/file/language",
+        "not_allowed",
+    ),
     # what each kind needs
     "fix without findings": (lambda: without("findings"), "/findings", "missing"),
     "fix with no finding": (lambda: changed(findings=[]), "/findings", "missing"),
@@ -254,7 +269,7 @@ def test_all_mistakes_are_named_at_once(user: User) -> None:
         (fix_request(findings=[finding(start_collumn=1)]), "did you mean `start_column`?"),
         (fix_request(options={"max_cost": "1"}), "did you mean `max_cost_usd`?"),
         (fix_request(file={"path": "a.py", "content": "", "lang": "python"}), "did you mean `language`?"),
-        (fix_request(file={"path": "a.rb", "content": ""}), "known: python"),
+        (fix_request(file={"path": "a.cob", "content": ""}), "known: python"),
         (fix_request(checkers={"ruff": {"line_length": 100}}), "did you mean `line-length`?"),
         (fix_request(options={"edit_format": "search-replace"}), "did you mean `search_replace`?"),
     ],

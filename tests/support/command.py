@@ -45,12 +45,18 @@ def arguments(*words: str) -> list[str]:
     return [sys.executable, "-m", "patchmill.cli", *words]
 
 
-def run_process(*words: str, settings: Mapping[str, str] | None = None) -> Done:
-    """Run the command as a process of its own."""
+def run_process(
+    *words: str,
+    settings: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    entering: str = "",
+) -> Done:
+    """Run the command as a process of its own, in a folder, with this text on its standard input."""
     done = subprocess.run(
         arguments(*words),
         env=environment(settings or {}),
-        stdin=subprocess.DEVNULL,
+        cwd=folder,
+        input=entering,
         capture_output=True,
         encoding="utf-8",
         timeout=TIMEOUT_S,

@@ -6,11 +6,22 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from api import examples, requests, rules, schemas
+from api import (
+    examples,
+    live_shapes,
+    requests,
+    rules,
+    run_examples,
+    run_requests,
+    run_shapes,
+    schemas,
+    webhook_shapes,
+)
 from api.app import create_app
 from patchmill.settings import Settings
 
 PROBLEM = "application/problem+json"
+SHAPES = (schemas, requests, run_requests, run_shapes, live_shapes, webhook_shapes)
 
 
 @pytest.fixture
@@ -32,7 +43,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 def model_of(content: dict[str, Any]) -> type[BaseModel]:
     name = content["schema"]["$ref"].removeprefix("#/components/schemas/")
-    model: type[BaseModel] = getattr(schemas, name, None) or getattr(requests, name)
+    model: type[BaseModel] = next(getattr(module, name) for module in SHAPES if hasattr(module, name))
     return model
 
 
@@ -48,8 +59,9 @@ def test_every_example_of_an_answer_fits_its_schema(document: dict[str, Any]) ->
     for name, operation in operations(document):
         for status, response in operation["responses"].items():
             for media_type, content in response["content"].items():
-                if media_type.startswith("text/"):
-                    assert isinstance(content["example"], str)
+                if "$ref" not in content["schema"]:
+                    kinds = {"string": str, "object": dict}
+                    assert isinstance(content["example"], kinds[content["schema"]["type"]]), media_type
                     continue
                 shown = [content["example"]] if "example" in content else []
                 shown += [example["value"] for example in content.get("examples", {}).values()]
@@ -69,7 +81,15 @@ def test_every_example_of_a_request_fits_its_schema(document: dict[str, Any]) ->
             models.add(model_of(content))
             for example in content["examples"].values():
                 model_of(content).model_validate(example["value"])
-    assert models == {requests.JobRequest, requests.BudgetRequest, requests.KeyRequest}
+    assert models == {
+        requests.JobRequest,
+        requests.BudgetRequest,
+        requests.KeyRequest,
+        run_requests.RunRequest,
+        webhook_shapes.WebhookRequest,
+        webhook_shapes.WebhookChange,
+        webhook_shapes.ReplayRequest,
+    }
 
 
 @pytest.mark.parametrize("name", examples.JOB_REQUESTS)
@@ -77,6 +97,13 @@ def test_the_examples_of_jobs_would_be_accepted(name: str) -> None:
     body = json.dumps(examples.JOB_REQUESTS[name]).encode()
 
     assert rules.read_job_request(body, max_file_bytes=10_000).kind == name
+
+
+@pytest.mark.parametrize("name", run_examples.RUN_REQUESTS)
+def test_the_examples_of_runs_would_be_accepted_and_have_findings(name: str) -> None:
+    body = json.dumps(run_examples.RUN_REQUESTS[name]).encode()
+
+    assert run_requests.read_run_request(body, max_file_bytes=10_000).selection.files
 
 
 def test_every_operation_declares_its_problems(document: dict[str, Any]) -> None:

@@ -1,0 +1,93 @@
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from patchmill.job.state import State
+from tests.support.api import Api, User
+from tests.support.claimed import admitted, claimed
+from tests.support.requests import mutable_default
+from tests.support.stack import Stack
+
+
+@pytest.fixture
+def quiet(api: Api) -> Iterator[None]:
+    """No job of an earlier test waits for the gateway."""
+    statement = text("UPDATE jobs SET wait_reason = NULL WHERE state = 'queued'")
+    with api.engine.begin() as connection:
+        connection.execute(statement)
+    yield
+    with api.engine.begin() as connection:
+        connection.execute(statement)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_new_project_has_nothing_to_count(user: User) -> None:
+    stats = user.http.get("/v1/stats").json()
+
+    assert stats["jobs"] == {"queued": 0, "waiting": 0, "dispatched": 0, "running": 0}
+    assert stats["rate_per_min"] == {"in": 0, "out": 0}
+    assert (stats["oldest_queued_s"], stats["spend_today_usd"]) == (0, "0")
+    assert stats["gateway"] == {"state": "ok", "reason": None}
+    assert stats["slots"]["limit"] == 25
+    assert stats["at"].endswith("Z")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_jobs_are_counted_by_where_they_are(api: Api, user: User) -> None:
+    queued, waiting, running, ended = (user.submit()["id"] for _ in range(4))
+    for job in (waiting, running, ended):
+        user.run(job)
+    user.move(waiting, State.RUNNING, State.QUEUED, worker_id=None, wait_reason="retry", run_at="2099-01-01")
+    user.succeed(ended)
+    other = User(api)
+    other.submit()
+
+    stats = user.http.get("/v1/stats").json()
+
+    assert stats["jobs"] == {"queued": 1, "waiting": 1, "dispatched": 0, "running": 1}
+    assert stats["rate_per_min"] == {"in": 4, "out": 1}
+    assert 0 < stats["oldest_queued_s"] < 60
+    assert user.http.get(f"/v1/jobs/{queued}").json()["state"] == "queued"
+    other.http.close()
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(
+    ("reason", "state"), [("gateway_down", "down"), ("gateway_account", "paused"), ("paused", "paused")]
+)
+def test_what_jobs_wait_for_tells_how_the_gateway_is(user: User, reason: str, state: str) -> None:
+    job = user.submit()["id"]
+    user.run(job)
+    user.move(job, State.RUNNING, State.QUEUED, worker_id=None, wait_reason=reason)
+
+    gateway = user.http.get("/v1/stats").json()["gateway"]
+
+    assert gateway["state"] == state
+    assert gateway["reason"]
+
+
+def test_slots_are_those_of_everybody(api: Api, user: User) -> None:
+    before = user.http.get("/v1/stats").json()["slots"]["used"]
+    admitted(api.engine, claimed(api.engine))
+
+    assert user.http.get("/v1/stats").json()["slots"]["used"] == before + 1
+
+
+def test_what_today_has_cost_is_the_sum_of_its_jobs(service: Stack) -> None:
+    with service.http() as http:
+        before = float(http.get("/v1/stats").json()["spend_today_usd"])
+        job = service.run(mutable_default(991))
+        stats = http.get("/v1/stats").json()
+
+    assert float(stats["spend_today_usd"]) == pytest.approx(before + float(job["usage"]["cost_usd"]))
+    assert stats["workers"] == 1
+    assert stats["rate_per_min"]["out"] >= 1
+
+
+def test_stats_need_a_key_that_may_read(api: Api) -> None:
+    writer = User(api, scopes=["jobs:write"])
+
+    assert writer.http.get("/v1/stats").status_code == 403
+    assert writer.http.get("/v1/stats", headers={"Authorization": ""}).status_code == 401
+    writer.http.close()
