@@ -3,10 +3,8 @@
 import json
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +17,9 @@ from patchmill.cli.demo_report import Ended, print_job, print_summary
 from patchmill.cli.environment import Plan, Running, running
 from patchmill.cli.example_jobs import ExampleJob, make_jobs, write_files
 from patchmill.cli.exits import Exit, ends
+from patchmill.cli.local_service import temporary_folder
 from patchmill.cli.notice import NOT_A_MODEL
+from patchmill.cli.outcome import SERVICE_ERRORS
 from patchmill.cli.stopping import Stop
 from patchmill.cli.talk import say
 from patchmill.client.http import ENDED, Client
@@ -32,18 +32,6 @@ STOP_GRACE_S = 10.0
 JOBS_TIMEOUT_S = 120.0
 POLL_S = 0.1
 CONCURRENCY = 25
-
-# Failures that are the service's, or the gateway's, and not the model's.
-_SERVICE_ERRORS = frozenset(
-    {
-        "gateway_rejected",
-        "gateway_unavailable",
-        "deadline_exceeded",
-        "worker_lost",
-        "call_unknown",
-        "internal",
-    }
-)
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -74,7 +62,7 @@ def demo(
     if keep is not None:
         _check_empty(keep)
     say(f"{NOT_A_MODEL}\n")
-    with Stop() as stop, _temporary_folder() as folder:
+    with Stop() as stop, temporary_folder("patchmill-demo-") as folder:
         write_files(folder / "example")
         jobs = make_jobs(folder / "example")
         count = sum(len(job.findings) for job in jobs)
@@ -141,17 +129,6 @@ def _run(client: Client, service: Running, jobs: Sequence[ExampleJob]) -> list[E
     ]
 
 
-@contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="patchmill-demo-"))
-    try:
-        if os.geteuid() == 0:
-            folder.chmod(0o711)  # Postgres, which runs as another user then, passes through
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _check_empty(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigurationError(f"{folder} is there already and not an empty folder; name a new one")
@@ -173,6 +150,6 @@ def _keep(folder: Path, example: Path, jobs: Sequence[Ended]) -> None:
 
 def _exit(jobs: Sequence[Ended]) -> int:
     failed = [each.document for each in jobs if each.document["state"] != "succeeded"]
-    if any((document["error"] or {}).get("code") in _SERVICE_ERRORS for document in failed):
+    if any((document["error"] or {}).get("code") in SERVICE_ERRORS for document in failed):
         return Exit.SERVICE
     return Exit.FINDINGS_LEFT if failed else Exit.DONE

@@ -9,9 +9,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from patchmill.cli.job_text import COLOURS
+from patchmill.cli.outcome import standing_of_job
 from patchmill.cli.talk import shown
-
-COLOURS = {"verified": "green", "partial": "yellow", "failed": "red", "running": "cyan"}
 
 
 class Progress(Protocol):
@@ -32,15 +32,6 @@ def progress(console: Console) -> Iterator[Progress]:
         yield _Table(live)
 
 
-def standing(job: Mapping[str, Any]) -> str:
-    """Say in one or two words how a job stands."""
-    if job["state"] == "succeeded":
-        return str(job["outcome"])
-    if job["state"] == "failed":
-        return f"failed ({(job['error'] or {}).get('code')})"
-    return f"{job['state']} ({job['wait_reason']})" if job["wait_reason"] else str(job["state"])
-
-
 class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -48,7 +39,7 @@ class _Lines:
 
     def show(self, jobs: Sequence[Mapping[str, Any]]) -> None:
         for job in jobs:
-            now = standing(job)
+            now = standing_of_job(job)
             if self._seen.get(job["id"]) != now:
                 self._seen[job["id"]] = now
                 self._console.print(f"{shown(job['file']['path'])} ({job['kind']}): {now}")
@@ -65,7 +56,7 @@ class _Table:
         for job in jobs:
             done = sum(finding["status"] != "pending" for finding in job["findings"])
             count = f"{done}/{len(job['findings'])}" if job["findings"] else ""
-            now = standing(job)
+            now = standing_of_job(job)
             colour = COLOURS.get(job["outcome"] or job["state"], "")
             table.add_row(Text(shown(job["file"]["path"])), job["kind"], count, Text(now, style=colour))
         self._live.update(table)

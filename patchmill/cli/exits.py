@@ -36,6 +36,10 @@ class Interrupted(Exception):
         self.code = code
 
 
+class NotApplied(PatchmillError):
+    """Suggestions do not fit the files as they are now; nothing was changed."""
+
+
 def exit_of(error: PatchmillError | ApiError) -> Exit:
     """Give the exit code that an error ends a command with."""
     if isinstance(error, ApiError):
@@ -44,6 +48,8 @@ def exit_of(error: PatchmillError | ApiError) -> Exit:
         return _OF_STATUS.get(error.status, Exit.USAGE)
     if isinstance(error, Unauthenticated | Forbidden):
         return Exit.AUTHENTICATION
+    if isinstance(error, NotApplied):
+        return Exit.FINDINGS_LEFT
     if isinstance(error, Unavailable):
         return Exit.SERVICE
     return Exit.USAGE if isinstance(error, ConfigurationError) else Exit.SERVICE

@@ -1,14 +1,17 @@
-"""The key of this machine's own commands, kept in the data folder for their user alone."""
+"""How this machine's own commands reach the service: its key and its address, kept in the data folder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from patchmill.cli.installation import PROJECT
 from patchmill.cli.keys import Scope, add_key, project_id
+from patchmill.client.server import KEY_FILE, URL_FILE
 from patchmill.store import access, key_secret
 
-FILE = "local-key"
+FILE = KEY_FILE
 
 
 def ensure_local_key(connection: Connection, *, data_dir: Path, pepper: bytes) -> str:
@@ -25,12 +28,28 @@ def ensure_local_key(connection: Connection, *, data_dir: Path, pepper: bytes) -
         scopes=[Scope.ADMIN, Scope.JOBS_READ, Scope.JOBS_WRITE],
         expires_at=None,
     )
-    draft = file.with_name(f".{FILE}.new")
+    write_line(file, key)
+    return key
+
+
+@contextmanager
+def announced(url: str, *, data_dir: Path) -> Iterator[None]:
+    """Let commands find the service at this address while the block runs, whichever port it has."""
+    file = data_dir / URL_FILE
+    write_line(file, url)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def write_line(file: Path, line: str) -> None:
+    """Write a file of one line, at once, for its user alone."""
+    draft = file.with_name(f".{file.name}.new")
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
-    draft.write_text(key + "\n", encoding="utf-8")
+    draft.write_text(line + "\n", encoding="utf-8")
     draft.replace(file)
-    return key
 
 
 def _accepted(connection: Connection, text: str, pepper: bytes) -> bool:

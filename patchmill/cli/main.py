@@ -25,11 +25,22 @@ Begin with `patchmill demo`, which shows everything on an example and leaves not
 COMMANDS = {
     "demo": ("patchmill.cli.demo", "Show the whole service at work on a bundled example."),
     "up": ("patchmill.cli.up", "Run the service on this machine, with everything it needs."),
+    "fix": ("patchmill.cli.fix", "Mend files: what a report says of them, or what ruff and oxlint find."),
+    "annotate": ("patchmill.cli.annotate", "Add type hints and docstrings that change no behaviour."),
+    "suggest": ("patchmill.cli.suggest", "Turn checkers' reports into suggestions; made for CI."),
+    "status": ("patchmill.cli.status", "Show how a job or a run stands."),
+    "wait": ("patchmill.cli.wait", "Wait until a job or a run has ended."),
+    "diff": ("patchmill.cli.diff", "Print what a job or a run offers as a patch."),
+    "apply": ("patchmill.cli.apply", "Write what a job or a run offers into the files."),
+    "jobs": ("patchmill.cli.jobs", "List jobs, cancel one, start one anew."),
+    "runs": ("patchmill.cli.runs", "List runs, cancel one."),
+    "doctor": ("patchmill.cli.doctor", "Check that everything is in order, and say what to do."),
     "migrate": (
         "patchmill.cli.migrate",
         "Bring a database to this version's schema, and fill in the basics.",
     ),
     "keys": ("patchmill.cli.keys", "Create, list and revoke API keys."),
+    "users": ("patchmill.cli.users", "Create, list and disable people who sign in to the dashboard."),
     "settings": ("patchmill.cli.settings", "Show every setting, its value and where it comes from."),
     "standin": ("patchmill.cli.standin", "Run the stand-in gateway, which answers without a model."),
 }

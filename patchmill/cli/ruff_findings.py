@@ -20,9 +20,22 @@ _SAFETY = {"safe": True, "unsafe": False}
 
 
 def find(folder: Path, paths: Sequence[str], settings: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Run ruff, isolated but for these settings; give each file's findings, in the order of the file.
+    """Run ruff as `diagnose` does; give each file's findings, in the order of the file.
 
-    Paths are relative to the folder; settings are those that a job's `checkers` carry for ruff.
+    Raises:
+        Unavailable: ruff does not run.
+    """
+    found: dict[str, list[dict[str, Any]]] = {path: [] for path in paths}
+    for diagnostic in diagnose(folder, paths, settings):
+        found[diagnostic["filename"]].append(finding(diagnostic))
+    return found
+
+
+def diagnose(folder: Path, paths: Sequence[str], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Run ruff, isolated but for these settings; give what its JSON report holds.
+
+    Paths are relative to the folder, in the report, too; settings are those that a job's `checkers` carry for
+    ruff.
 
     Raises:
         Unavailable: ruff does not run.
@@ -42,11 +55,11 @@ def find(folder: Path, paths: Sequence[str], settings: Mapping[str, Any]) -> dic
         raise Unavailable(f"ruff does not run: {error}") from error
     if done.returncode not in {FOUND_NOTHING, FOUND_SOMETHING}:
         raise Unavailable(f"ruff failed: {' '.join(done.stderr.split())}")
-    found: dict[str, list[dict[str, Any]]] = {path: [] for path in paths}
-    for diagnostic in json.loads(done.stdout):
-        path = Path(diagnostic["filename"]).resolve().relative_to(folder.resolve()).as_posix()
-        found[path].append(finding(diagnostic))
-    return found
+    root = folder.resolve()
+    report: list[dict[str, Any]] = json.loads(done.stdout)
+    for diagnostic in report:
+        diagnostic["filename"] = Path(diagnostic["filename"]).resolve().relative_to(root).as_posix()
+    return report
 
 
 def finding(diagnostic: Mapping[str, Any]) -> dict[str, Any]:

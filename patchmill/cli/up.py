@@ -9,9 +9,13 @@ from typing import Annotated
 import typer
 
 from patchmill.cli.child_log import ChildLog
+from patchmill.cli.database import transaction
 from patchmill.cli.environment import Gateway, Plan, Running, running
 from patchmill.cli.exits import ends
-from patchmill.cli.local_key import FILE
+from patchmill.cli.local_admin import FILE as PASSWORD_FILE
+from patchmill.cli.local_admin import NAME as ADMIN
+from patchmill.cli.local_admin import ensure_local_admin
+from patchmill.cli.local_key import FILE, announced
 from patchmill.cli.masking import masked_url
 from patchmill.cli.migrate import report
 from patchmill.cli.notice import NOT_A_MODEL
@@ -62,7 +66,8 @@ def up(
     Starts Postgres and Valkey (Redis) unless PATCHMILL_DATABASE_URL and PATCHMILL_REDIS_URL say where they
     run, and the stand-in gateway unless PATCHMILL_GATEWAY_API_KEY or BYTESPIKE_API_KEY is set. Then brings
     the database to this version and starts the API and the workers, as the Procfile says. Data is kept in
-    PATCHMILL_DATA_DIR, with a key for this machine's own use in its file local-key.
+    PATCHMILL_DATA_DIR, with a key for this machine's own use in its file local-key and, when there is no
+    user yet, the password of the dashboard's user `admin` in its file admin-password.
 
     Ctrl-C (exit code 130) or TERM (0) stops everything in order: running jobs are finished first, for at most
     PATCHMILL_STOP_GRACE_S seconds. A second Ctrl-C stops at once; no job is lost by that.
@@ -71,7 +76,13 @@ def up(
     plan = _plan(settings, port=port, workers=workers, stand_in=stand_in)
     if plan.gateway is None:
         say(f"{NOT_A_MODEL}\nSet BYTESPIKE_API_KEY to use the real gateway.\n")
-    with Stop() as stop, running(plan, stop=stop, log=ChildLog(verbose=verbose), tell=say) as service:
+    with (
+        Stop() as stop,
+        running(plan, stop=stop, log=ChildLog(verbose=verbose), tell=say) as service,
+        announced(service.api_url, data_dir=plan.data_dir),
+    ):
+        with transaction(service.database_url) as connection:
+            ensure_local_admin(connection, data_dir=plan.data_dir)
         for sentence in report(service.installed):
             say(f"  {sentence}")
         say(_description(plan, service))
@@ -125,6 +136,7 @@ def _description(plan: Plan, service: Running) -> str:
         f"  Redis     {masked_url(service.redis_url)}",
         f"  data      {plan.data_dir}",
         f"  key       {plan.data_dir / FILE}",
+        f"  dashboard {service.api_url}/  (user {ADMIN}, password in {plan.data_dir / PASSWORD_FILE})",
         "",
         "Submit a job:",
         f"  {curl(service.api_url, plan.data_dir / FILE)}",

@@ -1,1 +1,58 @@
-"""The Python client of Patchmill's HTTP API: `http` has the client, `problem` its error."""
+"""The Python client of Patchmill's HTTP API: submit jobs and runs, follow them, take what they offer.
+
+`Client` is in `http`, what it gives in `documents` and `events`, what it raises in `problem`. A name is
+imported when it is used: the command line names an error of this package long before it needs a connection.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from patchmill.client.documents import (
+        Call,
+        Evidence,
+        Finding,
+        Job,
+        JobError,
+        Run,
+        Skipped,
+        Suggestion,
+        Usage,
+    )
+    from patchmill.client.events import Event
+    from patchmill.client.http import Client
+    from patchmill.client.problem import ApiError
+    from patchmill.errors import ConfigurationError, Unauthenticated, Unavailable
+
+__all__ = [
+    "ApiError",
+    "Call",
+    "Client",
+    "ConfigurationError",
+    "Event",
+    "Evidence",
+    "Finding",
+    "Job",
+    "JobError",
+    "Run",
+    "Skipped",
+    "Suggestion",
+    "Unauthenticated",
+    "Unavailable",
+    "Usage",
+]
+
+_HOMES = {
+    "ApiError": "patchmill.client.problem",
+    "Client": "patchmill.client.http",
+    "ConfigurationError": "patchmill.errors",
+    "Event": "patchmill.client.events",
+    "Unauthenticated": "patchmill.errors",
+    "Unavailable": "patchmill.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, "patchmill.client.documents")), name)

@@ -1,27 +1,23 @@
-"""Requests to the API: submit a job, watch it, fetch what it offers."""
+"""The client: submit jobs and runs, wait for them, follow them, fetch what they offer."""
 
-import ipaddress
-import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast, overload
 from urllib.parse import quote
 
-import httpx
-
-from patchmill.client.problem import ApiError
-from patchmill.errors import Unavailable
-
-Document = dict[str, Any]
+from patchmill.client.connection import FIRST_PAUSE_S, Connection
+from patchmill.client.documents import Call, Job, Run, Suggestion
+from patchmill.client.events import Event, follow
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
+RUN_ENDED = frozenset({"finished", "cancelled"})
 MAX_WAIT_S = 60  # the longest that the API lets one request wait
 _PAGE = 200
-_FIRST_PAUSE_S = 0.2
-_NOT_NOW = frozenset({502, 503, 504})
+
+_Document = TypeVar("_Document", Job, Run)
 
 
 class Client:
@@ -29,93 +25,154 @@ class Client:
 
     Every request that fails for want of a connection, or that the server says to repeat, is repeated up to
     `attempts` times: submitting, too, because each submission carries an Idempotency-Key of its own.
+
+    Every method raises ApiError if the server refuses the request (its `pointers` name the fields), and
+    Unavailable if the server cannot be reached.
     """
 
     def __init__(self, url: str, key: str, *, timeout_s: float = 30.0, attempts: int = 5) -> None:
-        self._url = url.rstrip("/")
-        self._timeout_s = timeout_s
-        self._attempts = attempts
-        self._http = httpx.Client(
-            base_url=self._url,
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=timeout_s,
-            trust_env=not _is_loopback(self._url),  # no proxy stands between this machine and itself
-        )
+        self._connection = Connection(url, key, timeout_s=timeout_s, attempts=attempts)
 
-    def submit(self, job: Mapping[str, Any], *, idempotency_key: str | None = None) -> Document:
-        """Submit a job; give its document. The same key with the same job gives the same job again.
+    @classmethod
+    def from_environment(cls, *, timeout_s: float = 30.0, attempts: int = 5) -> Self:
+        """Connect to the server that PATCHMILL_SERVER_URL and PATCHMILL_SERVER_KEY name.
+
+        Without them, to the one that `patchmill up` runs on this machine, with the key in its data folder.
 
         Raises:
-            ApiError: the server refused it; its `pointers` name the fields.
-            Unavailable: the server cannot be reached. The other methods raise the same two.
+            Unavailable: no server is known.
+            Unauthenticated: a server is named, but no key for it.
+            ConfigurationError: a setting cannot work.
         """
-        key = idempotency_key or str(uuid.uuid4())
-        return self._json("POST", "/v1/jobs", json=dict(job), headers={"Idempotency-Key": key})
+        from patchmill.client.server import find_server  # noqa: PLC0415 - settings are only read if asked for
 
-    def job(self, job_id: str, *, wait_s: float = 0) -> Document:
+        found = find_server()
+        return cls(found.url, found.key, timeout_s=timeout_s, attempts=attempts)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self._connection.url
+
+    def submit(self, job: Mapping[str, Any], *, idempotency_key: str | None = None) -> Job:
+        """Submit a job; give its document. The same key with the same job gives the same job again."""
+        return cast("Job", self._post("/v1/jobs", job, idempotency_key))
+
+    def submit_run(self, run: Mapping[str, Any], *, idempotency_key: str | None = None) -> Run:
+        """Submit reports and the files that they are about; give the run's document, keys as for `submit`."""
+        return cast("Run", self._post("/v1/runs", run, idempotency_key))
+
+    def job(self, job_id: str, *, wait_s: float = 0) -> Job:
         """Give a job's document; with `wait_s`, at most 60, only once it has ended or the time is over."""
-        return self._json(
-            "GET",
-            f"/v1/jobs/{_segment(job_id)}",
-            params={"wait": str(int(wait_s))} if wait_s else {},
-            timeout_s=self._timeout_s + wait_s,
-        )
+        return cast("Job", self._read(_job(job_id), wait_s))
 
-    def wait(
-        self, job_id: str, *, timeout_s: float, on_change: Callable[[Document], None] | None = None
-    ) -> Document:
+    def run(self, run_id: str, *, wait_s: float = 0) -> Run:
+        """Give a run's document; `wait_s` as for `job`."""
+        return cast("Run", self._read(_run(run_id), wait_s))
+
+    def wait(self, job_id: str, *, timeout_s: float, on_change: Callable[[Job], None] | None = None) -> Job:
         """Wait until a job has ended; give its document.
 
         Raises:
             TimeoutError: it has not ended in that time.
         """
-        deadline = time.monotonic() + timeout_s
-        seen: tuple[object, ...] = ()
-        while True:
-            left = deadline - time.monotonic()
-            document = self.job(job_id, wait_s=max(0, min(MAX_WAIT_S, int(left))))
-            now = (document.get("state"), document.get("attempt"), document.get("wait_reason"))
-            if on_change is not None and now != seen:
-                on_change(document)
-            seen = now
-            if document.get("state") in ENDED:
-                return document
-            if left <= 0:
-                raise TimeoutError(
-                    f"{job_id} has not ended after {timeout_s:g} s; it is {document.get('state')}"
-                )
-            threading.Event().wait(min(_FIRST_PAUSE_S, max(0.0, left)))
 
-    def jobs(self, **filters: str) -> Iterator[Document]:
+        def look(wait_s: float) -> Job:
+            return self.job(job_id, wait_s=wait_s)
+
+        return _ended(
+            look,
+            lambda job: (job["state"], job.get("attempt"), job.get("wait_reason")),
+            what=job_id,
+            ends=ENDED,
+            timeout_s=timeout_s,
+            on_change=on_change,
+        )
+
+    def wait_run(
+        self, run_id: str, *, timeout_s: float, on_change: Callable[[Run], None] | None = None
+    ) -> Run:
+        """Wait until a run has ended, as `wait` does for a job."""
+
+        def look(wait_s: float) -> Run:
+            return self.run(run_id, wait_s=wait_s)
+
+        return _ended(
+            look,
+            lambda run: (run["state"], run.get("jobs")),
+            what=run_id,
+            ends=RUN_ENDED,
+            timeout_s=timeout_s,
+            on_change=on_change,
+        )
+
+    def events(self, job_id: str, *, after: str | None = None) -> Iterator[Event]:
+        """Give a job's events as they come, those before first, each once; ends when the job has ended.
+
+        `after` is the id of an event: only later ones are given. A stream that breaks is taken up again.
+        """
+        return follow(self._connection, f"{_job(job_id)}/events", after=after)
+
+    def run_events(self, run_id: str, *, after: str | None = None) -> Iterator[Event]:
+        """Give a run's events, and those of its jobs, as `events` does."""
+        return follow(self._connection, f"{_run(run_id)}/events", after=after)
+
+    def jobs(self, **filters: str) -> Iterator[Job]:
         """Give the project's jobs, newest first, page by page as they are asked for.
 
-        Filters are those of the API (`state`, `kind`, `outcome`, …).
+        Filters are those of the API (`state`, `kind`, `outcome`, `run`, …); a label is `**{"label.KEY": …}`.
         """
-        query = {"limit": str(_PAGE), **filters}
-        while True:
-            page = self._json("GET", "/v1/jobs", params=query)
-            yield from page["data"]
-            if not page.get("next_cursor"):
-                return
-            query["cursor"] = str(page["next_cursor"])
+        return cast("Iterator[Job]", self._pages("/v1/jobs", filters))
 
-    def cancel(self, job_id: str) -> Document:
+    def runs(self, **filters: str) -> Iterator[Run]:
+        """Give the project's runs, as `jobs` gives its jobs."""
+        return cast("Iterator[Run]", self._pages("/v1/runs", filters))
+
+    def cancel(self, job_id: str) -> Job:
         """Ask to stop a job; give its document."""
-        return self._json("POST", f"/v1/jobs/{_segment(job_id)}/cancel")
+        return cast("Job", self._connection.json("POST", f"{_job(job_id)}/cancel"))
 
-    def suggestions(self, job_id: str) -> list[Document]:
-        """Give the suggestions of a job, each with its evidence."""
-        found: list[Document] = self._json("GET", f"/v1/jobs/{_segment(job_id)}/suggestions")["data"]
-        return found
+    def cancel_run(self, run_id: str) -> Run:
+        """Ask to stop every job of a run; give the run's document."""
+        return cast("Run", self._connection.json("POST", f"{_run(run_id)}/cancel"))
+
+    def retry(self, job_id: str) -> Job:
+        """Start a job that has ended anew; give its document.
+
+        It is not sent again if it may have arrived: a second time could be one retry too many.
+        """
+        return cast("Job", self._connection.json("POST", f"{_job(job_id)}/retry", repeatable=False))
+
+    @overload
+    def suggestions(self, job_id: str) -> list[Suggestion]: ...
+    @overload
+    def suggestions(self, job_id: str, *, format: str) -> str: ...
+    def suggestions(self, job_id: str, *, format: str | None = None) -> list[Suggestion] | str:  # noqa: A002 - the API's word
+        """Give the suggestions of a job, each with its evidence; or their text in another format.
+
+        Formats are those of the API: `patch`, `github`, `sarif`, `rdjson`, …
+        """
+        return self._suggestions(_job(job_id), format)
+
+    @overload
+    def run_suggestions(self, run_id: str) -> list[Suggestion]: ...
+    @overload
+    def run_suggestions(self, run_id: str, *, format: str) -> str: ...
+    def run_suggestions(self, run_id: str, *, format: str | None = None) -> list[Suggestion] | str:  # noqa: A002 - likewise
+        """Give what all jobs of a run offer, as `suggestions` does for one."""
+        return self._suggestions(_run(run_id), format)
 
     def patch(self, job_id: str) -> str:
         """Give a job's suggestions as one patch that `git apply` takes; empty when there are none."""
-        path = f"/v1/jobs/{_segment(job_id)}/suggestions"
-        return self._send("GET", path, params={"format": "patch"}).content.decode("utf-8")
+        return self.suggestions(job_id, format="patch")
+
+    def calls(self, job_id: str) -> list[Call]:
+        """Give a job's calls to the model, with prompts and raw answers."""
+        return cast("list[Call]", self._connection.json("GET", f"{_job(job_id)}/calls")["data"])
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -125,62 +182,58 @@ class Client:
     ) -> None:
         self.close()
 
-    def _json(self, method: str, path: str, **options: Any) -> Document:
-        answer = self._send(method, path, **options)
-        try:
-            document = answer.json()
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
-            raise ApiError(
-                {"detail": f"{self._url} gave no JSON object; is it Patchmill?"}, status=answer.status_code
-            )
-        return document
+    def _post(self, path: str, body: Mapping[str, Any], idempotency_key: str | None) -> dict[str, Any]:
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        return self._connection.json("POST", path, json=dict(body), headers=headers)
 
-    def _send(
-        self, method: str, path: str, *, timeout_s: float | None = None, **options: Any
-    ) -> httpx.Response:
-        for attempt in range(1, self._attempts + 1):
-            last = attempt == self._attempts
-            try:
-                answer = self._http.request(method, path, timeout=timeout_s or self._timeout_s, **options)
-            except httpx.TransportError as error:
-                if last:
-                    raise Unavailable(
-                        f"{self._url} does not answer: {str(error) or type(error).__name__}"
-                    ) from error
-            except httpx.InvalidURL as error:
-                raise Unavailable(f"{self._url} is no address of a server: {error}") from error
-            else:
-                if answer.status_code not in _NOT_NOW or last:
-                    return _accepted(answer)
-            # Spread, so that many clients do not come back together.
-            pause = _FIRST_PAUSE_S * 2 ** (attempt - 1)
-            threading.Event().wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - not for a secret
-        raise AssertionError("the last attempt returns or raises")
+    def _read(self, path: str, wait_s: float) -> dict[str, Any]:
+        params = {"wait": f"{wait_s:g}"} if wait_s else {}
+        return self._connection.json("GET", path, params=params, more_s=wait_s)
+
+    def _pages(self, path: str, filters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        query = {"limit": str(_PAGE), **filters}
+        while True:
+            page = self._connection.json("GET", path, params=query)
+            yield from page["data"]
+            if not page.get("next_cursor"):
+                return
+            query["cursor"] = str(page["next_cursor"])
+
+    def _suggestions(self, path: str, name: str | None) -> list[Suggestion] | str:
+        if name is None:
+            return cast("list[Suggestion]", self._connection.json("GET", f"{path}/suggestions")["data"])
+        answer = self._connection.send("GET", f"{path}/suggestions", params={"format": name})
+        return answer.content.decode("utf-8")
 
 
-def _accepted(answer: httpx.Response) -> httpx.Response:
-    if answer.is_success:
-        return answer
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = None
-    if not isinstance(problem, dict) or "code" not in problem:
-        problem = {"detail": f"the server answered {answer.status_code} without saying why"}
-    raise ApiError(problem, status=answer.status_code)
+def _ended(
+    look: Callable[[float], _Document],
+    standing: Callable[[_Document], object],
+    *,
+    what: str,
+    ends: frozenset[str],
+    timeout_s: float,
+    on_change: Callable[[_Document], None] | None,
+) -> _Document:
+    deadline = time.monotonic() + timeout_s
+    seen: object = None
+    while True:
+        left = deadline - time.monotonic()
+        document = look(max(0, min(MAX_WAIT_S, int(left))))
+        now = standing(document)
+        if on_change is not None and now != seen:
+            on_change(document)
+        seen = now
+        if document["state"] in ends:
+            return document
+        if left <= 0:
+            raise TimeoutError(f"{what} has not ended after {timeout_s:g} s; it is {document['state']}")
+        threading.Event().wait(min(FIRST_PAUSE_S, max(0.0, left)))
 
 
-def _segment(text: str) -> str:
-    return quote(text, safe="")
+def _job(identity: str) -> str:
+    return f"/v1/jobs/{quote(identity, safe='')}"
 
 
-def _is_loopback(url: str) -> bool:
-    host = httpx.URL(url).host
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _run(identity: str) -> str:
+    return f"/v1/runs/{quote(identity, safe='')}"

@@ -1,6 +1,7 @@
 import json
 import signal
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from socket import socket
@@ -9,10 +10,10 @@ import httpx
 import pytest
 
 from patchmill import __version__
+from patchmill.cli.main import COMMANDS
 from tests.support.command import Command, arguments, environment, run_process
 
 EXIT_CODES = "0 done, 1 findings left, 2 usage or settings, 3 a service or the gateway"
-COMMANDS = ["demo", "up", "migrate", "keys", "settings", "standin"]
 
 
 def one_line(error: str) -> str:
@@ -38,7 +39,12 @@ def test_help_lists_every_command_and_the_exit_codes(patchmill: Command) -> None
 
 @pytest.mark.parametrize(
     "words",
-    [*([command] for command in COMMANDS), *(["keys", each] for each in ("create", "list", "revoke"))],
+    [
+        *([command] for command in COMMANDS),
+        *(["keys", each] for each in ("create", "list", "revoke")),
+        *(["jobs", each] for each in ("cancel", "retry")),
+        ["runs", "cancel"],
+    ],
 )
 def test_each_command_teaches_its_use(patchmill: Command, words: list[str]) -> None:
     done = patchmill(*words, "--help")
@@ -183,3 +189,20 @@ def test_a_port_in_use_is_told_with_the_way_out(patchmill: Command) -> None:
             assert done.code == 3
             assert "--port" in done.talk.splitlines()[-1]
             assert port in done.talk.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("patchmill.cli.main", {"httpx", "pydantic", "sqlalchemy", "fastapi"}),
+        ("patchmill.cli.fix", {"sqlalchemy", "fastapi", "celery"}),
+        ("patchmill.cli.status", {"sqlalchemy", "fastapi", "celery"}),
+        ("patchmill.client", {"httpx", "pydantic", "sqlalchemy"}),
+        ("patchmill.client.http", {"pydantic", "sqlalchemy", "celery"}),
+    ],
+)
+def test_what_a_client_needs_brings_nothing_heavy_along(module: str, heavy: set[str]) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+
+    assert not heavy & set(done.stdout.split())

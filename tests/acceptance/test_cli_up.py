@@ -5,10 +5,12 @@ import signal
 import stat
 from pathlib import Path
 
+import httpx
 import pytest
 
 from patchmill.client.http import Client
 from patchmill.dev.surroundings import free_port
+from tests.support.command import run_process
 from tests.support.processes import Started, running_for
 
 READY = "Patchmill is ready at "
@@ -27,20 +29,40 @@ def test_up_runs_everything_ends_a_job_verified_and_leaves_nothing_running(servi
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     key = key_file.read_text().strip()
     assert key not in talk
+    password_file = service_folder / "admin-password"
+    assert stat.S_IMODE(password_file.stat().st_mode) == 0o600
+    assert f"(user admin, password in {password_file})" in talk
+    password = password_file.read_text().strip()
+    assert password not in talk
+    assert _signs_in(port, password)
     with Client(f"http://127.0.0.1:{port}", key) as client:
         job = client.wait(_submit_as_told(client, talk, f"http://127.0.0.1:{port}", key_file), timeout_s=40)
     assert (job["state"], job["outcome"]) == ("succeeded", "verified")
 
+    assert (service_folder / "local-url").read_text() == f"http://127.0.0.1:{port}\n"
+    found = run_process("status", job["id"], settings={"PATCHMILL_DATA_DIR": str(service_folder)})
+    assert (found.code, "hello.py  verified" in found.data) == (0, True)
+
     assert started.end(signal.SIGTERM) == 0
     assert running_for(service_folder) == []
+    assert not (service_folder / "local-url").exists()
 
     again = Started(service_folder, "up", "--port", str(port), "--workers", "1")
     again.wait_for("Ctrl-C stops everything")
     assert key_file.read_text().strip() == key
+    assert password_file.read_text().strip() == password
     with Client(f"http://127.0.0.1:{port}", key) as client:
         assert client.job(job["id"])["outcome"] == "verified"
     assert again.end(signal.SIGINT) == 130
     assert running_for(service_folder) == []
+
+
+def _signs_in(port: int, password: str) -> bool:
+    url = f"http://127.0.0.1:{port}"
+    answer = httpx.post(
+        f"{url}/sign-in", data={"name": "admin", "password": password}, headers={"Origin": url}
+    )
+    return (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
 def _submit_as_told(client: Client, talk: str, url: str, key_file: Path) -> str:

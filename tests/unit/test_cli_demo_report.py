@@ -1,7 +1,7 @@
 from typing import Any
 
-from patchmill.cli.demo_progress import standing
 from patchmill.cli.demo_report import total_usage
+from patchmill.cli.outcome import standing_of_job
 
 
 def usage(calls: int, cost_usd: str) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def test_usage_adds_up_without_losing_a_pico_dollar() -> None:
 
 
 def test_a_job_stands_by_its_outcome_its_error_or_what_it_waits_for() -> None:
-    assert standing(job("succeeded", outcome="partial")) == "partial"
-    assert standing(job("failed", error={"code": "unverified"})) == "failed (unverified)"
-    assert standing(job("queued", wait_reason="gateway_down")) == "queued (gateway_down)"
-    assert standing(job("running")) == "running"
+    assert standing_of_job(job("succeeded", outcome="partial")) == "partial"
+    assert standing_of_job(job("failed", error={"code": "unverified"})) == "failed (unverified)"
+    assert standing_of_job(job("queued", wait_reason="gateway_down")) == "queued (gateway_down)"
+    assert standing_of_job(job("running")) == "running"

@@ -1,0 +1,56 @@
+"""`patchmill annotate`: type hints and docstrings, proven to leave the behaviour as it is."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from patchmill.cli.exits import ends
+from patchmill.cli.offering import Apply, AsJson, Diff, ExitZero, FormatOption, Wish
+from patchmill.cli.serving import Local
+from patchmill.cli.submitting import Submission, Timeout, job_request, submit_and_give
+from patchmill.cli.tree import Paths, Tree
+from patchmill.errors import ConfigurationError
+
+LANGUAGES = frozenset({"python"})
+WHAT = ("types", "docstrings")
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(
+    epilog=ends(
+        "patchmill annotate src/pricing.py",
+        "patchmill annotate src --what docstrings --apply",
+        "patchmill annotate src/pricing.py --local --diff",
+    )
+)
+def annotate(
+    paths: Paths,
+    *,
+    what: Annotated[str, typer.Option(help="What to add: types, docstrings, or both.")] = ",".join(WHAT),
+    apply: Apply = False,
+    diff: Diff = False,
+    form: FormatOption = None,
+    as_json: AsJson = False,
+    exit_zero: ExitZero = False,
+    local: Local = False,
+    timeout: Timeout = None,
+) -> int:
+    """Add type hints and docstrings to Python files, a job for each file.
+
+    What is offered is proven to change nothing but annotations and docstrings. Prints each file's diff with
+    the evidence; with --apply the files are written: all of them or none, and only if each still is what was
+    submitted. Needs a server (PATCHMILL_SERVER_URL and PATCHMILL_SERVER_KEY, or `patchmill up` on this
+    machine), or --local.
+    """
+    wish = Wish(apply=apply, diff=diff, form=form, as_json=as_json, exit_zero=exit_zero)
+    wish.check()
+    wanted = [word.strip() for word in what.split(",") if word.strip()]
+    if not wanted or not set(wanted) <= set(WHAT):
+        raise ConfigurationError(f"--what takes {' and '.join(WHAT)}, separated by a comma")
+    tree = Tree(Path.cwd())
+    files = [tree.read(path) for path in tree.find(paths, LANGUAGES)]
+    requests = [job_request(file, "annotate", what=wanted) for file in files]
+    submission = Submission(requests=requests, files=files)
+    return submit_and_give(submission, tree=tree, wish=wish, local=local, timeout_s=timeout)

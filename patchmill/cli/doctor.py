@@ -1,0 +1,69 @@
+"""`patchmill doctor`: everything that a client or a host needs, looked at one by one."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from patchmill.cli import doctor_host, doctor_server
+from patchmill.cli.console import data_console
+from patchmill.cli.doctor_line import Line, State
+from patchmill.cli.exits import Exit, ends
+from patchmill.cli.talk import shown
+from patchmill.errors import ConfigurationError
+from patchmill.settings import Settings, load
+
+_STYLES = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red"}
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(epilog=ends("patchmill doctor", "patchmill doctor --json", "patchmill doctor --gateway"))
+def doctor(
+    *,
+    gateway: Annotated[
+        bool, typer.Option("--gateway", help="Ask the model gateway, too; costs nothing, but needs its key.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> int:
+    """Check what commands and the service need, and say what to do about what is missing.
+
+    Looks at the server with its key, its version and its clock; at Postgres and Redis if their addresses are
+    set, with schema, prices and workers; at the checkers that come along; and with --gateway at the gateway.
+    Changes nothing. Exits with 0 if nothing failed, else with 3; warnings do not count.
+    """
+    lines = list(_lines(gateway=gateway))
+    if as_json:
+        print(json.dumps([asdict(line) for line in lines], indent=2))
+    else:
+        console = data_console()
+        for line in lines:
+            text = Text()
+            text.append(f"{line.state:<5}", style=_STYLES[line.state])
+            text.append(f"{line.name:<10} {shown(line.detail)}")
+            console.print(text)
+            if line.advice:
+                console.print(Text(f"{'':<16}{shown(line.advice)}"))
+    return Exit.SERVICE if any(line.state is State.FAIL for line in lines) else Exit.DONE
+
+
+def _lines(*, gateway: bool) -> Iterator[Line]:
+    try:
+        settings = load()
+    except ConfigurationError as error:
+        yield Line.fail("settings", str(error), "correct the variable; `patchmill settings` lists them all")
+        return
+    yield Line.ok("settings", "can be read")
+    checks: list[Callable[[Settings], Iterator[Line]]] = [
+        doctor_server.server,
+        doctor_host.postgres,
+        doctor_host.redis,
+        doctor_host.checkers,
+    ]
+    if gateway:
+        checks.append(doctor_server.gateway)
+    for check in checks:
+        yield from check(settings)

@@ -1,0 +1,89 @@
+"""What `patchmill doctor` sees on this host: Postgres and Redis if they are set, and the checkers."""
+
+from collections.abc import Callable, Iterator
+
+import redis as redis_client
+from sqlalchemy import Engine
+
+from patchmill.cli.checkers_at_hand import versions
+from patchmill.cli.database import connected
+from patchmill.cli.doctor_line import Line
+from patchmill.cli.masking import masked_url
+from patchmill.errors import ConfigurationError, PatchmillError, Unavailable
+from patchmill.settings import Settings, check_redis_url
+from patchmill.store import workers
+from patchmill.store.budgets import prices_of
+from patchmill.store.schema import is_current
+
+TIMEOUT_S = 5.0
+
+
+def postgres(settings: Settings) -> Iterator[Line]:
+    """Look at the database, if its address is set: the schema, the prices of the models, the workers."""
+    if settings.database_url is None or not settings.database_url.get_secret_value():
+        return
+    url = settings.database_url.get_secret_value()
+    try:
+        with connected(url) as engine:
+            current = is_current(engine)
+            yield Line.ok("postgres", f"{masked_url(url)} answers")
+            if not current:
+                yield Line.fail("schema", "is not that of this version", "run `patchmill migrate`")
+                return
+            yield Line.ok("schema", "is that of this version")
+            yield from _contents(engine, settings)
+    except PatchmillError as error:
+        advice = "is PATCHMILL_DATABASE_URL right, and does Postgres run?"
+        yield Line.fail("postgres", str(error), advice)
+
+
+def redis(settings: Settings) -> Iterator[Line]:
+    """Look at Redis or Valkey, if its address is set."""
+    if settings.redis_url is None or not settings.redis_url.get_secret_value():
+        return
+    url = settings.redis_url.get_secret_value()
+    try:
+        check_redis_url(url, trusted_network=settings.redis_trusted_network)
+        with redis_client.Redis.from_url(
+            url, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S
+        ) as found:
+            found.ping()
+    except ConfigurationError as error:
+        yield Line.fail("redis", str(error), "correct PATCHMILL_REDIS_URL")
+    except (redis_client.RedisError, OSError) as error:
+        yield Line.fail(
+            "redis",
+            f"{masked_url(url)} does not answer: {error}",
+            "is PATCHMILL_REDIS_URL right, and does it run?",
+        )
+    else:
+        yield Line.ok("redis", f"{masked_url(url)} answers")
+
+
+def checkers(_: Settings) -> Iterator[Line]:
+    """Look at the checkers that come with Patchmill."""
+    for name, version in versions().items():
+        yield _checker(name, version)
+
+
+def _checker(name: str, version: Callable[[], str]) -> Line:
+    try:
+        return Line.ok(name, version())
+    except Unavailable as error:
+        return Line.fail(name, str(error), "install patchmill again")
+
+
+def _contents(engine: Engine, settings: Settings) -> Iterator[Line]:
+    with engine.begin() as connection:
+        models = (settings.model, settings.escalation_model)
+        without = [model for model in models if not prices_of(connection, model)]
+        live = workers.count_live(connection, lease_ttl_s=settings.lease_ttl_s)
+    if without:
+        advice = "nothing is sent to a model without a price; `patchmill migrate` fills an empty price list"
+        yield Line.fail("prices", f"there is none for {' and '.join(without)}", advice)
+    else:
+        yield Line.ok("prices", f"known for {' and '.join(dict.fromkeys(models))}")
+    if live:
+        yield Line.ok("workers", f"{live} at work")
+    else:
+        yield Line.warn("workers", "none is at work", "start one with `python -m worker`")

@@ -1,0 +1,161 @@
+"""Jobs as people read them: how they stand, diffs, evidence, what is left, and what it cost."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from patchmill.cli.outcome import standing_of_job, standing_of_run
+from patchmill.cli.talk import shown
+from patchmill.cli.work import Standing
+from patchmill.cli.writing import edited
+from patchmill.client.documents import Job, Run
+from patchmill.edit.diff import unified_diff
+
+COLOURS = {
+    "verified": "green",
+    "partial": "yellow",
+    "unchecked": "yellow",
+    "failed": "red",
+    "running": "cyan",
+}
+_DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
+_TELLING = frozenset({"finding_gone", "same_behaviour"})  # whose details say more than that they passed
+_RESULT_STYLES = {"passed": "green", "failed": "red", "skipped": "yellow"}
+_STATUS_STYLES = {"verified": "green", "unchecked": "yellow", "unresolved": "red", "pending": "red"}
+
+
+def print_work(console: Console, work: Standing, sources: Mapping[str, str]) -> None:
+    """Print every job with its diff, and what is left; `sources` are the submitted files by their path."""
+    for job in work.jobs:
+        print_job(console, job, sources.get(job["file"]["path"]))
+    if work.run is not None:
+        print_skipped(console, work.run)
+
+
+def print_job(console: Console, job: Job, source: str | None) -> None:
+    """Print one job: its diff, if the source is at hand, its suggestions with evidence, what is left."""
+    standing = standing_of_job(job)
+    line = Text(f"{shown(job['file']['path'])}  ", style="bold")
+    line.append(standing, style=COLOURS.get(standing.partition(" ")[0], ""))
+    line.append(f"  ({job['kind']}, {job['id']})", style="not bold")
+    console.print(line)
+    if job["error"]:
+        console.print(Text(f"  {shown(job['error']['message'])}", style="red"))
+    if source is not None and job["suggestions"]:
+        patch = unified_diff(job["file"]["path"], source, edited(source, job["suggestions"]))
+        print_patch(console, patch, indent="  ")
+    for suggestion in job["suggestions"]:
+        print_suggestion(console, suggestion)
+    for finding in job["findings"]:
+        if finding["status"] != "verified":
+            _print_left(console, finding)
+    console.print(f"  {usage_text(job['usage'])}")
+
+
+def print_skipped(console: Console, run: Run) -> None:
+    """Print how many findings of a run no job was made for, and why."""
+    reasons = Counter(each["reason"] for each in run.get("skipped", []))
+    if reasons:
+        console.print(f"{reasons.total()} findings were passed over: {counted(reasons)}")
+
+
+def print_patch(console: Console, patch: str, *, indent: str = "") -> None:
+    """Print a patch for reading: in colours, and with nothing in it that a terminal would act on."""
+    for line in patch.split("\n")[:-1]:
+        console.print(Text(f"{indent}{shown(line)}", style=diff_style(line)))
+
+
+def print_suggestion(console: Console, suggestion: Mapping[str, Any]) -> None:
+    """Print where a suggestion is, what it says, who made it, and every check that it went through."""
+    start, end = suggestion["start_line"], suggestion["end_line"]
+    place = f"line {start}" if start == end else f"lines {start}-{end}"
+    console.print(
+        f"  suggestion, {place}: {shown(suggestion['title'])} "
+        f"({suggestion['status']}, made by the {suggestion['source']}, {suggestion['safety']})"
+    )
+    line = Text("    ")
+    for evidence in suggestion["evidence"]:
+        line.append(f"{evidence['check']}: ")
+        line.append(evidence["result"], style=_RESULT_STYLES.get(evidence["result"], ""))
+        telling = evidence["result"] != "passed" or evidence["check"] in _TELLING
+        line.append(f" ({shown(evidence['detail'])})  " if telling and evidence["detail"] else "  ")
+    console.print(line)
+
+
+def status_style(status: str) -> str:
+    """Give the colour of a finding's status."""
+    return _STATUS_STYLES.get(status, "")
+
+
+def diff_style(line: str) -> str:
+    """Give the style of a line of a patch."""
+    return next((style for start, style in _DIFF_STYLES.items() if line.startswith(start)), "")
+
+
+def usage_text(usage: Mapping[str, Any]) -> str:
+    """Write what calls used and cost."""
+    if not usage["calls"]:
+        return "no call, no tokens, no cost"
+    calls = f"{usage['calls']} call{'s' if usage['calls'] > 1 else ''}"
+    return (
+        f"{calls}, {usage['input_tokens']:,} input tokens ({usage['cached_tokens']:,} of them cached), "
+        f"{usage['output_tokens']:,} output tokens, {usd(usage['cost_usd'])}"
+    )
+
+
+def usd(amount: str) -> str:
+    """Write an amount in US dollars, exactly."""
+    return f"${Decimal(amount):f}"
+
+
+def counted(counts: Counter[str]) -> str:
+    """Write how many there are of each."""
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "none"
+
+
+def job_lines(jobs: Sequence[Job]) -> list[str]:
+    """Write jobs as lines of a list: id, state, kind, when, path."""
+    return [
+        f"{job['id']}  {standing_of_job(job):<28}  {job['kind']:<8}  {_when(job['created_at'])}  "
+        f"{shown(job['file']['path'])}"
+        for job in jobs
+    ]
+
+
+def run_lines(runs: Sequence[Run]) -> list[str]:
+    """Write runs as lines of a list: id, state, findings, when, where from."""
+    return [
+        f"{run['id']}  {standing_of_run(run):<34}  "
+        f"{run['findings']['verified']}/{run['findings']['total']} verified  {_when(run['created_at'])}  "
+        f"{shown(str((run['origin'] or {}).get('repository') or ''))}".rstrip()
+        for run in runs
+    ]
+
+
+def print_run(console: Console, run: Run) -> None:
+    """Print a run in a few lines."""
+    tables: dict[str, Mapping[str, Any]] = {"jobs": run["jobs"], "findings": run["findings"]}
+    line = Text(f"{run['id']}  ", style="bold")
+    line.append(standing_of_run(run), style=COLOURS.get(str(run["outcome"]), ""))
+    console.print(line)
+    for name, counts in tables.items():
+        of = Counter({key: count for key, count in counts.items() if key != "total" and count})
+        console.print(f"  {name:<9} {counts['total']}: {counted(of)}")
+    if run["usage"]:
+        console.print(f"  use       {usage_text(run['usage'])}")
+
+
+def _print_left(console: Console, finding: Mapping[str, Any]) -> None:
+    line = Text(f"  left: {shown(finding['rule'])}: ")
+    line.append(finding["status"], style=status_style(finding["status"]))
+    if finding["reason"]:
+        line.append(f" ({shown(finding['reason'])})")
+    console.print(line)
+
+
+def _when(at: str) -> str:
+    return at[:16].replace("T", " ")

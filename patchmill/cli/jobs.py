@@ -1,0 +1,112 @@
+"""`patchmill jobs`: list them, cancel one, start one anew."""
+
+import json
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from patchmill.cli.exits import Exit, ends
+from patchmill.cli.job_text import job_lines
+from patchmill.cli.outcome import standing_of_job
+from patchmill.cli.serving import served
+from patchmill.cli.talk import say, shown
+
+LIMIT = 50
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=ends(
+        "patchmill jobs",
+        "patchmill jobs --state failed --limit 10 --json",
+        "patchmill jobs --repository acme/app --label team=core",
+        "patchmill jobs retry job_0192…",
+    ),
+)
+
+JobId = Annotated[str, typer.Argument(metavar="ID", help="An id `job_…`.")]
+Label = Annotated[list[str] | None, typer.Option(help="A label as KEY=VALUE; may be repeated.")]
+Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list of documents.")]
+
+
+@app.callback(invoke_without_command=True)
+def jobs(
+    context: typer.Context,
+    *,
+    state: Annotated[str | None, typer.Option(help="queued, dispatched, running, succeeded …")] = None,
+    kind: Annotated[str | None, typer.Option(help="fix or annotate.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="verified, partial, unchecked or no_change.")] = None,
+    run: Annotated[str | None, typer.Option(help="An id `run_…`.")] = None,
+    rule: Annotated[str | None, typer.Option(help="A rule that one of the findings has.")] = None,
+    repository: Annotated[str | None, typer.Option(help="Where the file is from, such as acme/app.")] = None,
+    q: Annotated[str | None, typer.Option(help="A part of the path, or of an error's message.")] = None,
+    label: Label = None,
+    limit: Limit = LIMIT,
+    as_json: AsJson = False,
+) -> int:
+    """List jobs, newest first; the subcommands cancel one, or start it anew."""
+    if context.invoked_subcommand is not None:
+        return Exit.DONE
+    given = {
+        "state": state,
+        "kind": kind,
+        "outcome": outcome,
+        "run": run,
+        "rule": rule,
+        "repository": repository,
+        "q": q,
+    }
+    filters = {name: value for name, value in given.items() if value is not None}
+    with served() as service:
+        found = list(islice(service.client.jobs(**filters, **label_filters(label), **page(limit)), limit))
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return Exit.DONE
+    for line in job_lines(found):
+        print(line)
+    if not found:
+        say("no job is like that" if filters or label else "there are no jobs yet; `patchmill fix` makes one")
+    return Exit.DONE
+
+
+@app.command(epilog=ends("patchmill jobs cancel job_0192…"))
+def cancel(identity: JobId) -> int:
+    """Ask a job to stop: at once if it waits, as soon as its call is over if it runs."""
+    with served() as service:
+        job = service.client.cancel(identity)
+    stopping = job["cancel_requested"] and job["finished_at"] is None
+    say(f"{shown(job['id'])}: {standing_of_job(job)}{', asked to stop' if stopping else ''}")
+    return Exit.DONE
+
+
+@app.command(epilog=ends("patchmill jobs retry job_0192…"))
+def retry(identity: JobId) -> int:
+    """Start a job that has ended anew; what it costs comes on top."""
+    with served() as service:
+        job = service.client.retry(identity)
+    say(f"{shown(job['id'])}: {standing_of_job(job)}; `patchmill wait {shown(job['id'])}` waits for it")
+    return Exit.DONE
+
+
+def label_filters(labels: list[str] | None) -> dict[str, str]:
+    """Write labels as the API's filters.
+
+    Raises:
+        typer.BadParameter: one is not KEY=VALUE.
+    """
+    filters: dict[str, str] = {}
+    for label in labels or []:
+        key, equals, value = label.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(f"{label!r} is not KEY=VALUE", param_hint="--label")
+        filters[f"label.{key}"] = value
+    return filters
+
+
+def page(limit: int) -> dict[str, str]:
+    """Ask for no longer a page than is shown; the API has its own bound."""
+    return {"limit": str(min(limit, 200))}

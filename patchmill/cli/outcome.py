@@ -1,0 +1,60 @@
+"""How work came out: the exit code that scripts act on, and the words for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from patchmill.cli.exits import Exit
+from patchmill.cli.work import Standing
+
+# Failures that are the service's, or the gateway's, and not the model's.
+SERVICE_ERRORS = frozenset(
+    {
+        "gateway_rejected",
+        "gateway_unavailable",
+        "deadline_exceeded",
+        "worker_lost",
+        "call_unknown",
+        "internal",
+    }
+)
+BUDGET_ERRORS = frozenset({"budget_exhausted", "over_budget"})
+# Findings that were passed over on purpose: nobody wanted these mended.
+_NOT_WANTED = frozenset({"outside_diff", "duplicate", "suppressed", "generated_file"})
+
+
+def exit_of_work(work: Standing) -> Exit:
+    """Give the exit code: 3 or 4 if something kept the service from working, 1 if anything is left."""
+    codes = {job["error"]["code"] for job in work.jobs if job["error"]}
+    if codes & SERVICE_ERRORS:
+        return Exit.SERVICE
+    if codes & BUDGET_ERRORS:
+        return Exit.BUDGET
+    return Exit.FINDINGS_LEFT if is_left(work) else Exit.DONE
+
+
+def is_left(work: Standing) -> bool:
+    """Say whether a finding is not verified to be mended, or a job did not succeed."""
+    skipped = [] if work.run is None else work.run.get("skipped", [])
+    return (
+        any(job["state"] != "succeeded" for job in work.jobs)
+        or any(finding["status"] != "verified" for job in work.jobs for finding in job["findings"])
+        or any(each["reason"] not in _NOT_WANTED for each in skipped)
+    )
+
+
+def standing_of_job(job: Mapping[str, Any]) -> str:
+    """Say in one or two words how a job stands."""
+    if job["state"] == "succeeded":
+        return str(job["outcome"])
+    if job["state"] == "failed":
+        return f"failed ({(job['error'] or {}).get('code')})"
+    return f"{job['state']} ({job['wait_reason']})" if job["wait_reason"] else str(job["state"])
+
+
+def standing_of_run(run: Mapping[str, Any]) -> str:
+    """Say in a few words how a run stands."""
+    counts = run["jobs"]
+    ended = counts["succeeded"] + counts["failed"] + counts["cancelled"]
+    if run["state"] == "finished":
+        return str(run["outcome"])
+    return f"{run['state']}, {ended} of {counts['total']} jobs ended"

@@ -1,0 +1,66 @@
+"""`patchmill runs`: list them, cancel one."""
+
+import json
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from patchmill.cli.exits import Exit, ends
+from patchmill.cli.job_text import run_lines
+from patchmill.cli.jobs import LIMIT, AsJson, Label, Limit, label_filters, page
+from patchmill.cli.outcome import standing_of_run
+from patchmill.cli.serving import served
+from patchmill.cli.talk import say, shown
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=ends(
+        "patchmill runs", "patchmill runs --repository acme/app --json", "patchmill runs cancel run_0192…"
+    ),
+)
+
+
+@app.callback(invoke_without_command=True)
+def runs(
+    context: typer.Context,
+    *,
+    state: Annotated[str | None, typer.Option(help="queued, running, finished or cancelled.")] = None,
+    repository: Annotated[
+        str | None, typer.Option(help="Where the files are from, such as acme/app.")
+    ] = None,
+    label: Label = None,
+    limit: Limit = LIMIT,
+    as_json: AsJson = False,
+) -> int:
+    """List runs, newest first; the subcommand cancels one."""
+    if context.invoked_subcommand is not None:
+        return Exit.DONE
+    given = {"state": state, "repository": repository}
+    filters = {name: value for name, value in given.items() if value is not None}
+    with served() as service:
+        found = list(islice(service.client.runs(**filters, **label_filters(label), **page(limit)), limit))
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return Exit.DONE
+    for line in run_lines(found):
+        print(line)
+    if not found:
+        say(
+            "no run is like that"
+            if filters or label
+            else "there are no runs yet; `patchmill suggest` makes one"
+        )
+    return Exit.DONE
+
+
+@app.command(epilog=ends("patchmill runs cancel run_0192…"))
+def cancel(identity: Annotated[str, typer.Argument(metavar="ID", help="An id `run_…`.")]) -> int:
+    """Ask every job of a run to stop; what has ended stays as it is."""
+    with served() as service:
+        run = service.client.cancel_run(identity)
+    say(f"{shown(run['id'])}: {standing_of_run(run)}")
+    return Exit.DONE

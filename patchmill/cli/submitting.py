@@ -1,0 +1,81 @@
+"""Requests from files and findings: what `fix`, `annotate` and `suggest` send."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from patchmill.cli.following import wait_for
+from patchmill.cli.offering import Wish, give, give_nothing
+from patchmill.cli.serving import Served, served
+from patchmill.cli.talk import say
+from patchmill.cli.tree import SourceFile, Tree
+from patchmill.cli.work import Work
+
+Timeout = Annotated[
+    float | None,
+    typer.Option(min=0, help="Seconds to wait at most; then exit with 3 while the work goes on."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What is to be submitted: one run, or jobs; and the files in it."""
+
+    requests: Sequence[Mapping[str, Any]]
+    files: Sequence[SourceFile]
+
+
+def run_request(
+    reports: Sequence[tuple[str, str]], files: Sequence[SourceFile], **more: Any
+) -> dict[str, Any]:
+    """Build the request of a run: reports as (format, content), their files, and more fields.
+
+    Fields that are None are left out.
+    """
+    return {
+        "kind": "fix",
+        "reports": [{"format": name, "content": content} for name, content in reports],
+        "files": [{"path": file.path, "content": file.content} for file in files],
+        **{name: value for name, value in more.items() if value is not None},
+    }
+
+
+def job_request(file: SourceFile, kind: str, **more: Any) -> dict[str, Any]:
+    """Build the request of a job about one file; fields that are None are left out."""
+    return {
+        "kind": kind,
+        "file": {"path": file.path, "content": file.content},
+        **{name: value for name, value in more.items() if value is not None},
+    }
+
+
+def submit_and_give(
+    submission: Submission, *, tree: Tree, wish: Wish, local: bool, timeout_s: float | None
+) -> int:
+    """Submit, wait for the end, give what is wanted; give the exit code. Nothing to submit needs no server.
+
+    Raises:
+        ApiError: the server refused a request.
+        Unavailable: no server answers, or the work did not end in time.
+        Interrupted: the user does not want to wait any longer.
+    """
+    if not submission.requests:
+        return give_nothing(wish)
+    with served(local=local) as service:
+        work = _submit(service, submission.requests)
+        ended = wait_for(service, work, timeout_s=timeout_s)
+        sources = {file.path: file.content for file in submission.files}
+        return give(service, work, ended, wish=wish, tree=tree, sources=sources)
+
+
+def _submit(service: Served, requests: Sequence[Mapping[str, Any]]) -> Work:
+    """Submit; a run is told by its reports."""
+    if len(requests) == 1 and "reports" in requests[0]:
+        work = Work(run=service.client.submit_run(requests[0])["id"])
+    else:
+        work = Work(jobs=tuple(service.client.submit(request)["id"] for request in requests))
+    if service.local is None:
+        say(f"submitted {work.name}")
+    return work

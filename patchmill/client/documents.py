@@ -1,0 +1,188 @@
+"""What the API answers: JSON objects, with their types for the reader; at run time plain dictionaries.
+
+A newer server may add fields and new words to `state`, `outcome`, `status` and the like; whoever reads them
+ignores what he does not know. Therefore these words are strings here. Times are RFC 3339 with `Z`, money is
+decimal strings in US dollars, lines are 1-based with both ends included.
+"""
+
+from typing import Any, TypedDict
+
+
+class Evidence(TypedDict):
+    """One check of a suggestion: `result` is passed, failed or skipped."""
+
+    check: str
+    result: str
+    detail: str
+
+
+class Suggestion(TypedDict):
+    """A replacement of whole lines; `requires` names suggestions that it is nothing without."""
+
+    id: str
+    path: str
+    start_line: int
+    end_line: int
+    original: str
+    replacement: str
+    title: str
+    explanation: str
+    status: str
+    source: str
+    safety: str
+    requires: list[str]
+    committable: bool
+    findings: list[int]
+    evidence: list[Evidence]
+
+
+class Finding(TypedDict):
+    """What became of a finding: verified, unchecked, unresolved, or pending."""
+
+    index: int
+    fingerprint: str
+    rule: str
+    status: str
+    reason: str | None
+    suggestions: list[str]
+
+
+class JobFile(TypedDict):
+    """The file of a job, without its content; `sha256` is in hexadecimal."""
+
+    path: str
+    sha256: str
+    language: str
+    bytes: int
+
+
+class Usage(TypedDict):
+    """What calls used and cost; `uncertain_usd` may have been charged or not."""
+
+    calls: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost_usd: str
+    uncertain_usd: str
+
+
+class JobError(TypedDict):
+    """Why a job failed."""
+
+    code: str
+    message: str
+    retryable: bool
+    details: dict[str, Any]
+
+
+class Job(TypedDict):
+    """A job, and everything that it has found so far."""
+
+    id: str
+    project: str
+    run: str | None
+    kind: str
+    state: str
+    outcome: str | None
+    attempt: int
+    wait_reason: str | None
+    run_at: str | None
+    cancel_requested: bool
+    file: JobFile
+    findings: list[Finding]
+    suggestions: list[Suggestion]
+    usage: Usage
+    timings: dict[str, int | None]
+    error: JobError | None
+    origin: dict[str, Any]
+    labels: dict[str, str]
+    created_at: str
+    finished_at: str | None
+
+
+class JobCounts(TypedDict):
+    """How many jobs of a run are in which state; `queued` includes those that wait."""
+
+    total: int
+    queued: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+
+
+class FindingCounts(TypedDict):
+    """What became of the findings of a run's reports."""
+
+    total: int
+    verified: int
+    unchecked: int
+    unresolved: int
+    skipped: int
+
+
+class Skipped(TypedDict):
+    """A finding that no job was made for, and why; `report` and `finding` count from 0."""
+
+    report: int
+    finding: int
+    path: str
+    reason: str
+
+
+class Run(TypedDict):
+    """A run: reports that were submitted together, one job for each file with findings."""
+
+    id: str
+    state: str
+    outcome: str | None
+    superseded_by: str | None
+    jobs: JobCounts
+    findings: FindingCounts
+    skipped: list[Skipped]
+    origin: dict[str, Any]
+    usage: Usage
+    created_at: str
+    finished_at: str | None
+
+
+class CallUsage(TypedDict):
+    """Tokens as the gateway reported them; all 0 if it reported none."""
+
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+
+
+class Message(TypedDict):
+    """One message of a prompt."""
+
+    role: str
+    content: str
+
+
+class Call(TypedDict):
+    """One request of a job to the model; `outcome` is null while it runs, `reply` once the code is erased."""
+
+    id: str
+    number: int
+    attempt: int
+    model: str
+    returned_model: str | None
+    outcome: str | None
+    failure: dict[str, Any] | None
+    finish_reason: str | None
+    stand_in: bool
+    max_tokens: int
+    messages: list[Message]
+    reply: str | None
+    rejected: list[Evidence]
+    usage: CallUsage
+    cost_usd: str
+    held_usd: str
+    uncertain_usd: str
+    timings: dict[str, int | None]
+    sent_at: str
+    ended_at: str | None

@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.api import User
+from tests.support.command import Command, Done
+from tests.support.stack import Stack
+
+NOWHERE = "127.0.0.1:1"
+
+
+def states(done: Done) -> dict[str, str]:
+    """What the doctor found for each thing, in JSON."""
+    return {line["name"]: line["state"] for line in json.loads(done.data)}
+
+
+def settings_of(service: Stack) -> dict[str, str]:
+    return {
+        "PATCHMILL_SERVER_URL": service.api_url,
+        "PATCHMILL_SERVER_KEY": service.key,
+        "PATCHMILL_DATABASE_URL": service.database_url,
+        "PATCHMILL_REDIS_URL": service.redis_url,
+        "PATCHMILL_GATEWAY_URL": service.gateway_url,
+        "PATCHMILL_GATEWAY_API_KEY": "sk-byts-stand-in",
+        "PATCHMILL_LEASE_TTL_S": "6",
+    }
+
+
+def test_a_service_in_good_order_passes_every_check(patchmill: Command, service: Stack) -> None:
+    done = patchmill("doctor", "--gateway", "--json", settings=settings_of(service))
+
+    assert done.code == 0, done.data
+    assert set(states(done).values()) == {"ok"}
+    assert set(states(done)) >= {
+        *("settings", "server", "version", "key", "clock", "postgres", "schema", "prices", "workers"),
+        *("redis", "ruff", "oxlint", "gateway"),
+    }
+
+
+def test_the_lines_are_for_people_and_hold_no_secret(patchmill: Command, service: Stack) -> None:
+    done = patchmill("doctor", settings=settings_of(service))
+
+    assert done.code == 0
+    assert f"ok   server     {service.api_url} is ready" in done.data
+    assert service.key not in done.data
+    assert "gateway" not in done.data
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "advice"),
+    [
+        ({"PATCHMILL_SERVER_URL": f"http://{NOWHERE}"}, "server", "is PATCHMILL_SERVER_URL right?"),
+        ({"PATCHMILL_SERVER_KEY": "pm_wrong"}, "key", "make one with `patchmill keys create`"),
+        (
+            {"PATCHMILL_DATABASE_URL": f"postgresql://u:hidden-word@{NOWHERE}/x"},
+            "postgres",
+            "does Postgres run?",
+        ),
+        ({"PATCHMILL_REDIS_URL": f"redis://:hidden-word@{NOWHERE}/0"}, "redis", "PATCHMILL_REDIS_URL"),
+        ({"PATCHMILL_REDIS_URL": "redis://elsewhere/0"}, "redis", "correct PATCHMILL_REDIS_URL"),
+        ({"PATCHMILL_MODEL": "model-of-next-year"}, "prices", "patchmill migrate"),
+        ({"PATCHMILL_GATEWAY_API_KEY": "wrong"}, "gateway", "is the key right?"),
+        ({"PATCHMILL_GATEWAY_URL": f"http://{NOWHERE}/v1"}, "gateway", "PATCHMILL_GATEWAY_URL"),
+        ({"PATCHMILL_PORT": "eighty"}, "settings", "patchmill settings"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_to_do(
+    patchmill: Command, service: Stack, changed: dict[str, str], name: str, advice: str
+) -> None:
+    done = patchmill("doctor", "--gateway", "--json", settings={**settings_of(service), **changed})
+
+    assert done.code == 3
+    failed = {line["name"]: line for line in json.loads(done.data) if line["state"] == "fail"}
+    assert advice in failed[name]["advice"]
+    assert "hidden-word" not in done.data
+
+
+def test_a_database_without_a_schema_is_told(
+    patchmill: Command, service: Stack, empty_database_url: str
+) -> None:
+    done = patchmill(
+        "doctor", "--json", settings={**settings_of(service), "PATCHMILL_DATABASE_URL": empty_database_url}
+    )
+
+    assert (done.code, states(done)["schema"]) == (3, "fail")
+
+
+def test_where_no_worker_is_at_work_is_only_a_warning(patchmill: Command, user: User, tmp_path: Path) -> None:
+    settings = {
+        "PATCHMILL_SERVER_URL": user.api.url,
+        "PATCHMILL_SERVER_KEY": user.secret.text(),
+        "PATCHMILL_DATA_DIR": str(tmp_path),
+        "PATCHMILL_LEASE_TTL_S": "0.001",
+    }
+    url = user.api.settings.database_url
+    assert url is not None
+
+    done = patchmill(
+        "doctor", "--json", settings={**settings, "PATCHMILL_DATABASE_URL": url.get_secret_value()}
+    )
+
+    assert states(done)["workers"] == "warn"
+
+
+def test_without_any_server_the_doctor_says_how_to_get_one(patchmill: Command, tmp_path: Path) -> None:
+    done = patchmill("doctor", settings={"PATCHMILL_DATA_DIR": str(tmp_path)})
+
+    assert done.code == 0
+    assert "warn server     no server is known" in done.data
+    assert "`patchmill up`" in done.data
