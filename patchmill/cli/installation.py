@@ -66,6 +66,18 @@ def install(engine: Engine, *, data_dir: Path, pepper_file: Path | None) -> Inst
     )
 
 
+def report(done: Installed) -> list[str]:
+    """Say what was done, and what was there already."""
+    return [
+        "schema: brought to this version" if done.schema else "schema: this version's already",
+        f"project `{PROJECT}`: {'created' if done.project else 'there already'}",
+        f"key pepper {done.pepper}: {'created' if done.pepper_made else 'there already'}",
+        f"prices: added for {' and '.join(price.model for price in PRICES)}; check them, rates are live"
+        if done.prices
+        else "prices: there already",
+    ]
+
+
 def _upgrade(engine: Engine) -> bool:
     if schema.is_current(engine):
         return False

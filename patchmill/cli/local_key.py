@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from patchmill.cli.installation import PROJECT
-from patchmill.cli.keys import Scope, add_key, project_id
+from patchmill.cli.new_key import Scope, add_key, project_id
 from patchmill.client.server import KEY_FILE, URL_FILE
 from patchmill.store import access, key_secret
 

@@ -21,28 +21,25 @@ make the finding go away.
 Begin with `patchmill demo`, which shows everything on an example and leaves nothing behind, or with
 `patchmill up`, which runs the service on this machine."""
 
-# Modules are imported when their command is used: help and version stay quick.
+# Each is a module of its name in `commands`, imported when it is used: help and version stay quick.
 COMMANDS = {
-    "demo": ("patchmill.cli.demo", "Show the whole service at work on a bundled example."),
-    "up": ("patchmill.cli.up", "Run the service on this machine, with everything it needs."),
-    "fix": ("patchmill.cli.fix", "Mend files: what a report says of them, or what ruff and oxlint find."),
-    "annotate": ("patchmill.cli.annotate", "Add type hints and docstrings that change no behaviour."),
-    "suggest": ("patchmill.cli.suggest", "Turn checkers' reports into suggestions; made for CI."),
-    "status": ("patchmill.cli.status", "Show how a job or a run stands."),
-    "wait": ("patchmill.cli.wait", "Wait until a job or a run has ended."),
-    "diff": ("patchmill.cli.diff", "Print what a job or a run offers as a patch."),
-    "apply": ("patchmill.cli.apply", "Write what a job or a run offers into the files."),
-    "jobs": ("patchmill.cli.jobs", "List jobs, cancel one, start one anew."),
-    "runs": ("patchmill.cli.runs", "List runs, cancel one."),
-    "doctor": ("patchmill.cli.doctor", "Check that everything is in order, and say what to do."),
-    "migrate": (
-        "patchmill.cli.migrate",
-        "Bring a database to this version's schema, and fill in the basics.",
-    ),
-    "keys": ("patchmill.cli.keys", "Create, list and revoke API keys."),
-    "users": ("patchmill.cli.users", "Create, list and disable people who sign in to the dashboard."),
-    "settings": ("patchmill.cli.settings", "Show every setting, its value and where it comes from."),
-    "standin": ("patchmill.cli.standin", "Run the stand-in gateway, which answers without a model."),
+    "demo": "Show the whole service at work on a bundled example.",
+    "up": "Run the service on this machine, with everything it needs.",
+    "fix": "Mend files: what a report says of them, or what ruff and oxlint find.",
+    "annotate": "Add type hints and docstrings that change no behaviour.",
+    "suggest": "Turn checkers' reports into suggestions; made for CI.",
+    "status": "Show how a job or a run stands.",
+    "wait": "Wait until a job or a run has ended.",
+    "diff": "Print what a job or a run offers as a patch.",
+    "apply": "Write what a job or a run offers into the files.",
+    "jobs": "List jobs, cancel one, start one anew.",
+    "runs": "List runs, cancel one.",
+    "doctor": "Check that everything is in order, and say what to do.",
+    "migrate": "Bring a database to this version's schema, and fill in the basics.",
+    "keys": "Create, list and revoke API keys.",
+    "users": "Create, list and disable people who sign in to the dashboard.",
+    "settings": "Show every setting, its value and where it comes from.",
+    "standin": "Run the stand-in gateway, which answers without a model.",
 }
 
 
@@ -58,13 +55,13 @@ class _Commands(TyperGroup):
             close = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             hint = f"; did you mean `{close[0]}`?" if close else ""
             ctx.fail(f"there is no command `{cmd_name}`{hint}")
-        module = importlib.import_module(COMMANDS[cmd_name][0])
+        module = importlib.import_module(f"patchmill.cli.commands.{cmd_name}")
         return typer.main.get_command(module.app)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the framework hands it over by position

@@ -195,8 +195,8 @@ def test_a_port_in_use_is_told_with_the_way_out(patchmill: Command) -> None:
     ("module", "heavy"),
     [
         ("patchmill.cli.main", {"httpx", "pydantic", "sqlalchemy", "fastapi"}),
-        ("patchmill.cli.fix", {"sqlalchemy", "fastapi", "celery"}),
-        ("patchmill.cli.status", {"sqlalchemy", "fastapi", "celery"}),
+        ("patchmill.cli.commands.fix", {"sqlalchemy", "fastapi", "celery"}),
+        ("patchmill.cli.commands.status", {"sqlalchemy", "fastapi", "celery"}),
         ("patchmill.client", {"httpx", "pydantic", "sqlalchemy"}),
         ("patchmill.client.http", {"pydantic", "sqlalchemy", "celery"}),
     ],

@@ -114,7 +114,7 @@ def test_a_deleted_webhook_is_gone(user: User) -> None:
         ("POST", "/rotate", None),
         ("POST", "/test", None),
         ("GET", "/deliveries", None),
-        ("POST", f"/deliveries/{to_edge('dlv', new_id())}/replay", None),
+        ("POST", f"/deliveries/dlv_{'0' * 32}/replay", None),
         ("POST", "/replay", {"since": "2026-01-01T00:00:00Z"}),
     ],
 )

@@ -6,7 +6,7 @@ from patchmill.cli.exits import ends
 from patchmill.cli.following import wait_for
 from patchmill.cli.outcome import exit_of_work
 from patchmill.cli.serving import served
-from patchmill.cli.status import AsJson, Identity, print_standing
+from patchmill.cli.standing import AsJson, Identity, print_standing
 from patchmill.cli.submitting import Timeout
 from patchmill.cli.work import work_of
 

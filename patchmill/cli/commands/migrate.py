@@ -4,7 +4,7 @@ import typer
 
 from patchmill.cli.database import connected, database_url
 from patchmill.cli.exits import ends
-from patchmill.cli.installation import PRICES, PROJECT, Installed, install
+from patchmill.cli.installation import install, report
 from patchmill.cli.talk import say
 from patchmill.settings import load
 
@@ -26,15 +26,3 @@ def migrate() -> None:
         done = install(engine, data_dir=settings.data_dir, pepper_file=settings.key_pepper_file)
     for sentence in report(done):
         say(sentence)
-
-
-def report(done: Installed) -> list[str]:
-    """Say what was done, and what was there already."""
-    return [
-        "schema: brought to this version" if done.schema else "schema: this version's already",
-        f"project `{PROJECT}`: {'created' if done.project else 'there already'}",
-        f"key pepper {done.pepper}: {'created' if done.pepper_made else 'there already'}",
-        f"prices: added for {' and '.join(price.model for price in PRICES)}; check them, rates are live"
-        if done.prices
-        else "prices: there already",
-    ]

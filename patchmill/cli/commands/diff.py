@@ -5,7 +5,7 @@ import typer
 from patchmill.cli.exits import Exit, ends
 from patchmill.cli.offering import Format, put_patch
 from patchmill.cli.serving import served
-from patchmill.cli.status import Identity
+from patchmill.cli.standing import Identity
 from patchmill.cli.talk import say
 from patchmill.cli.work import rendered, work_of
 

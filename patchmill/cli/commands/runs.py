@@ -8,7 +8,7 @@ import typer
 
 from patchmill.cli.exits import Exit, ends
 from patchmill.cli.job_text import run_lines
-from patchmill.cli.jobs import LIMIT, AsJson, Label, Limit, label_filters, page
+from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, label_filters, page
 from patchmill.cli.outcome import standing_of_run
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown

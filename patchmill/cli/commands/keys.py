@@ -1,17 +1,15 @@
 """`patchmill keys`: API keys, made and revoked in the database."""
 
 import json
-import uuid
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Connection
 
 from patchmill.cli.database import database_url, transaction
 from patchmill.cli.exits import ends
 from patchmill.cli.installation import PROJECT
+from patchmill.cli.new_key import Scope, add_key, project_id
 from patchmill.cli.talk import say, shown
 from patchmill.errors import ConfigurationError
 from patchmill.settings import load
@@ -29,14 +27,6 @@ app = typer.Typer(
         "patchmill keys create --name ci", "patchmill keys list", "patchmill keys revoke pm_1a2b3c4d"
     ),
 )
-
-
-class Scope(StrEnum):
-    """What a key may do; `admin` includes the others."""
-
-    JOBS_READ = "jobs:read"
-    JOBS_WRITE = "jobs:write"
-    ADMIN = "admin"
 
 
 DEFAULT_SCOPES = [Scope.JOBS_READ, Scope.JOBS_WRITE]
@@ -127,43 +117,6 @@ def revoke(
         revoked = access.revoke_key(connection, public_id)
     name = f"{key_secret.PREFIX}{public_id} (`{row.name}`)"
     say(f"{name} is revoked" if revoked else f"{name} was revoked already")
-
-
-def add_key(
-    connection: Connection,
-    owner: uuid.UUID,
-    pepper: bytes,
-    *,
-    name: str,
-    scopes: list[Scope],
-    expires_at: datetime | None,
-) -> str:
-    """Store a new key of the project `owner`; give its text, which is kept nowhere."""
-    secret = key_secret.make()
-    access.add_key(
-        connection,
-        project_id=owner,
-        name=name,
-        public_id=secret.public_id,
-        secret_hash=key_secret.digest(secret, pepper),
-        scopes=[scope.value for scope in scopes],
-        expires_at=expires_at,
-    )
-    return secret.text()
-
-
-def project_id(connection: Connection, name: str) -> uuid.UUID:
-    """Give a project's id.
-
-    Raises:
-        ConfigurationError: there is no such project.
-    """
-    found = access.find_project(connection, name)
-    if found is None:
-        raise ConfigurationError(
-            f"there is no project `{name}`; `patchmill migrate` creates the project `{PROJECT}`"
-        )
-    return found
 
 
 def _state(row: access.KeyRow) -> str:

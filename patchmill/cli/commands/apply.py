@@ -8,7 +8,7 @@ import typer
 from patchmill.cli import offering
 from patchmill.cli.exits import Exit, ends
 from patchmill.cli.serving import served
-from patchmill.cli.status import Identity
+from patchmill.cli.standing import Identity
 from patchmill.cli.talk import say
 from patchmill.cli.tree import Tree
 from patchmill.cli.work import standing, work_of

@@ -12,12 +12,12 @@ from patchmill.cli.child_log import ChildLog
 from patchmill.cli.database import transaction
 from patchmill.cli.environment import Gateway, Plan, Running, running
 from patchmill.cli.exits import ends
+from patchmill.cli.installation import report
 from patchmill.cli.local_admin import FILE as PASSWORD_FILE
 from patchmill.cli.local_admin import NAME as ADMIN
 from patchmill.cli.local_admin import ensure_local_admin
 from patchmill.cli.local_key import FILE, announced
 from patchmill.cli.masking import masked_url
-from patchmill.cli.migrate import report
 from patchmill.cli.notice import NOT_A_MODEL
 from patchmill.cli.stopping import Stop
 from patchmill.cli.talk import say

@@ -8,11 +8,10 @@ import typer
 
 from patchmill.cli.exits import Exit, ends
 from patchmill.cli.job_text import job_lines
+from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, label_filters, page
 from patchmill.cli.outcome import standing_of_job
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
-
-LIMIT = 50
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -28,9 +27,6 @@ app = typer.Typer(
 )
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="An id `job_…`.")]
-Label = Annotated[list[str] | None, typer.Option(help="A label as KEY=VALUE; may be repeated.")]
-Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list of documents.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -90,23 +86,3 @@ def retry(identity: JobId) -> int:
         job = service.client.retry(identity)
     say(f"{shown(job['id'])}: {standing_of_job(job)}; `patchmill wait {shown(job['id'])}` waits for it")
     return Exit.DONE
-
-
-def label_filters(labels: list[str] | None) -> dict[str, str]:
-    """Write labels as the API's filters.
-
-    Raises:
-        typer.BadParameter: one is not KEY=VALUE.
-    """
-    filters: dict[str, str] = {}
-    for label in labels or []:
-        key, equals, value = label.partition("=")
-        if not key or not equals:
-            raise typer.BadParameter(f"{label!r} is not KEY=VALUE", param_hint="--label")
-        filters[f"label.{key}"] = value
-    return filters
-
-
-def page(limit: int) -> dict[str, str]:
-    """Ask for no longer a page than is shown; the API has its own bound."""
-    return {"limit": str(min(limit, 200))}
