@@ -1,3 +1,5 @@
+from hypothesis import settings
+
 pytest_plugins = [
     "tests.support.services",
     "tests.support.api",
@@ -8,3 +10,7 @@ pytest_plugins = [
     "tests.support.processes",
     "tests.support.project",
 ]
+
+# Time is measured in benchmarks: a busy machine must fail no test.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")

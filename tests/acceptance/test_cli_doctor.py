@@ -5,6 +5,7 @@ import pytest
 
 from tests.support.api import User
 from tests.support.command import Command, Done
+from tests.support.requests import mutable_default
 from tests.support.stack import Stack
 
 NOWHERE = "127.0.0.1:1"
@@ -28,6 +29,7 @@ def settings_of(service: Stack) -> dict[str, str]:
 
 
 def test_a_service_in_good_order_passes_every_check(patchmill: Command, service: Stack) -> None:
+    service.run(mutable_default(4_711))  # then a worker is at work
     done = patchmill("doctor", "--gateway", "--json", settings=settings_of(service))
 
     assert done.code == 0, done.data

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 HOW = "no Chromium was found; `apt-get install -y chromium` installs it, or PATCHMILL_TEST_CHROMIUM names one"
@@ -26,6 +26,8 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 INSTALL_TIMEOUT_S = 150
+
+expect.set_options(timeout=15_000)  # where a test promises less, it says so
 
 
 @dataclass
@@ -91,9 +93,12 @@ def _installed() -> str | None:
     return _found()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Give a headless Chromium, one a test process."""
+    """Give a headless Chromium.
+
+    It ends with the tests of its module: until then an event loop runs in this thread, and no other can.
+    """
     path = chromium()
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)

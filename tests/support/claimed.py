@@ -47,10 +47,10 @@ def worker(engine: Engine) -> uuid.UUID:
     return worker_id
 
 
-def dispatched(engine: Engine, limit: int = 100) -> list[tuple[uuid.UUID, int, str]]:
+def dispatched(engine: Engine, limit: int = 10_000) -> list[tuple[uuid.UUID, int, str]]:
     """Dispatch what is due."""
     with engine.begin() as connection:
-        return dispatch.dispatch_due(connection, window=1000, limit=limit)
+        return dispatch.dispatch_due(connection, window=100_000, limit=limit)
 
 
 def claimed(engine: Engine, **more: Any) -> Claim:
