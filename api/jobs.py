@@ -4,9 +4,7 @@ import uuid
 from http import HTTPStatus
 from typing import Annotated
 
-import anyio
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from api import examples
 from api.auth import Reader, Writer
@@ -29,7 +27,7 @@ from api.query import (
 from api.schemas import JobDocument, JobList
 from patchmill.errors import InvalidFields, NotFound
 from patchmill.job.record import KindName, Outcome
-from patchmill.job.state import TERMINAL, State
+from patchmill.job.state import State
 from patchmill.store import jobs
 from patchmill.store.ids import from_edge
 from patchmill.store.jobs import JobFilter
@@ -105,18 +103,12 @@ async def read_job(
 ) -> Response:
     """Answer at once, or with `wait` when the job ends or the time is over: always the current document."""
     identity = _job_id(job_id)
-
-    async def current() -> JobDocument:
-        return await run_in_threadpool(_read, parts, caller.project_id, identity)
-
-    if wait == 0:
-        return _json(await current())
-    async with parts.waiting.watch(identity) as ended:
-        document = await current()
-        if document.state not in TERMINAL:
-            with anyio.move_on_after(wait):
-                await ended.wait()
-            document = await current()
+    document = await parts.waiting.at_the_end(
+        identity,
+        wait,
+        lambda: _read(parts, caller.project_id, identity),
+        ended=lambda document: document.finished_at is not None,
+    )
     return _json(document)
 
 

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Annotated
 
-import anyio
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from api import run_examples
 from api.auth import Caller, Reader, Writer
@@ -141,18 +139,12 @@ def list_runs(
 async def read_run(run_id: str, caller: Reader, parts: PartsOf, wait: Wait = 0) -> Response:
     """Answer at once, or with `wait` when the run ends or the time is over: always the current document."""
     identity = _run_id(run_id)
-
-    async def current() -> RunDocument:
-        return await run_in_threadpool(_read, parts, caller.project_id, identity)
-
-    if wait == 0:
-        return _json(await current())
-    async with parts.waiting.watch(identity) as ended:
-        document = await current()
-        if document.finished_at is None:
-            with anyio.move_on_after(wait):
-                await ended.wait()
-            document = await current()
+    document = await parts.waiting.at_the_end(
+        identity,
+        wait,
+        lambda: _read(parts, caller.project_id, identity),
+        ended=lambda document: document.finished_at is not None,
+    )
     return _json(document)
 
 

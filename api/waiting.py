@@ -10,12 +10,14 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+import anyio
 import anyio.to_thread
+from fastapi.concurrency import run_in_threadpool
 
 from api.database import Database
 from patchmill.errors import Unavailable
@@ -35,6 +37,7 @@ _log = get_logger(__name__)
 _Topic = tuple[str, uuid.UUID | None]
 _Key = TypeVar("_Key")
 _Member = TypeVar("_Member")
+Seen = TypeVar("Seen")
 _EVERYTHING: _Topic = ("all", None)
 
 
@@ -108,6 +111,23 @@ class Broadcaster:
             yield ended
         finally:
             _remove(self._waiters, identity, ended)
+
+    async def at_the_end(
+        self, identity: uuid.UUID, wait_s: float, read: Callable[[], Seen], *, ended: Callable[[Seen], bool]
+    ) -> Seen:
+        """Read something at once, or when the job or run that it is about has ended, or the time is over.
+
+        `read` is called in a thread; `ended` says whether waiting is needless.
+        """
+        if wait_s == 0:
+            return await run_in_threadpool(read)
+        async with self.watch(identity) as end:
+            seen = await run_in_threadpool(read)
+            if ended(seen):
+                return seen
+            with anyio.move_on_after(wait_s):
+                await end.wait()
+            return await run_in_threadpool(read)
 
     @asynccontextmanager
     async def follow(
