@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -20,6 +21,8 @@ make the finding go away.
 
 Begin with `patchmill demo`, which shows everything on an example and leaves nothing behind, or with
 `patchmill up`, which runs the service on this machine."""
+
+NOBODY_READS = 128 + signal.SIGPIPE  # as shells say it
 
 # Each is a module of its name in `commands`, imported when it is used: help and version stay quick.
 COMMANDS = {
@@ -97,6 +100,8 @@ def run() -> int:
         code = app(prog_name="patchmill", standalone_mode=False)
     except Interrupted as error:
         return error.code
+    except SystemExit:  # how typer ends when nobody reads the output any more: `patchmill jobs | head`
+        return NOBODY_READS
     except UsageError as error:
         return _refused(error)
     except (PatchmillError, ApiError) as error:
