@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import os
 import signal
 import sys
 from typing import Annotated, Any
@@ -98,9 +99,11 @@ def run() -> int:
     """Run the command line; give the exit code."""
     try:
         code = app(prog_name="patchmill", standalone_mode=False)
+        sys.stdout.flush()
     except Interrupted as error:
         return error.code
-    except SystemExit:  # how typer ends when nobody reads the output any more: `patchmill jobs | head`
+    except (SystemExit, BrokenPipeError):  # `patchmill jobs | head`; typer makes the first of the second
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lasts as long as the process
         return NOBODY_READS
     except UsageError as error:
         return _refused(error)

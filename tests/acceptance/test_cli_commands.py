@@ -209,11 +209,16 @@ def test_what_a_client_needs_brings_nothing_heavy_along(module: str, heavy: set[
     assert not heavy & set(done.stdout.split())
 
 
-def test_a_reader_that_goes_away_ends_the_command_without_a_word() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_ends_the_command_without_a_word(unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        arguments("settings"), env=environment({}), stdout=writing, stderr=subprocess.PIPE, check=False
+        arguments("settings"),
+        env=environment({"PYTHONUNBUFFERED": unbuffered}),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
     )
     os.close(writing)
 
