@@ -122,6 +122,9 @@ _REOPEN = (
     )
     .returning(runs.c.id, runs.c.project_id, runs.c.event_seq, runs.c.finished_at)
 )
+_CALL_OFF_CANCEL = (
+    update(runs).where(runs.c.id == _THESE, runs.c.cancel_requested).values(cancel_requested=False)
+)
 _PROGRESS = (
     update(runs)
     .where(runs.c.id == bindparam("run_id"))
@@ -149,9 +152,10 @@ def begin(connection: Connection, run_ids: Collection[uuid.UUID]) -> None:
 
 
 def reopen(connection: Connection, run_ids: Collection[uuid.UUID]) -> None:
-    """Note that a job of each of these runs was asked for again: a run that had ended goes on."""
+    """Note that a job of each of these runs was asked for again: one that ended, or was to end, goes on."""
     locked = connection.execute(_LOCK, {"run_ids": sorted(run_ids)}).all()
     before = {row.id: row.state for row in locked}
+    connection.execute(_CALL_OFF_CANCEL, {"run_ids": sorted(run_ids)})
     for row in connection.execute(_REOPEN, {"run_ids": sorted(run_ids)}).all():
         _tell(connection, row, row.event_seq, "run.state", {"from": before[row.id], "to": "running"})
 

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, insert, select, update
 
 from patchmill.budget.ledger import Amount
 from patchmill.job.state import State
-from patchmill.store import claims, ledger
+from patchmill.store import claims, ledger, retries
 from patchmill.store.claims import Claim
 from patchmill.store.ids import new_id
 from patchmill.store.tables import calls, jobs, runs
@@ -62,6 +62,20 @@ def test_what_a_job_of_a_run_gives_back_another_may_take(engine: Engine) -> None
 
     assert freed is ledger.EndedCall.FREED_ROOM
     assert admit(engine, members[-1])
+
+
+def test_a_job_asked_for_again_while_its_run_is_being_cancelled_lets_the_run_go_on(engine: Engine) -> None:
+    members = [claimed(engine) for _ in range(2)]
+    run_of(engine, members, None)
+    error = {"code": "worker_lost", "message": "m", "retryable": True, "details": {}}
+    with engine.begin() as connection:
+        connection.execute(update(runs).values(cancel_requested=True))
+        claims.finish(connection, members[0].job_id, members[0].fence, State.FAILED, error=error)
+
+    with engine.begin() as connection:
+        retries.retry(connection, members[0].project_id, members[0].job_id, actor="test")
+
+    assert invariants.rows(engine, "SELECT state, cancel_requested FROM runs") == [("running", False)]
 
 
 def test_a_run_without_a_cap_limits_nothing(engine: Engine) -> None:
