@@ -24,16 +24,20 @@ _PLAIN_CODES = {
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
 }
 
-# pydantic's many error types in the words of the API; a type that is not here is a code of our own.
+# What is wrong with a field, in the words of the API.
+FIELD_CODES = frozenset(
+    {
+        *("missing", "unknown_field", "wrong_type", "not_allowed"),
+        *("out_of_range", "too_short", "too_long", "too_large"),
+    }
+)
+# pydantic's many error types in these words; one that is neither here nor of our own is not allowed.
 _CODES = {
-    "missing": "missing",
     "extra_forbidden": "unknown_field",
     "literal_error": "not_allowed",
     "enum": "not_allowed",
     "string_too_short": "too_short",
-    "too_short": "too_short",
     "string_too_long": "too_long",
-    "too_long": "too_long",
     "greater_than": "out_of_range",
     "greater_than_equal": "out_of_range",
     "less_than": "out_of_range",
@@ -136,10 +140,14 @@ def field_error(detail: ErrorDetails, model: type[BaseModel] | None = None) -> F
     if kind == "extra_forbidden":
         known = [] if model is None else _fields_at(model, location[:-1])
         message = f"there is no such field{nearest(str(location[-1]), known)}"
-    code = _CODES.get(kind)
-    if code is None:
-        code = "wrong_type" if kind.endswith(_WRONG_TYPE_ENDINGS) else kind
-    return FieldError(pointer=pointer(location), code=code, detail=message)
+    return FieldError(pointer=pointer(location), code=_code(kind), detail=message)
+
+
+def _code(kind: str) -> str:
+    """Give the API's word for one of pydantic's types, or for one of our own."""
+    if kind in FIELD_CODES:
+        return kind
+    return _CODES.get(kind, "wrong_type" if kind.endswith(_WRONG_TYPE_ENDINGS) else "not_allowed")
 
 
 def pointer(location: Sequence[int | str]) -> str:

@@ -24,15 +24,16 @@ _AUTHORITY = re.compile("[/?#]")  # what ends a URL's host
 def _url(text: str) -> str:
     try:
         url = httpx.URL(text)
+        host = url.host  # decoded only now: what no name of a host can be is a ValueError
     except (httpx.InvalidURL, ValueError) as error:
         raise fault("not_allowed", f"is not a URL: {str(error)[:100]}") from None
-    if url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not host:
         raise fault("not_allowed", "must begin with https:// or http:// and name a host")
     if url.userinfo or "@" in _AUTHORITY.split(text.partition("//")[2], maxsplit=1)[0]:
         raise fault("not_allowed", "has a user name; messages are signed, and need no password")
     if url.fragment or "#" in text:
         raise fault("not_allowed", "has a fragment, which is never sent")
-    if "%" in url.host or "\\" in text or any(character.isspace() for character in text):
+    if "%" in host or "\\" in text or any(character.isspace() for character in text):
         raise fault("not_allowed", "has a blank, a backslash, or an escape in its host")
     if url.port is not None and url.port not in WEB_PORTS and not FIRST_FREE_PORT <= url.port <= MAX_PORT:
         raise fault("not_allowed", "has a port of another protocol; use 80, 443, or one from 1024 on")

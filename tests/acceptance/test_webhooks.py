@@ -187,6 +187,7 @@ REFUSED_URLS = {
     "a file": "file:///etc/passwd",
     "a script": "javascript:alert(1)",
     "no host": "https:///path",
+    "what is no name of a host": "https://xn--a/",
     "a user": "https://user@hooks.example/",
     "a password": "https://user:password@hooks.example/",
     "an empty user": "https://@hooks.example/",
@@ -242,6 +243,8 @@ def test_a_url_that_may_not_be_reached_is_refused_with_its_reason(user: User, ca
         found = pointers(response)
         assert list(found) == ["/url"]
         assert found["/url"]
+        (error,) = response.json()["errors"]
+        assert error["code"] in {"not_allowed", "wrong_type", "missing", "too_short", "too_long"}
     assert user.http.get(f"/v1/webhooks/{made['id']}").json()["url"] == URL
 
 
