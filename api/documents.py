@@ -80,6 +80,9 @@ def _findings(job: JobRow, rows: Sequence[FindingRow], offered: Sequence[Suggest
             index=row.index,
             fingerprint=row.fingerprint,
             rule=row.rule,
+            message=row.message,
+            start_line=row.start_line,
+            end_line=row.end_line,
             status=FindingStatus.UNRESOLVED if _unjudged(job, row) else FindingStatus(row.status),
             reason=why if _unjudged(job, row) else row.reason,
             suggestions=mending.get(row.index, []),
@@ -106,6 +109,7 @@ def _job(row: JobRow, findings: list[JobFinding], suggestions: list[Suggestion])
         run_at=row.run_at if waits else None,
         cancel_requested=row.cancel_requested,
         file=JobFile(path=row.path, sha256=row.sha256.hex(), language=row.language, bytes=row.bytes),
+        instruction=row.instruction,
         findings=findings,
         suggestions=suggestions,
         usage=JobUsage(

@@ -162,11 +162,15 @@ QUEUED_JOB: dict[str, Any] = {
         "language": "python",
         "bytes": 65,
     },
+    "instruction": None,
     "findings": [
         {
             "index": 0,
             "fingerprint": "5d0f2c9be14a7c63",
             "rule": "B006",
+            "message": "Do not use mutable data structures for argument defaults",
+            "start_line": 1,
+            "end_line": 1,
             "status": "pending",
             "reason": None,
             "suggestions": [],

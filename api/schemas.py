@@ -60,6 +60,9 @@ class JobFinding(Shape):
     index: int
     fingerprint: str
     rule: str
+    message: str = Field(description="empty once the code is erased")
+    start_line: int
+    end_line: int
     status: FindingStatus
     reason: str | None
     suggestions: list[str]
@@ -136,6 +139,7 @@ class JobDocument(Shape):
     run_at: Instant | None
     cancel_requested: bool
     file: JobFile
+    instruction: str | None = Field(description="null without one, and once the code is erased")
     findings: list[JobFinding]
     suggestions: list[Suggestion]
     usage: JobUsage

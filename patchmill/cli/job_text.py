@@ -12,7 +12,7 @@ from patchmill.cli.outcome import standing_of_job, standing_of_run
 from patchmill.cli.talk import shown
 from patchmill.cli.work import Standing
 from patchmill.cli.writing import edited
-from patchmill.client.documents import Job, Run
+from patchmill.client.documents import Finding, Job, Run
 from patchmill.edit.diff import unified_diff
 
 COLOURS = {
@@ -31,18 +31,25 @@ _STATUS_STYLES = {"verified": "green", "unchecked": "yellow", "unresolved": "red
 def print_work(console: Console, work: Standing, sources: Mapping[str, str]) -> None:
     """Print every job with its diff, and what is left; `sources` are the submitted files by their path."""
     for job in work.jobs:
-        print_job(console, job, sources.get(job["file"]["path"]))
+        print_job(console, job, sources.get(job["file"]["path"]), work.declined.get(job["id"]))
     if work.run is not None:
         print_skipped(console, work.run)
 
 
-def print_job(console: Console, job: Job, source: str | None) -> None:
-    """Print one job: its diff, if the source is at hand, its suggestions with evidence, what is left."""
+def print_job(console: Console, job: Job, source: str | None, declined: str | None) -> None:
+    """Print one job: its diff, if the source is at hand, its suggestions with evidence, what is left.
+
+    `declined` is why the model would change nothing.
+    """
     standing = standing_of_job(job)
     line = Text(f"{shown(job['file']['path'])}  ", style="bold")
     line.append(standing, style=COLOURS.get(standing.partition(" ")[0], ""))
     line.append(f"  ({job['kind']}, {job['id']})", style="not bold")
     console.print(line)
+    if job["instruction"]:
+        console.print(f"  instruction: {_one_line(job['instruction'])}")
+    if declined:
+        console.print(Text(f"  nothing is changed: {_one_line(declined)}", style="yellow"))
     if job["error"]:
         console.print(Text(f"  {shown(job['error']['message'])}", style="red"))
     if source is not None and job["suggestions"]:
@@ -52,7 +59,7 @@ def print_job(console: Console, job: Job, source: str | None) -> None:
         print_suggestion(console, suggestion)
     for finding in job["findings"]:
         if finding["status"] != "verified":
-            _print_left(console, finding)
+            _print_left(console, job["file"]["path"], finding)
     console.print(f"  {usage_text(job['usage'])}")
 
 
@@ -149,12 +156,18 @@ def print_run(console: Console, run: Run) -> None:
         console.print(f"  use       {usage_text(run['usage'])}")
 
 
-def _print_left(console: Console, finding: Mapping[str, Any]) -> None:
-    line = Text(f"  left: {shown(finding['rule'])}: ")
+def _print_left(console: Console, path: str, finding: Finding) -> None:
+    place = f"{_one_line(path)}:{finding['start_line']}"
+    message = f"{_one_line(finding['message'])}: " if finding["message"] else ""
+    line = Text(f"  left: {place}: {_one_line(finding['rule'])}: {message}")
     line.append(finding["status"], style=status_style(finding["status"]))
     if finding["reason"]:
         line.append(f" ({shown(finding['reason'])})")
     console.print(line)
+
+
+def _one_line(text: str) -> str:
+    return shown(" ".join(text.split()))
 
 
 def _when(at: str) -> str:

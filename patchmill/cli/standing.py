@@ -25,4 +25,4 @@ def print_standing(now: Standing, *, as_json: bool) -> None:
         print_run(console, now.run)
         print_skipped(console, now.run)
     for job in now.jobs:
-        print_job(console, job, source=None)
+        print_job(console, job, source=None, declined=now.declined.get(job["id"]))

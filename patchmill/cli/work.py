@@ -1,26 +1,32 @@
 """What a command works on: one run, or jobs of their own; read, waited for and rendered alike."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from patchmill.client.documents import Job, Run
 from patchmill.client.http import ENDED, RUN_ENDED, Client
+from patchmill.edit.formats import EDIT_FORMATS
 from patchmill.errors import ConfigurationError
 
 _RUN = "run_"
 _JOB = "job_"
+_NO_CHANGE = "no_change"
 # Where the documents of several jobs are put together: the name of the list in each.
 _LISTS = {"json": "data", "sarif": "runs", "rdjson": "diagnostics"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How a run or jobs stand: the run's document if it is one, and the documents of the jobs, by path."""
+    """How a run or jobs stand: the run's document if it is one, and the documents of the jobs, by path.
+
+    `declined` says of jobs, by their id, why the model would change nothing.
+    """
 
     run: Run | None
     jobs: Sequence[Job]
+    declined: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -70,10 +76,19 @@ def work_of(identity: str) -> Work:
 def standing(client: Client, work: Work) -> Standing:
     """Read how it stands now."""
     if work.run is None:
-        jobs = [client.job(each) for each in work.jobs]
-        return Standing(run=None, jobs=jobs)
-    run = client.run(work.run)
-    return Standing(run=run, jobs=sorted(client.jobs(run=work.run), key=lambda job: job["file"]["path"]))
+        run, jobs = None, [client.job(each) for each in work.jobs]
+    else:
+        run = client.run(work.run)
+        jobs = sorted(client.jobs(run=work.run), key=lambda job: job["file"]["path"])
+    why = {job["id"]: _why_declined(client, job) for job in jobs if job["outcome"] == _NO_CHANGE}
+    return Standing(run=run, jobs=jobs, declined={name: said for name, said in why.items() if said})
+
+
+def _why_declined(client: Client, job: Job) -> str | None:
+    """Give the reason in the model's last answer; None if that is erased, or says none."""
+    replies = [call["reply"] for call in client.calls(job["id"]) if call["reply"]]
+    reasons = [form.parse(reply).declined for reply in replies[-1:] for form in EDIT_FORMATS.values()]
+    return next(filter(None, reasons), None)
 
 
 def rendered(client: Client, work: Work, name: str) -> str:

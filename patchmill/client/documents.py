@@ -42,6 +42,9 @@ class Finding(TypedDict):
     index: int
     fingerprint: str
     rule: str
+    message: str
+    start_line: int
+    end_line: int
     status: str
     reason: str | None
     suggestions: list[str]
@@ -90,6 +93,7 @@ class Job(TypedDict):
     run_at: str | None
     cancel_requested: bool
     file: JobFile
+    instruction: str | None
     findings: list[Finding]
     suggestions: list[Suggestion]
     usage: Usage

@@ -168,7 +168,7 @@ class Client:
 
     def calls(self, job_id: str) -> list[Call]:
         """Give a job's calls to the model, with prompts and raw answers."""
-        return cast("list[Call]", self._connection.json("GET", f"{_job(job_id)}/calls")["data"])
+        return cast("list[Call]", list(self._pages(f"{_job(job_id)}/calls", {})))
 
     def close(self) -> None:
         """Close the connections."""

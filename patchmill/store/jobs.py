@@ -44,6 +44,7 @@ class JobRow:
     language: str
     sha256: bytes
     bytes: int
+    instruction: str | None
     calls: int
     input_tokens: int
     cached_tokens: int
@@ -94,7 +95,8 @@ class JobFilter:
     q: str | None = None  # a part of the path, or of an error's message
 
 
-_COLUMNS = [jobs.c[field.name] for field in fields(JobRow)]
+_SHOWN = {**dict(jobs.c.items()), "instruction": jobs.c.request["instruction"].astext.label("instruction")}
+_COLUMNS = [_SHOWN[field.name] for field in fields(JobRow)]
 
 
 _THESE = any_(bindparam("job_ids", type_=ARRAY(Uuid)))

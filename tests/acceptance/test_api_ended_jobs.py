@@ -178,8 +178,9 @@ def test_erasing_leaves_no_code_and_everything_else(service: Stack) -> None:
         suggestions = http.get(f"{path}/suggestions", params={"format": "patch"})
         again = http.post(f"{path}/retry")
 
-    kept = {"file", "usage", "timings", "state", "outcome", "findings", "created_at", "finished_at"}
+    kept = {"file", "usage", "timings", "state", "outcome", "created_at", "finished_at"}
     assert {name: left[name] for name in kept} == {name: job[name] for name in kept}
+    assert left["findings"] == [{**finding, "message": ""} for finding in job["findings"]]
     assert [(each["start_line"], each["original"], each["replacement"]) for each in left["suggestions"]] == [
         (each["start_line"], "", "") for each in job["suggestions"]
     ]
