@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from patchmill.cli.checkers_at_hand import versions
 from patchmill.cli.database import connected
 from patchmill.cli.doctor_line import Line
+from patchmill.cli.exits import exit_of
 from patchmill.cli.masking import masked_url
 from patchmill.errors import ConfigurationError, PatchmillError, Unavailable
 from patchmill.settings import Settings, check_redis_url
@@ -34,7 +35,7 @@ def postgres(settings: Settings) -> Iterator[Line]:
             yield from _contents(engine, settings)
     except PatchmillError as error:
         advice = "is PATCHMILL_DATABASE_URL right, and does Postgres run?"
-        yield Line.fail("postgres", str(error), advice)
+        yield Line.fail("postgres", str(error), advice, exit_of(error))
 
 
 def redis(settings: Settings) -> Iterator[Line]:
@@ -49,7 +50,7 @@ def redis(settings: Settings) -> Iterator[Line]:
         ) as found:
             found.ping()
     except ConfigurationError as error:
-        yield Line.fail("redis", str(error), "correct PATCHMILL_REDIS_URL")
+        yield Line.fail("redis", str(error), "correct PATCHMILL_REDIS_URL", exit_of(error))
     except (redis_client.RedisError, OSError) as error:
         yield Line.fail(
             "redis",

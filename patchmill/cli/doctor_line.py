@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from patchmill.cli.exits import Exit
+
 
 class State(StrEnum):
     """Whether a thing is as it should be; a warning is about what may be meant so."""
@@ -15,12 +17,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One thing that was looked at, what was seen, and what to do about it."""
+    """One thing that was looked at, what was seen, and what to do about it; `ends` is its exit code."""
 
     state: State
     name: str
     detail: str
     advice: str | None = None
+    ends: Exit = Exit.DONE
+
+    def document(self) -> dict[str, str | None]:
+        """Write it as the JSON object that `--json` prints."""
+        return {"state": self.state, "name": self.name, "detail": self.detail, "advice": self.advice}
 
     @classmethod
     def ok(cls, name: str, detail: str) -> Self:
@@ -33,6 +40,6 @@ class Line:
         return cls(state=State.WARN, name=name, detail=detail, advice=advice)
 
     @classmethod
-    def fail(cls, name: str, detail: str, advice: str) -> Self:
+    def fail(cls, name: str, detail: str, advice: str, ends: Exit = Exit.SERVICE) -> Self:
         """Say that it does not work like this."""
-        return cls(state=State.FAIL, name=name, detail=detail, advice=advice)
+        return cls(state=State.FAIL, name=name, detail=detail, advice=advice, ends=ends)

@@ -10,25 +10,26 @@ import httpx
 
 from patchmill import __version__
 from patchmill.cli.doctor_line import Line
-from patchmill.client.connection import is_loopback
+from patchmill.cli.exits import Exit, exit_of
+from patchmill.client.connection import check_address, is_loopback
 from patchmill.client.server import Server, find_server
-from patchmill.errors import ConfigurationError, Unauthenticated, Unavailable
+from patchmill.errors import ConfigurationError, PatchmillError, Unauthenticated
 from patchmill.settings import Settings, gateway_key
 
 TIMEOUT_S = 10.0
 MAX_SKEW_S = 30.0  # the header tells whole seconds, and the answer takes its time
 LISTED_MODELS = 100
+REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 def server(_: Settings) -> Iterator[Line]:
     """Look at the server that commands speak to."""
     try:
         found = find_server()
-    except Unavailable as error:
-        yield Line.warn("server", str(error).partition(";")[0], str(error).partition("; ")[2])
-        return
-    except Unauthenticated as error:
-        yield Line.fail("key", str(error).partition(";")[0], str(error).partition("; ")[2])
+    except PatchmillError as error:
+        said, _, advice = str(error).partition("; ")
+        name = "key" if isinstance(error, Unauthenticated) else "server"
+        yield Line.fail(name, said, advice, exit_of(error))
         return
     try:
         with _http(found.url) as http:
@@ -52,21 +53,26 @@ def gateway(settings: Settings) -> Iterator[Line]:
     try:
         key = gateway_key(settings)
     except ConfigurationError as error:
-        yield Line.fail("gateway", "there is no key for it", str(error).partition(": ")[0])
+        yield Line.fail("gateway", "there is no key for it", str(error).partition(": ")[0], exit_of(error))
         return
     try:
+        check_address(settings.gateway_url)
         with _http(settings.gateway_url) as http:
             answer = http.get("models", headers={"Authorization": f"Bearer {key}"})
+    except ConfigurationError as error:
+        yield Line.fail("gateway", str(error), "correct PATCHMILL_GATEWAY_URL", exit_of(error))
+        return
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         detail = f"{settings.gateway_url} does not answer: {str(error) or type(error).__name__}"
         yield Line.fail("gateway", detail, "is PATCHMILL_GATEWAY_URL right?")
         return
     if not answer.is_success:
-        refused = answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        refused = answer.status_code in REFUSED
         yield Line.fail(
             "gateway",
             f"{settings.gateway_url} answers {answer.status_code}",
             "is the key right?" if refused else "is PATCHMILL_GATEWAY_URL right?",
+            Exit.AUTHENTICATION if refused else Exit.SERVICE,
         )
         return
     yield Line.ok("gateway", f"{settings.gateway_url} accepts the key")
@@ -110,9 +116,10 @@ def _key(answer: httpx.Response) -> Line:
     if answer.is_success:
         return Line.ok("key", "is accepted")
     said = str(_document(answer).get("detail") or f"it answers {answer.status_code}")
-    return Line.fail(
-        "key", f"is not accepted: {said}", "make one with `patchmill keys create`, set PATCHMILL_SERVER_KEY"
-    )
+    if answer.status_code not in REFUSED:
+        return Line.fail("key", f"cannot be judged: {said}", "look at the log of the server's API")
+    advice = "make one with `patchmill keys create`, set PATCHMILL_SERVER_KEY"
+    return Line.fail("key", f"is not accepted: {said}", advice, Exit.AUTHENTICATION)
 
 
 def _clock(answer: httpx.Response) -> Iterator[Line]:

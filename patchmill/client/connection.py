@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from patchmill.client.problem import ApiError
-from patchmill.errors import Unavailable
+from patchmill.errors import ConfigurationError, Unavailable
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
@@ -21,9 +21,13 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class Connection:
-    """A server and a key; each request is tried at most `attempts` times."""
+    """A server and a key; each request is tried at most `attempts` times.
+
+    Raises ConfigurationError when made for what is no address of a server.
+    """
 
     def __init__(self, url: str, key: str, *, timeout_s: float, attempts: int) -> None:
+        check_address(url)
         self.url = url.rstrip("/")
         self.attempts = attempts
         self._timeout_s = timeout_s
@@ -66,8 +70,6 @@ class Connection:
             except httpx.TransportError as error:
                 if last or not (repeatable or isinstance(error, _UNSENT)):
                     raise self.silent(error) from error
-            except httpx.InvalidURL as error:
-                raise Unavailable(f"{self.url} is no address of a server: {error}") from error
             else:
                 if last or not repeatable or answer.status_code not in _NOT_NOW:
                     return _accepted(answer)
@@ -102,6 +104,21 @@ def pause(attempt: int, *, at_least_s: float = 0.0) -> None:
     """Wait before another attempt: spread, so that many clients do not come back together."""
     spread = FIRST_PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - not for a secret
     threading.Event().wait(min(LONGEST_PAUSE_S, max(at_least_s, spread)))
+
+
+def check_address(url: str) -> None:
+    """Refuse what cannot be the address of a server.
+
+    Raises:
+        ConfigurationError: the message says what one looks like.
+    """
+    try:
+        parts = httpx.URL(url)
+        known = parts.scheme in {"http", "https"} and bool(parts.host)
+    except (httpx.InvalidURL, ValueError):  # what is no name of a host is a ValueError
+        known = False
+    if not known:
+        raise ConfigurationError(f"{url!r} is no address of a server; it looks like http://127.0.0.1:8080")
 
 
 def is_loopback(url: str) -> bool:

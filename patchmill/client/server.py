@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchmill.client.connection import is_loopback
-from patchmill.errors import Unauthenticated, Unavailable
+from patchmill.client.connection import check_address, is_loopback
+from patchmill.errors import ConfigurationError, Unauthenticated, Unavailable
 from patchmill.settings import load
 
 KEY_FILE = "local-key"
@@ -41,6 +41,11 @@ def find_server() -> Server:
     url = (
         settings.server_url if configured else _read(folder / URL_FILE) or f"http://127.0.0.1:{settings.port}"
     )
+    try:
+        check_address(url)
+    except ConfigurationError as error:
+        where = "PATCHMILL_SERVER_URL" if configured else str(folder / URL_FILE)
+        raise ConfigurationError(f"{where}: {error}") from None
     key = None if settings.server_key is None else settings.server_key.get_secret_value()
     if not key and is_loopback(url):
         key = _read(folder / KEY_FILE)

@@ -50,29 +50,34 @@ def test_the_lines_are_for_people_and_hold_no_secret(patchmill: Command, service
 
 
 @pytest.mark.parametrize(
-    ("changed", "name", "advice"),
+    ("changed", "told", "code"),
     [
-        ({"PATCHMILL_SERVER_URL": f"http://{NOWHERE}"}, "server", "is PATCHMILL_SERVER_URL right?"),
-        ({"PATCHMILL_SERVER_KEY": "pm_wrong"}, "key", "make one with `patchmill keys create`"),
+        ({"PATCHMILL_SERVER_URL": f"http://{NOWHERE}"}, ("server", "is PATCHMILL_SERVER_URL right?"), 3),
+        ({"PATCHMILL_SERVER_URL": "http://xn--a/"}, ("server", "it looks like http://127.0.0.1:8080"), 2),
+        ({"PATCHMILL_SERVER_KEY": "pm_wrong"}, ("key", "make one with `patchmill keys create`"), 5),
         (
             {"PATCHMILL_DATABASE_URL": f"postgresql://u:hidden-word@{NOWHERE}/x"},
-            "postgres",
-            "does Postgres run?",
+            ("postgres", "does Postgres run?"),
+            3,
         ),
-        ({"PATCHMILL_REDIS_URL": f"redis://:hidden-word@{NOWHERE}/0"}, "redis", "PATCHMILL_REDIS_URL"),
-        ({"PATCHMILL_REDIS_URL": "redis://elsewhere/0"}, "redis", "correct PATCHMILL_REDIS_URL"),
-        ({"PATCHMILL_MODEL": "model-of-next-year"}, "prices", "patchmill migrate"),
-        ({"PATCHMILL_GATEWAY_API_KEY": "wrong"}, "gateway", "is the key right?"),
-        ({"PATCHMILL_GATEWAY_URL": f"http://{NOWHERE}/v1"}, "gateway", "PATCHMILL_GATEWAY_URL"),
-        ({"PATCHMILL_PORT": "eighty"}, "settings", "patchmill settings"),
+        ({"PATCHMILL_REDIS_URL": f"redis://:hidden-word@{NOWHERE}/0"}, ("redis", "PATCHMILL_REDIS_URL"), 3),
+        ({"PATCHMILL_REDIS_URL": "redis://elsewhere/0"}, ("redis", "correct PATCHMILL_REDIS_URL"), 2),
+        ({"PATCHMILL_MODEL": "model-of-next-year"}, ("prices", "patchmill migrate"), 3),
+        ({"PATCHMILL_GATEWAY_API_KEY": "wrong"}, ("gateway", "is the key right?"), 5),
+        ({"PATCHMILL_GATEWAY_API_KEY": ""}, ("gateway", "must be set"), 2),
+        ({"PATCHMILL_GATEWAY_URL": f"http://{NOWHERE}/v1"}, ("gateway", "PATCHMILL_GATEWAY_URL"), 3),
+        ({"PATCHMILL_GATEWAY_URL": "http://xn--a/v1"}, ("gateway", "PATCHMILL_GATEWAY_URL"), 2),
+        ({"PATCHMILL_PORT": "eighty"}, ("settings", "patchmill settings"), 2),
+        ({"PATCHMILL_SERVER_KEY": "pm_wrong", "PATCHMILL_MODEL": "x"}, ("key", "patchmill keys create"), 3),
     ],
 )
 def test_what_is_wrong_is_named_with_what_to_do(
-    patchmill: Command, service: Stack, changed: dict[str, str], name: str, advice: str
+    patchmill: Command, service: Stack, changed: dict[str, str], told: tuple[str, str], code: int
 ) -> None:
+    name, advice = told
     done = patchmill("doctor", "--gateway", "--json", settings={**settings_of(service), **changed})
 
-    assert done.code == 3
+    assert done.code == code
     failed = {line["name"]: line for line in json.loads(done.data) if line["state"] == "fail"}
     assert advice in failed[name]["advice"]
     assert "hidden-word" not in done.data
@@ -108,6 +113,15 @@ def test_where_no_worker_is_at_work_is_only_a_warning(patchmill: Command, user: 
 def test_without_any_server_the_doctor_says_how_to_get_one(patchmill: Command, tmp_path: Path) -> None:
     done = patchmill("doctor", settings={"PATCHMILL_DATA_DIR": str(tmp_path)})
 
-    assert done.code == 0
-    assert "warn server     no server is known" in done.data
+    assert done.code == 3
+    assert "fail server     no server is known" in done.data
     assert "`patchmill up`" in done.data
+
+
+def test_a_server_without_a_key_is_a_failure_of_the_key(patchmill: Command, tmp_path: Path) -> None:
+    settings = {"PATCHMILL_DATA_DIR": str(tmp_path), "PATCHMILL_SERVER_URL": "https://mill.example"}
+
+    done = patchmill("doctor", settings=settings)
+
+    assert done.code == 5
+    assert "fail key        there is no key for https://mill.example" in done.data

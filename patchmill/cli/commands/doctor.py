@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from rich.text import Text
 from patchmill.cli import doctor_host, doctor_server
 from patchmill.cli.console import data_console
 from patchmill.cli.doctor_line import Line, State
-from patchmill.cli.exits import Exit, ends
+from patchmill.cli.exits import Exit, ends, exit_of
 from patchmill.cli.talk import shown
 from patchmill.errors import ConfigurationError
 from patchmill.settings import Settings, load
@@ -33,11 +32,12 @@ def doctor(
 
     Looks at the server with its key, its version and its clock; at Postgres and Redis if their addresses are
     set, with schema, prices and workers; at the checkers that come along; and with --gateway at the gateway.
-    Changes nothing. Exits with 0 if nothing failed, else with 3; warnings do not count.
+    Changes nothing. Exits with 0 if nothing failed, whatever it warns of; with 2 if a setting cannot work,
+    with 3 if there is no server or a service fails, with 5 if a key is refused: of several, the lowest.
     """
     lines = list(_lines(gateway=gateway))
     if as_json:
-        print(json.dumps([asdict(line) for line in lines], indent=2))
+        print(json.dumps([line.document() for line in lines], indent=2))
     else:
         console = data_console()
         for line in lines:
@@ -47,14 +47,15 @@ def doctor(
             console.print(text)
             if line.advice:
                 console.print(Text(f"{'':<16}{shown(line.advice)}"))
-    return Exit.SERVICE if any(line.state is State.FAIL for line in lines) else Exit.DONE
+    return min((line.ends for line in lines if line.state is State.FAIL), default=Exit.DONE)
 
 
 def _lines(*, gateway: bool) -> Iterator[Line]:
     try:
         settings = load()
     except ConfigurationError as error:
-        yield Line.fail("settings", str(error), "correct the variable; `patchmill settings` lists them all")
+        advice = "correct the variable; `patchmill settings` lists them all"
+        yield Line.fail("settings", str(error), advice, exit_of(error))
         return
     yield Line.ok("settings", "can be read")
     checks: list[Callable[[Settings], Iterator[Line]]] = [
