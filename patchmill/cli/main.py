@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from patchmill import __version__
 from patchmill.cli.exits import EXIT_CODES, Exit, Interrupted, exit_of
+from patchmill.cli.refusal import sentence
 from patchmill.cli.talk import shown
 from patchmill.client.problem import ApiError
 from patchmill.errors import PatchmillError
@@ -108,12 +109,14 @@ def run() -> int:
     except UsageError as error:
         return _refused(error)
     except (PatchmillError, ApiError) as error:
-        _complain(str(error))
+        _complain(sentence(error) if isinstance(error, ApiError) else str(error))
         return exit_of(error)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         _complain(f"{error.strerror or error}{where}")
         return Exit.SERVICE
+    if code == Exit.INTERRUPTED:  # what typer makes of a Ctrl-C that the command itself has no word for
+        _complain("interrupted")
     return code if isinstance(code, int) else Exit.DONE
 
 

@@ -1,6 +1,7 @@
 """What ruff reports about files, as the findings of a job request."""
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import Any
 
 import ruff
 
-from patchmill.errors import Unavailable
+from patchmill.errors import ConfigurationError, Unavailable
 
 TIMEOUT_S = 60
 FOUND_NOTHING, FOUND_SOMETHING = 0, 1
 SYNTAX_ERROR = "invalid-syntax"
 
+_UNKNOWN_RULE = re.compile(r"Unknown rule selector `(?P<rule>.*)` in `(?P<option>select|ignore)`")
 _TOP_LEVEL = frozenset({"target-version", "line-length", "preview", "builtins"})
 # `display` fixes are shown to people and never applied.
 _SAFETY = {"safe": True, "unsafe": False}
@@ -38,6 +40,7 @@ def diagnose(folder: Path, paths: Sequence[str], settings: Mapping[str, Any]) ->
     ruff.
 
     Raises:
+        ConfigurationError: `select` or `ignore` names a rule that ruff does not know.
         Unavailable: ruff does not run.
     """
     options = [word for name, value in settings.items() for word in ("--config", _option(name, value))]
@@ -54,7 +57,9 @@ def diagnose(folder: Path, paths: Sequence[str], settings: Mapping[str, Any]) ->
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"ruff does not run: {error}") from error
     if done.returncode not in {FOUND_NOTHING, FOUND_SOMETHING}:
-        raise Unavailable(f"ruff failed: {' '.join(done.stderr.split())}")
+        if unknown := _UNKNOWN_RULE.search(done.stderr):
+            raise ConfigurationError(f"--{unknown['option']}: ruff knows no rule {unknown['rule']!r}")
+        raise Unavailable(f"ruff failed: {' '.join(done.stderr.split()).removeprefix('ruff failed ')}")
     root = folder.resolve()
     report: list[dict[str, Any]] = json.loads(done.stdout)
     for diagnostic in report:

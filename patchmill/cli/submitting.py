@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from patchmill.cli.exits import Exit, Interrupted
 from patchmill.cli.following import wait_for
 from patchmill.cli.offering import Wish, give, give_nothing
+from patchmill.cli.refusal import naming
 from patchmill.cli.serving import Served, served
 from patchmill.cli.talk import say
 from patchmill.cli.tree import SourceFile, Tree
@@ -71,11 +73,29 @@ def submit_and_give(
 
 
 def _submit(service: Served, requests: Sequence[Mapping[str, Any]]) -> Work:
-    """Submit; a run is told by its reports."""
-    if len(requests) == 1 and "reports" in requests[0]:
-        work = Work(run=service.client.submit_run(requests[0])["id"])
-    else:
-        work = Work(jobs=tuple(service.client.submit(request)["id"] for request in requests))
+    """Submit; a run is told by its reports.
+
+    Raises:
+        Interrupted: the user does not want to wait any longer; what has arrived goes on, which is said.
+    """
+    jobs: list[str] = []
+    work: Work | None = None
+    try:
+        for request in requests:
+            with naming(request):
+                if "reports" in request:
+                    work = Work(run=service.client.submit_run(request)["id"])
+                else:
+                    jobs.append(service.client.submit(request)["id"])
+    except KeyboardInterrupt:
+        say(f"interrupted while submitting; {_arrived(jobs)}")
+        raise Interrupted(Exit.INTERRUPTED) from None
+    work = work or Work(jobs=tuple(jobs))
     if service.local is None:
         say(f"submitted {work.name}")
     return work
+
+
+def _arrived(jobs: Sequence[str]) -> str:
+    listed = "`patchmill jobs --limit 10` shows what has arrived and goes on"
+    return f"{', '.join(jobs)} and perhaps one more: {listed}" if jobs else f"{listed}, if anything has"

@@ -119,6 +119,9 @@ def test_nothing_to_mend_gives_an_empty_document_of_the_format(project: Project,
         (["src", "--report", "missing.sarif"], "missing.sarif"),
         (["src", "--instruction", "x", "--select", "B"], "--select and --ignore"),
         (["src", "--format", "html"], "html"),
+        (["src", "--select", "NOPE999"], "patchmill: --select: ruff knows no rule 'nope999'"),
+        (["src", "--ignore", "F,NOPE999"], "patchmill: --ignore: ruff knows no rule 'nope999'"),
+        (["src", "--select", ","], "--select names no rule"),
         ([], "paths"),
     ],
 )
@@ -139,11 +142,50 @@ def test_a_file_that_is_not_utf8_is_named(project: Project) -> None:
     assert "src/latin.py is not UTF-8 (byte 6)" in done.talk
 
 
-def test_what_the_server_refuses_is_told_with_the_place(project: Project) -> None:
+def test_what_the_server_refuses_names_the_option(project: Project) -> None:
     done = project.run("fix", "src/app.py", "--instruction", "x" * 5_000)
 
     assert done.code == 2
-    assert "/instruction" in done.talk
+    assert done.talk.startswith("patchmill: --instruction: ")
+
+
+def test_what_the_server_refuses_names_the_file(project: Project) -> None:
+    (project.folder / "src" / "app.py").write_bytes(b"import os\nx = '\0'\n")
+
+    done = project.run("fix", "src", "--report", project.report("json"))
+
+    assert done.code == 2
+    assert done.talk.startswith("patchmill: src/app.py: holds a NUL character")
+
+
+def test_an_answer_that_changes_nothing_says_what_was_asked_and_why(project: Project) -> None:
+    words = ("fix", "src/app.py", "--instruction", "write\na poem")
+
+    done = project.run(*words)
+
+    assert done.code == 0
+    assert "src/app.py  no_change" in done.data
+    assert "  instruction: write a poem\n" in done.data
+    assert "  nothing is changed: this is the stand-in gateway" in done.data
+    (job,) = json.loads(project.run(*words, "--json").data)["jobs"]
+    assert job["instruction"] == "write\na poem"
+    assert "  nothing is changed: this is the stand-in gateway" in project.run("status", job["id"]).data
+
+
+def test_what_is_left_is_told_with_its_place_rule_message_and_reason(project: Project) -> None:
+    diagnostic = {
+        "message": "Missing type annotation for `item`",
+        "location": {"path": "src/app.py", "range": {"start": {"line": 4, "column": 9}}},
+        "code": {"value": "ANN001"},
+    }
+    report = project.folder.parent / "left.json"
+    report.write_text(json.dumps({"source": {"name": "ruff"}, "diagnostics": [diagnostic]}))
+
+    done = project.run("fix", "src/app.py", "--report", str(report))
+
+    assert done.code == 1
+    expected = "  left: src/app.py:4: ANN001: Missing type annotation for `item`: unresolved ("
+    assert expected in done.data
 
 
 def test_annotate_adds_hints_and_docstrings(project: Project) -> None:
@@ -205,6 +247,15 @@ def test_a_server_that_does_not_answer_is_a_service_error(project: Project) -> N
 
     assert done.code == 3
     assert "is PATCHMILL_SERVER_URL right?" in done.talk
+
+
+@pytest.mark.parametrize("url", ["http://xn--a/", "mill.example", "ftp://mill.example", "http://"])
+def test_an_address_that_can_be_none_is_a_usage_error(project: Project, url: str) -> None:
+    done = project.run("jobs", settings={"PATCHMILL_SERVER_URL": url})
+
+    assert done.code == 2
+    assert done.talk.startswith(f"patchmill: PATCHMILL_SERVER_URL: {url!r} is no address of a server")
+    assert done.talk.count("\n") == 1
 
 
 def test_the_local_key_is_not_sent_to_another_machine(project: Project, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_a_report_without_findings_needs_no_server(project: Project) -> None:
         (["--report", "REPORT", "--filter", "added"], "needs the diff"),
         (["--report", "REPORT", "--since", "no-such-revision"], "no-such-revision"),
         (["--report", "REPORT", "--since", "--output=x"], "is no revision"),
-        (["--report", "REPORT", "--max-cost-usd", "much"], "/max_cost_usd"),
+        (["--report", "REPORT", "--max-cost-usd", "much"], "--max-cost-usd: must"),
         (["--report", "README.md"], "README.md"),
         ([], "--report"),
     ],

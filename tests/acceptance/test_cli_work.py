@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -179,11 +180,31 @@ def test_a_run_is_cancelled(project: Project, idle: Mapping[str, str]) -> None:
     assert json.loads(project.run("status", run, "--json", settings=idle).data)["run"]["state"] == "cancelled"
 
 
-def test_a_filter_that_the_server_does_not_know_is_told_with_its_place(project: Project) -> None:
+def test_a_filter_that_the_server_does_not_know_names_the_option(project: Project) -> None:
     done = project.run("jobs", "--state", "sleeping")
 
     assert done.code == 2
-    assert "/query/state" in done.talk
+    assert done.talk.startswith("patchmill: --state: ")
+
+
+def test_ctrl_c_before_anything_is_submitted_is_told_in_one_line(project: Project) -> None:
+    report = project.folder.parent / "report"
+    os.mkfifo(report)
+    with (
+        subprocess.Popen(
+            arguments("suggest", "--report", str(report)),
+            env=environment(project.settings),
+            cwd=project.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        ) as process,
+        report.open("wb"),
+    ):  # opens once the command reads
+        process.send_signal(signal.SIGINT)
+        data, talk = process.communicate(timeout=20)
+
+    assert (process.returncode, data, talk) == (130, "", "patchmill: interrupted\n")
 
 
 def test_ctrl_c_ends_the_waiting_and_says_how_to_go_on(project: Project, idle: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ import ruff
 
 from patchmill.cli.example_jobs import RUFF, TO_ANNOTATE, TO_FIX, make_jobs, write_files
 from patchmill.cli.ruff_findings import find, finding
-from patchmill.errors import Unavailable
+from patchmill.errors import ConfigurationError, Unavailable
 
 
 def diagnostic(**changes: Any) -> dict[str, Any]:
@@ -71,8 +71,13 @@ def test_only_the_given_settings_hold(tmp_path: Path) -> None:
 
 
 def test_settings_that_ruff_refuses_are_told_in_its_words(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="NOPE"):
-        find(tmp_path, [], {"select": ["NOPE"]})
+    with pytest.raises(Unavailable, match=r"^ruff failed: Cause: "):
+        find(tmp_path, [], {"extend-select": ["NOPE"]})
+
+
+def test_a_rule_that_ruff_does_not_know_is_a_mistake_of_the_option(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^--ignore: ruff knows no rule 'NOPE'$"):
+        find(tmp_path, [], {"select": ["F"], "ignore": ["NOPE"]})
 
 
 def test_the_example_has_findings_with_safe_fixes_with_unsafe_ones_and_with_none(tmp_path: Path) -> None:

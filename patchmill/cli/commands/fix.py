@@ -68,7 +68,8 @@ def fix(
     wish = Wish(apply=apply, diff=diff, form=form, as_json=as_json, exit_zero=exit_zero)
     wish.check()
     tree = Tree(Path.cwd())
-    settings = {name: _rules(text) for name, text in (("select", select), ("ignore", ignore)) if text}
+    given = {"select": select, "ignore": ignore}
+    settings = {name: _rules(name, text) for name, text in given.items() if text is not None}
     if report is not None:
         submission = _reported(tree, paths, read_report(report, report_format))
     elif instruction is not None:
@@ -115,5 +116,8 @@ def _checked(tree: Tree, paths: Sequence[str], settings: Mapping[str, Sequence[s
     return Submission(requests=[run_request(found, sent, checkers=checkers)], files=sent)
 
 
-def _rules(text: str) -> list[str]:
-    return [rule.strip() for rule in text.split(",") if rule.strip()]
+def _rules(option: str, text: str) -> list[str]:
+    rules = [rule.strip() for rule in text.split(",") if rule.strip()]
+    if not rules:
+        raise ConfigurationError(f"--{option} names no rule; rules are separated by commas, as in B,UP")
+    return rules
