@@ -27,7 +27,7 @@ def server(_: Settings) -> Iterator[Line]:
     try:
         found = find_server()
     except PatchmillError as error:
-        said, _, advice = str(error).partition("; ")
+        said, _sep, advice = str(error).partition("; ")
         name = "key" if isinstance(error, Unauthenticated) else "server"
         yield Line.fail(name, said, advice, exit_of(error))
         return

@@ -64,10 +64,11 @@ def place(pointer: str, request: Mapping[str, Any] | None = None) -> str:
 
 def _file(pointer: str, request: Mapping[str, Any]) -> str | None:
     """The path of the file that a pointer leads into, or the number of the report."""
-    first, *rest = [*pointer.split("/")[1:], "", ""]
+    steps = [*pointer.split("/")[1:], "", ""]
+    first, second = steps[0], steps[1]
     if first == "file" and "file" in request:
         return str(request["file"]["path"])
-    number = int(rest[0]) if rest[0].isdecimal() else -1
+    number = int(second) if second.isascii() and second.isdecimal() else -1
     if first == "files" and 0 <= number < len(request.get("files", ())):
         return str(request["files"][number]["path"])
     if first == "reports" and 0 <= number < len(request.get("reports", ())):

@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from tests.support.project import Project
 
 DOCS = ROOT / "docs"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECTIONS = ("Try it without a server", "Which server", "Mend files", "In CI", "Later")
+TRY = "Try it without a server"
+SECTIONS = (TRY, "Which server", "Mend files", "In CI", "Later")
+PAGE = "export function f() {\n  debugger;\n  return 1;\n}\n"
 APP = "import os\n\n\ndef collect(item, into=[]):\n    into.append(item)\n    return into\n"
 
 
@@ -24,34 +27,26 @@ def blocks(page: str, language: str, heading: str | None = None) -> list[str]:
     return [content for name, content in FENCE.findall(text) if name == language]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("heading", SECTIONS)
-def test_every_command_of_a_section_about_the_command_line_works_as_written(
-    project: Project, tmp_path: Path, heading: str
-) -> None:
-    folder = tmp_path / "documented"
-    folder.mkdir()
-    (folder / "app.py").write_text(APP)
-    if heading == "Later":
-        assert project.run("suggest", "--report", project.report()).code == 0
+def run_section(
+    folder: Path, heading: str, settings: Mapping[str, str], *, change: str = "true"
+) -> subprocess.CompletedProcess[str]:
+    """Run the commands of a section in a folder that was committed, and changed afterwards."""
     lines = [line for block in blocks("cli.md", "console", heading) for line in block.splitlines()]
-    commands = [line.removeprefix("$ ") for line in lines]
-    assert commands
+    assert lines
     assert all(line.startswith("$ ") for line in lines)
     script = "\n".join(
         [
             "set -e",
             "git init --quiet . && git add . && git -c user.name=x -c user.email=x@example.org commit -qm x",
-            "echo 'import json' >> app.py",
-            *commands,
+            change,
+            *(line.removeprefix("$ ") for line in lines),
         ]
     )
-
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-c", script],  # noqa: S607 - the page is written for it
         cwd=folder,
         env={
-            **environment(project.settings),
+            **environment(settings),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "RUFF_NO_CACHE": "true",
         },
@@ -61,8 +56,42 @@ def test_every_command_of_a_section_about_the_command_line_works_as_written(
         check=False,
     )
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_every_command_of_a_section_about_the_command_line_works_as_written(
+    project: Project, tmp_path: Path, heading: str
+) -> None:
+    folder = tmp_path / "documented"
+    folder.mkdir()
+    (folder / "app.py").write_text(APP)
+    if heading == TRY:
+        (folder / "page.ts").write_text(PAGE)
+    if heading == "Later":
+        assert project.run("suggest", "--report", project.report()).code == 0
+
+    done = run_section(folder, heading, project.settings, change="echo 'import json' >> app.py")
+
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing to mend" not in done.stderr
     assert ("import os" in (folder / "app.py").read_text()) is (heading != "Mend files")
+
+
+def test_the_pipes_work_in_a_project_without_findings(tmp_path: Path) -> None:
+    folder = tmp_path / "clean"
+    folder.mkdir()
+    (folder / "app.py").write_text("print(1)\n")
+    (folder / "page.ts").write_text("export const one = 1;\n")
+
+    done = run_section(folder, TRY, {})
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr.count("nothing to mend") == len(blocks("cli.md", "console", TRY)[0].splitlines()) + 1
+    assert not (tmp_path / "fixes.patch").read_bytes()
+
+
+def test_the_first_page_shows_the_same_pipes() -> None:
+    assert blocks("cli.md", "console", TRY)[0] in blocks("../README.md", "console")
 
 
 def test_no_command_of_the_page_about_the_command_line_is_left_out() -> None:
