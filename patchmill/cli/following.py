@@ -12,16 +12,21 @@ from patchmill.cli.serving import Served
 from patchmill.cli.talk import say, shown
 from patchmill.cli.work import Standing, Work, standing
 from patchmill.client.http import ENDED, MAX_WAIT_S, RUN_ENDED
-from patchmill.errors import Unavailable
+from patchmill.errors import PatchmillError
 
 GLANCE_S = 1  # how long one look may last where others have to be looked at, too
+
+
+class NotEnded(PatchmillError):
+    """Work takes longer than the user wants to wait; it goes on."""
 
 
 def wait_for(service: Served, work: Work, *, timeout_s: float | None = None) -> Standing:
     """Wait until everything has ended; give how it stands then.
 
     Raises:
-        Unavailable: it has not ended in that time, or the local service broke.
+        NotEnded: it has not ended in that time.
+        Unavailable: the server does not answer, or the local service broke.
         Interrupted: the user did not want to wait any longer; on a server the work goes on, which is said.
     """
     end = None if timeout_s is None else time.monotonic() + timeout_s
@@ -30,7 +35,7 @@ def wait_for(service: Served, work: Work, *, timeout_s: float | None = None) -> 
             while not _look(service, work, show, end):
                 service.check()
                 if end is not None and time.monotonic() >= end:
-                    raise Unavailable(f"{work.name} has not ended after {timeout_s:g} s; {_go_on(work)}")
+                    raise NotEnded(f"{work.name} has not ended after {timeout_s:g} s; {_go_on(work)}")
     except KeyboardInterrupt:
         say(f"{work.name} goes on; {_go_on(work)}")
         raise Interrupted(Exit.INTERRUPTED) from None

@@ -98,6 +98,7 @@ def _patchmill(
 
 def run() -> int:
     """Run the command line; give the exit code."""
+    _open_closed_streams()
     try:
         code = app(prog_name="patchmill", standalone_mode=False)
         sys.stdout.flush()
@@ -112,12 +113,27 @@ def run() -> int:
         _complain(sentence(error) if isinstance(error, ApiError) else str(error))
         return exit_of(error)
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        _complain(f"{error.strerror or error}{where}")
-        return Exit.SERVICE
+        return _failed(error)
     if code == Exit.INTERRUPTED:  # what typer makes of a Ctrl-C that the command itself has no word for
         _complain("interrupted")
     return code if isinstance(code, int) else Exit.DONE
+
+
+def _open_closed_streams() -> None:
+    """Let what a shell closes (`<&-`, `>&-`) be empty, and be written to without anybody reading."""
+    with open(os.devnull, "r+", encoding="utf-8") as nothing:  # noqa: PTH123 - no path, a device
+        for name in ("stdin", "stdout", "stderr"):
+            if getattr(sys, name) is None:
+                setattr(sys, name, os.fdopen(os.dup(nothing.fileno()), "r" if name == "stdin" else "w"))
+
+
+def _failed(error: OSError) -> int:
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        _complain("the current folder is not there any more")
+        return Exit.USAGE
+    where = f": {error.filename}" if error.filename else ""
+    _complain(f"{error.strerror or error}{where}")
+    return Exit.SERVICE
 
 
 def _refused(error: UsageError) -> int:
@@ -125,7 +141,7 @@ def _refused(error: UsageError) -> int:
         print(error.format_message(), file=sys.stderr)
         return Exit.USAGE
     where = error.ctx.command_path if error.ctx is not None else "patchmill"
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "").replace(": Input should", ": should")
     _complain(f"{message[:1].lower()}{message[1:].rstrip('.')} (see `{where} --help`)")
     return Exit.USAGE
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchmill.cli.talk import say
+from patchmill.cli.talk import say, some
 from patchmill.cli.tree import SourceFile, Tree
 from patchmill.errors import ConfigurationError
 from patchmill.reports import READERS
@@ -34,6 +34,8 @@ def read_text(name: str, what: str) -> str:
     """
     try:
         if name == STDIN:
+            if sys.stdin.isatty():
+                say(f"reading the {what} from the terminal; Ctrl-D ends it")
             data = sys.stdin.buffer.read(MAX_BYTES + 1)
         else:
             with Path(name).open("rb") as file:
@@ -116,5 +118,5 @@ def read_named(tree: Tree, names: Sequence[str], within: Collection[str] | None 
             except ConfigurationError as error:
                 say(f"left out: {error}")
     if outside:
-        say(f"left out: {outside} files that the report names outside of {tree.folder}")
+        say(f"left out: {some(outside, 'file')} that the report names outside of {tree.folder}")
     return list(files.values())

@@ -14,6 +14,11 @@ def say(text: str) -> None:
     print(shown(text), file=sys.stderr, flush=True)
 
 
+def some(count: int, thing: str) -> str:
+    """Write how many things there are; the thing's plural ends in `s`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def shown(text: str) -> str:
     """Write characters that a terminal would act on as escapes; line feeds and tabs are kept."""
     if text.isascii() and text.isprintable():

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from patchmill.client.problem import ApiError
-from patchmill.errors import ConfigurationError, Unavailable
+from patchmill.errors import ConfigurationError, Unauthenticated, Unavailable
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
@@ -23,11 +23,13 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 class Connection:
     """A server and a key; each request is tried at most `attempts` times.
 
-    Raises ConfigurationError when made for what is no address of a server.
+    Raises when it is made: ConfigurationError for what is no address of a server, Unauthenticated for what is
+    no key.
     """
 
     def __init__(self, url: str, key: str, *, timeout_s: float, attempts: int) -> None:
         check_address(url)
+        check_key(key)
         self.url = url.rstrip("/")
         self.attempts = attempts
         self._timeout_s = timeout_s
@@ -119,6 +121,16 @@ def check_address(url: str) -> None:
         known = False
     if not known:
         raise ConfigurationError(f"{url!r} is no address of a server; it looks like http://127.0.0.1:8080")
+
+
+def check_key(key: str) -> None:
+    """Refuse what cannot be a key, and could not be sent.
+
+    Raises:
+        Unauthenticated: the message does not quote it.
+    """
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise Unauthenticated("the key holds characters that no key has; is PATCHMILL_SERVER_KEY right?")
 
 
 def is_loopback(url: str) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchmill.client.connection import check_address, is_loopback
+from patchmill.client.connection import check_address, check_key, is_loopback
 from patchmill.errors import ConfigurationError, Unauthenticated, Unavailable
 from patchmill.settings import load
 
@@ -32,7 +32,7 @@ def find_server() -> Server:
 
     Raises:
         Unavailable: nothing names a server, and none was ever started here.
-        Unauthenticated: a server is named, but no key for it.
+        Unauthenticated: a server is named, but no key for it, or what is none.
         ConfigurationError: a setting cannot work.
     """
     settings = load()
@@ -50,6 +50,7 @@ def find_server() -> Server:
     if not key and is_loopback(url):
         key = _read(folder / KEY_FILE)
     if key:
+        check_key(key)
         return Server(url=url, key=key, configured=configured)
     if configured:
         raise Unauthenticated(f"there is no key for {url}; set PATCHMILL_SERVER_KEY")

@@ -97,7 +97,7 @@ def test_a_file_that_no_checker_reads_is_said_and_left_out(project: Project) -> 
     done = project.run("fix", "notes.txt", "--format", "json")
 
     assert (done.code, json.loads(done.data)) == (0, {"data": []})
-    assert "left out: 1 files that neither ruff nor oxlint reads" in done.talk
+    assert "left out: 1 file that neither ruff nor oxlint reads" in done.talk
 
 
 @pytest.mark.parametrize("form", ["json", "patch", "github", "sarif", "rdjson"])
@@ -118,10 +118,12 @@ def test_nothing_to_mend_gives_an_empty_document_of_the_format(project: Project,
         (["src", "--apply", "--diff"], "exclude each other"),
         (["src", "--report", "missing.sarif"], "missing.sarif"),
         (["src", "--instruction", "x", "--select", "B"], "--select and --ignore"),
-        (["src", "--format", "html"], "html"),
         (["src", "--select", "NOPE999"], "patchmill: --select: ruff knows no rule 'nope999'"),
         (["src", "--ignore", "F,NOPE999"], "patchmill: --ignore: ruff knows no rule 'nope999'"),
         (["src", "--select", ","], "--select names no rule"),
+        (["src", "--report", "x", "--instruction", "y"], "--report and --instruction exclude each other"),
+        (["src", "--format", "html"], "invalid value for '--format': 'html' is not one of"),
+        (["src", "--timeout", "-1"], "invalid value for '--timeout': should be greater than or equal to 0"),
         ([], "paths"),
     ],
 )
@@ -256,6 +258,26 @@ def test_an_address_that_can_be_none_is_a_usage_error(project: Project, url: str
     assert done.code == 2
     assert done.talk.startswith(f"patchmill: PATCHMILL_SERVER_URL: {url!r} is no address of a server")
     assert done.talk.count("\n") == 1
+
+
+@pytest.mark.parametrize("key", ["pm_ü", "pm_a\nb", "pm_a b"])
+def test_what_can_be_no_key_is_an_authentication_error(project: Project, key: str) -> None:
+    commands = [project.run(word, settings={"PATCHMILL_SERVER_KEY": key}) for word in ("jobs", "doctor")]
+
+    assert [done.code for done in commands] == [5, 5]
+    for done in commands:
+        assert "the key holds characters that no key has" in done.data + done.talk
+        assert "pm_" not in done.data + done.talk
+
+
+@pytest.mark.parametrize("words", [["fix"], ["annotate"], ["fix", "--instruction", "x"]])
+def test_a_folder_without_files_is_told_and_needs_no_server(project: Project, words: list[str]) -> None:
+    (project.folder / "empty").mkdir()
+
+    done = project.run(*words, "empty", settings={"PATCHMILL_SERVER_URL": "http://no.invalid"})
+
+    assert (done.code, done.data) == (0, "")
+    assert "there are no files" in done.talk
 
 
 def test_the_local_key_is_not_sent_to_another_machine(project: Project, tmp_path: Path) -> None:

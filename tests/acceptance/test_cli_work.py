@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -187,6 +188,46 @@ def test_a_filter_that_the_server_does_not_know_names_the_option(project: Projec
     assert done.talk.startswith("patchmill: --state: ")
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "talk"),
+    [
+        ("jobs >&-", 0, ""),
+        ("jobs <&- >/dev/null 2>&-", 0, ""),
+        ("suggest --report - <&-", 2, "patchmill: the report is empty; did the checker fail?\n"),
+        ("jobs > /dev/full", 3, "patchmill: No space left on device\n"),
+    ],
+)
+def test_closed_and_full_streams_end_a_command_in_order(
+    project: Project, run_id: str, line: str, code: int, talk: str
+) -> None:
+    assert run_id
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" -m patchmill.cli {line}', sys.executable],  # noqa: S607 - a shell closes streams
+        env=environment(project.settings),
+        cwd=project.folder,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (code, talk)
+
+
+def test_a_folder_that_is_gone_is_told(project: Project) -> None:
+    gone = project.folder / "gone"
+    gone.mkdir()
+    script = 'cd "$1" && rmdir "$1" && exec "$0" -m patchmill.cli fix app.py'
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable, str(gone)],  # noqa: S607 - a shell stands in the folder
+        env=environment(project.settings),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (2, "patchmill: the current folder is not there any more\n")
+
+
 def test_ctrl_c_before_anything_is_submitted_is_told_in_one_line(project: Project) -> None:
     report = project.folder.parent / "report"
     os.mkfifo(report)
@@ -236,7 +277,10 @@ def test_a_wait_that_takes_too_long_is_given_up(project: Project, idle: Mapping[
     done = project.run("wait", job, "--timeout", "1", settings=idle)
 
     assert done.code == 3
-    assert f"{job} has not ended after 1 s; `patchmill wait {job}` waits again" in done.talk
+    assert done.talk == (
+        f"patchmill: {job} has not ended after 1 s; "
+        f"`patchmill wait {job}` waits again, `patchmill jobs cancel {job}` stops it\n"
+    )
 
 
 def test_untrusted_text_cannot_act_on_the_terminal(project: Project, client: Client) -> None:

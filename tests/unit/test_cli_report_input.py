@@ -87,5 +87,5 @@ def test_only_files_inside_are_read_and_the_others_are_said(
 
     assert [(file.path, file.content) for file in files] == [("a.py", "a")]
     talk = capsys.readouterr().err
-    assert "1 files that the report names outside" in talk
+    assert "1 file that the report names outside" in talk
     assert "left out: gone.py" in talk

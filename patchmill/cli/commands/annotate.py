@@ -9,7 +9,8 @@ from patchmill.cli.exits import ends
 from patchmill.cli.offering import Apply, AsJson, Diff, ExitZero, FormatOption, Wish
 from patchmill.cli.serving import Local
 from patchmill.cli.submitting import Submission, Timeout, job_request, submit_and_give
-from patchmill.cli.tree import Paths, Tree
+from patchmill.cli.talk import say
+from patchmill.cli.tree import NO_FILES, Paths, Tree
 from patchmill.errors import ConfigurationError
 
 LANGUAGES = frozenset({"python"})
@@ -51,6 +52,8 @@ def annotate(
         raise ConfigurationError(f"--what takes {' and '.join(WHAT)}, separated by a comma")
     tree = Tree(Path.cwd())
     files = [tree.read(path) for path in tree.find(paths, LANGUAGES)]
+    if not files:
+        say(NO_FILES)
     requests = [job_request(file, "annotate", what=wanted) for file in files]
     submission = Submission(requests=requests, files=files)
     return submit_and_give(submission, tree=tree, wish=wish, local=local, timeout_s=timeout)

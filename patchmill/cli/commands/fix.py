@@ -12,8 +12,8 @@ from patchmill.cli.offering import Apply, AsJson, Diff, ExitZero, FormatOption, 
 from patchmill.cli.report_input import Report, names_in, read_named, read_report
 from patchmill.cli.serving import Local
 from patchmill.cli.submitting import Submission, Timeout, job_request, run_request, submit_and_give
-from patchmill.cli.talk import say
-from patchmill.cli.tree import EVERY_LANGUAGE, Paths, Tree
+from patchmill.cli.talk import say, some
+from patchmill.cli.tree import EVERY_LANGUAGE, NO_FILES, Paths, Tree
 from patchmill.errors import ConfigurationError
 from patchmill.kinds.languages import language_of
 
@@ -67,6 +67,8 @@ def fix(
     """
     wish = Wish(apply=apply, diff=diff, form=form, as_json=as_json, exit_zero=exit_zero)
     wish.check()
+    if report is not None and instruction is not None:
+        raise ConfigurationError("--report and --instruction exclude each other; name one")
     tree = Tree(Path.cwd())
     given = {"select": select, "ignore": ignore}
     settings = {name: _rules(name, text) for name, text in given.items() if text is not None}
@@ -87,7 +89,7 @@ def _reported(tree: Tree, paths: Sequence[str], report: Report) -> Submission:
     """What a report says about these files."""
     files = read_named(tree, report.names, within=frozenset(tree.find(paths, EVERY_LANGUAGE)))
     if not files:
-        say(f"the report has {report.findings} findings, none of them in these files")
+        say(f"the report has {some(report.findings, 'finding')}, none of them in these files")
     request = run_request([(report.form, report.content)], files)
     return Submission(requests=[request] if files else [], files=files)
 
@@ -95,6 +97,8 @@ def _reported(tree: Tree, paths: Sequence[str], report: Report) -> Submission:
 def _instructed(tree: Tree, paths: Sequence[str], instruction: str) -> Submission:
     """A job for each file, with the same instruction."""
     files = [tree.read(path) for path in tree.find(paths, EVERY_LANGUAGE)]
+    if not files:
+        say(NO_FILES)
     requests = [job_request(file, "fix", instruction=instruction) for file in files]
     return Submission(requests=requests, files=files)
 
@@ -104,11 +108,14 @@ def _checked(tree: Tree, paths: Sequence[str], settings: Mapping[str, Sequence[s
     names = tree.find(paths, CHECKED_LANGUAGES)
     checked = [name for name in names if language_of(name) in CHECKED_LANGUAGES]
     if len(checked) < len(names):
-        say(f"left out: {len(names) - len(checked)} files that neither ruff nor oxlint reads")
+        say(f"left out: {some(len(names) - len(checked), 'file')} that neither ruff nor oxlint reads")
+    if not checked:
+        say("nothing to mend: there are no files that ruff or oxlint reads")
+        return Submission(requests=[], files=[])
     files = {path: tree.read(path) for path in checked}
     found = reports(tree, checked, settings)
     if not found:
-        say(f"nothing to mend: the checkers find nothing in {len(checked)} files")
+        say(f"nothing to mend: the checkers find nothing in {some(len(checked), 'file')}")
         return Submission(requests=[], files=[])
     named = {tree.relative(name) for form, content in found for name in names_in(form, content)}
     sent = [files[path] for path in checked if path in named]
