@@ -39,6 +39,7 @@ COMMANDS = {
     "apply": "Write what a job or a run offers into the files.",
     "jobs": "List jobs, cancel one, start one anew.",
     "runs": "List runs, cancel one.",
+    "webhooks": "List, create, test and delete webhooks, see deliveries and replay them.",
     "doctor": "Check that everything is in order, and say what to do.",
     "migrate": "Bring a database to this version's schema, and fill in the basics.",
     "keys": "Create, list and revoke API keys.",

@@ -190,3 +190,40 @@ class Call(TypedDict):
     timings: dict[str, int | None]
     sent_at: str
     ended_at: str | None
+
+
+class Webhook(TypedDict):
+    """Where news goes; `failing_since` is when it began to fail, null while it does not."""
+
+    id: str
+    url: str
+    events: list[str]
+    enabled: bool
+    failing_since: str | None
+
+
+class NewWebhook(Webhook):
+    """A webhook as its creation answers: with the secret, which is not shown again."""
+
+    secret: str
+
+
+class DeliveryAttempt(TypedDict):
+    """One time that a message was sent; `status` is null without an answer, and `error` says why."""
+
+    at: str
+    status: int | None
+    latency_ms: int
+    error: str | None
+
+
+class Delivery(TypedDict):
+    """A message on its way to a webhook: `state` is pending, delivered or failed."""
+
+    id: str
+    webhook: str
+    message: str
+    type: str
+    state: str
+    attempts: list[DeliveryAttempt]
+    next_attempt_at: str | None

@@ -11,11 +11,12 @@ from urllib.parse import quote
 from patchmill.client.connection import FIRST_PAUSE_S, Connection
 from patchmill.client.documents import Call, Job, Run, Suggestion
 from patchmill.client.events import Event, follow
+from patchmill.client.pages import pages
+from patchmill.client.webhooks import Webhooks
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 RUN_ENDED = frozenset({"finished", "cancelled"})
 MAX_WAIT_S = 60  # the longest that the API lets one request wait
-_PAGE = 200
 
 _Document = TypeVar("_Document", Job, Run)
 
@@ -32,6 +33,7 @@ class Client:
 
     def __init__(self, url: str, key: str, *, timeout_s: float = 30.0, attempts: int = 5) -> None:
         self._connection = Connection(url, key, timeout_s=timeout_s, attempts=attempts)
+        self.webhooks = Webhooks(self._connection)
 
     @classmethod
     def from_environment(cls, *, timeout_s: float = 30.0, attempts: int = 5) -> Self:
@@ -122,11 +124,11 @@ class Client:
 
         Filters are those of the API (`state`, `kind`, `outcome`, `run`, …); a label is `**{"label.KEY": …}`.
         """
-        return cast("Iterator[Job]", self._pages("/v1/jobs", filters))
+        return cast("Iterator[Job]", pages(self._connection, "/v1/jobs", filters))
 
     def runs(self, **filters: str) -> Iterator[Run]:
         """Give the project's runs, as `jobs` gives its jobs."""
-        return cast("Iterator[Run]", self._pages("/v1/runs", filters))
+        return cast("Iterator[Run]", pages(self._connection, "/v1/runs", filters))
 
     def cancel(self, job_id: str) -> Job:
         """Ask to stop a job; give its document."""
@@ -168,7 +170,7 @@ class Client:
 
     def calls(self, job_id: str) -> list[Call]:
         """Give a job's calls to the model, with prompts and raw answers."""
-        return cast("list[Call]", list(self._pages(f"{_job(job_id)}/calls", {})))
+        return cast("list[Call]", list(pages(self._connection, f"{_job(job_id)}/calls", {})))
 
     def close(self) -> None:
         """Close the connections."""
@@ -189,15 +191,6 @@ class Client:
     def _read(self, path: str, wait_s: float) -> dict[str, Any]:
         params = {"wait": f"{wait_s:g}"} if wait_s else {}
         return self._connection.json("GET", path, params=params, more_s=wait_s)
-
-    def _pages(self, path: str, filters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        query = {"limit": str(_PAGE), **filters}
-        while True:
-            page = self._connection.json("GET", path, params=query)
-            yield from page["data"]
-            if not page.get("next_cursor"):
-                return
-            query["cursor"] = str(page["next_cursor"])
 
     def _suggestions(self, path: str, name: str | None) -> list[Suggestion] | str:
         if name is None:
