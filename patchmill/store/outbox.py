@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Float,
     Row,
     RowMapping,
+    Text,
     Uuid,
     all_,
     and_,
@@ -29,7 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from patchmill.store.ids import new_id, to_edge
+from patchmill.store.ids import new_id_each, to_edge
+from patchmill.store.recordset import as_rows, given_rows
 from patchmill.store.tables import deliveries, webhooks
 from patchmill.store.webhooks import give_up
 
@@ -43,34 +45,30 @@ class News:
     data: Mapping[str, Any]
 
 
-_LISTENING = select(webhooks.c.id, webhooks.c.project_id, webhooks.c.events).where(
-    webhooks.c.project_id == any_(bindparam("project_ids", type_=ARRAY(Uuid))),
-    webhooks.c.enabled,
-    webhooks.c.deleted_at.is_(None),
+_NEWS = given_rows({"project_id": Uuid(), "type": Text(), "data": JSONB()}, name="news")
+_WANTING = webhooks.join(
+    _NEWS, and_(webhooks.c.project_id == _NEWS.c.project_id, _NEWS.c.type == any_(webhooks.c.events))
 )
-_ADD = insert(deliveries).values(next_attempt_at=func.now())
+_PUT_OUT = insert(deliveries).from_select(
+    ["id", "webhook_id", "message_id", "type", "data", "attempts", "next_attempt_at"],
+    select(
+        new_id_each(),
+        webhooks.c.id,
+        new_id_each(),
+        _NEWS.c.type,
+        _NEWS.c.data,
+        func.jsonb_build_array(),
+        func.now(),
+    )
+    .select_from(_WANTING)
+    .where(webhooks.c.enabled, webhooks.c.deleted_at.is_(None)),
+)
 
 
 def tell(connection: Connection, news: Sequence[News]) -> None:
     """Put each message out for every webhook of its project that wants its type."""
-    if not news:
-        return
-    listening = connection.execute(_LISTENING, {"project_ids": list({one.project_id for one in news})}).all()
-    rows = [
-        {
-            "id": new_id(),
-            "webhook_id": webhook.id,
-            "message_id": new_id(),
-            "type": one.type,
-            "data": dict(one.data),
-            "attempts": [],
-        }
-        for one in news
-        for webhook in listening
-        if webhook.project_id == one.project_id and one.type in webhook.events
-    ]
-    if rows:
-        connection.execute(_ADD, rows)
+    if news:
+        connection.execute(_PUT_OUT, as_rows(asdict(one) for one in news))
 
 
 def tell_of_jobs(connection: Connection, ended: Iterable[RowMapping]) -> None:

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Interval, Table, bindparam, column, func, insert, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Connection, Insert, Interval, Table, bindparam, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from patchmill.edit.span import split_lines
@@ -16,6 +15,7 @@ from patchmill.errors import IdempotencyConflict
 from patchmill.job.record import Task, ToolEdit, ToolFix, fingerprint
 from patchmill.job.state import State
 from patchmill.store.ids import new_id
+from patchmill.store.recordset import as_rows, given_rows
 from patchmill.store.tables import events, findings, jobs, sources
 
 _EDIT = tuple(field.name for field in fields(ToolEdit))
@@ -66,11 +66,9 @@ _ADD_EVENT = insert(events)
 
 
 def _at_once(table: Table, *names: str) -> Insert:
-    """Insert many rows by one statement, from a parameter `rows`: row by row thousands take seconds."""
-    rows = func.jsonb_to_recordset(bindparam("rows", type_=JSONB)).table_valued(
-        *(column(name, table.c[name].type) for name in names)
-    )
-    return insert(table).from_select(names, select(rows.render_derived(with_types=True)))
+    """Insert many rows by one statement, from a parameter `rows`."""
+    rows = given_rows({name: table.c[name].type for name in names}, name="given")
+    return insert(table).from_select(names, select(rows))
 
 
 _FINDING_NAMES = ("job_id", "index", "fingerprint", "tool", "rule", "message", "severity")
@@ -129,14 +127,10 @@ def submit_of_run(
         ],
     )
     rows = [row for job_id, submission, _ in entering for row in _finding_rows(submission.task, job_id)]
-    connection.execute(_ADD_ALL_FINDINGS, {"rows": [_as_json(row) for row in rows]})
+    connection.execute(_ADD_ALL_FINDINGS, as_rows(rows))
     told = [_first_event(submission, job_id, run_id) for job_id, submission, _ in entering]
-    connection.execute(_ADD_ALL_EVENTS, {"rows": [_as_json(row) for row in told]})
+    connection.execute(_ADD_ALL_EVENTS, as_rows(told))
     return [job_id for job_id, _, _ in entering]
-
-
-def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, uuid.UUID) else value for name, value in row.items()}
 
 
 def _source(submission: Submission) -> dict[str, Any]:
