@@ -227,7 +227,6 @@ def _submission(asked: AskedRun, caller: Caller, key: str | None) -> RunSubmissi
     request = asked.request
     options = request.options
     origin = request.origin.model_dump(exclude_none=True)
-    reported = _rules_by_tool(asked.selection.files.values())
     each = None if options.max_cost_usd is None else from_usd(options.max_cost_usd)
     jobs = [
         Submission(
@@ -240,7 +239,6 @@ def _submission(asked: AskedRun, caller: Caller, key: str | None) -> RunSubmissi
                 source=asked.contents[path],
                 findings=findings,
                 checkers=request.checkers,
-                reported=reported,
                 options=chosen_options(options),
             ),
             origin=origin,
@@ -260,6 +258,7 @@ def _submission(asked: AskedRun, caller: Caller, key: str | None) -> RunSubmissi
             {"report": one.report, "finding": one.finding, "path": one.path, "reason": one.reason}
             for one in asked.selection.skipped
         ],
+        reported=_rules_by_tool(asked.selection.files.values()),
         diff=request.diff,
         origin=origin,
         labels=request.labels,

@@ -39,7 +39,7 @@ from patchmill.job.record import (
 from patchmill.job.state import TERMINAL, State, WaitReason
 from patchmill.store.jobs import source_of
 from patchmill.store.retries import ASKED_AGAIN
-from patchmill.store.tables import attempts, calls, findings, jobs
+from patchmill.store.tables import attempts, calls, findings, jobs, runs
 from patchmill.store.transitions import Move, given
 from patchmill.store.workers import Held
 
@@ -314,9 +314,17 @@ def _task(connection: Connection, row: RowMapping) -> Task:
         scope=None if scope is None else Scope(**scope),
         context=tuple(ContextFile(**file) for file in request["context"]),
         checkers=request["checkers"],
-        reported=request.get("reported", {}),
+        reported={} if row["run_id"] is None else _reported_in(connection, row["run_id"]),
         options=Options(**{**options, "priority": Priority(options["priority"])}),
     )
+
+
+_REPORTED_IN = select(runs.c.reported).where(runs.c.id == bindparam("run_id"))
+
+
+def _reported_in(connection: Connection, run_id: uuid.UUID) -> Mapping[str, Sequence[str]]:
+    reported: Mapping[str, Sequence[str]] = connection.scalars(_REPORTED_IN, {"run_id": run_id}).one()
+    return reported
 
 
 _FINDINGS = (

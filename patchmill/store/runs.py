@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +50,7 @@ class RunSubmission:
     diff: str | None
     origin: Mapping[str, Any]
     labels: Mapping[str, str]
+    reported: Mapping[str, Sequence[str]] = field(default_factory=dict)  # in all files: rules by tool
     max_cost_picos: int | None = None
     idempotency_key: str | None = None
     body_hash: bytes | None = None  # sha256 of the validated body, compared on a replay
@@ -168,6 +169,7 @@ def _run_values(entering: RunSubmission) -> dict[str, Any]:
         "diff": entering.diff,
         "findings": entering.findings,
         "skipped": [dict(one) for one in entering.skipped],
+        "reported": {tool: list(rules) for tool, rules in entering.reported.items()},
         "origin": dict(entering.origin),
         "labels": dict(entering.labels),
         "idempotency_key": entering.idempotency_key,

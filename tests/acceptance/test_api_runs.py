@@ -153,6 +153,21 @@ def test_what_was_asked_is_stored_with_the_run_and_with_each_job(user: User) -> 
     assert events_of(user, run["id"], "run.state") == [{"from": None, "to": "queued"}]
 
 
+def test_the_rules_that_reports_name_are_stored_once_and_not_with_each_job(user: User) -> None:
+    size = 60
+    found = [diagnostic(f"src/app_{number}.py", code=f"RULE{number:04}") for number in range(size)]
+    run = submit(user, run_request(size, reports=[report(found)]))
+
+    with user.api.engine.connect() as connection:
+        reported = connection.scalars(select(runs.c.reported).where(runs.c.id == run_uuid(run["id"]))).one()
+        requests = connection.scalars(
+            select(jobs.c.request).where(jobs.c.run_id == run_uuid(run["id"]))
+        ).all()
+    assert reported == {"ruff": [f"RULE{number:04}" for number in range(size)]}
+    assert len(requests) == size
+    assert "RULE" not in json.dumps(requests)
+
+
 def test_each_skipped_finding_says_why(user: User) -> None:
     found = [
         diagnostic("src/app_0.py"),

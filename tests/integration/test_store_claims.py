@@ -13,6 +13,7 @@ from patchmill.store import jobs as stored
 from patchmill.store.claims import Claim
 from tests.support import invariants
 from tests.support.claimed import admitted, claimed, dispatched, submitted, worker
+from tests.support.event_writing import new_project, new_run
 
 
 def claim(engine: Engine, job_id: uuid.UUID, number: int) -> Claim | None:
@@ -37,6 +38,18 @@ def test_a_claimed_job_comes_with_its_whole_task(engine: Engine) -> None:
     assert taken.task.path == "a.py"
     assert [finding.rule for finding in taken.task.findings] == ["B006"]
     assert taken.replies == ()
+
+
+def test_a_job_of_a_run_knows_the_rules_that_are_reported_in_all_its_files(engine: Engine) -> None:
+    reported = {"ruff": ["B006", "E741"], "oxlint": ["no-debugger"]}
+    _, [job_id] = new_run(engine, new_project(engine), 1, reported=reported)
+
+    held = claim(engine, job_id, dispatched(engine)[0][1])
+
+    assert held is not None
+    assert held.task.reported == reported
+    alone = claimed(engine)
+    assert alone.task.reported == {}
 
 
 def test_an_old_or_repeated_message_claims_nothing(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """Jobs and runs to tell events of, for tests of those who read them."""
 
 import uuid
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -31,7 +32,9 @@ def new_job(engine: Engine, project_id: uuid.UUID) -> uuid.UUID:
         return submit(connection, _submission(project_id, 0)).job_id
 
 
-def new_run(engine: Engine, project_id: uuid.UUID, number: int) -> tuple[uuid.UUID, list[uuid.UUID]]:
+def new_run(
+    engine: Engine, project_id: uuid.UUID, number: int, **more: Any
+) -> tuple[uuid.UUID, list[uuid.UUID]]:
     """Submit a run of so many jobs; give its id and theirs."""
     entering = runs.RunSubmission(
         project_id=project_id,
@@ -43,6 +46,7 @@ def new_run(engine: Engine, project_id: uuid.UUID, number: int) -> tuple[uuid.UU
         diff=None,
         origin={},
         labels={},
+        **more,
     )
     with engine.begin() as connection:
         run_id = runs.submit(connection, entering).run_id

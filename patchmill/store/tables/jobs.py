@@ -17,6 +17,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from patchmill.store.tables.base import at, count, json, metadata, now, one_of
 
@@ -43,6 +44,8 @@ runs = Table(  # one submission of reports with many findings; its jobs carry it
     Column("diff", Text),  # as submitted: what forge suggestions are anchored in
     Column("findings", Integer, nullable=False),  # of all reports, those that are skipped too
     json("skipped"),  # [{report, finding, path, reason}]
+    # {tool: [rule]}: what the reports name in any file, and no job may add to its own
+    Column("reported", JSONB(none_as_null=True), nullable=False, server_default=text("'{}'")),
     json("origin"),
     json("labels"),
     Column("idempotency_key", Text),
