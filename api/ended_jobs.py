@@ -1,7 +1,6 @@
 """A job asked for again, and its code erased: what may be done to a job that has ended."""
 
 from http import HTTPStatus
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
@@ -14,7 +13,7 @@ from api.query import refuse_unknown
 from api.schemas import JobDocument
 from patchmill.errors import Conflict, InvalidFields, NotFound
 from patchmill.store import erasure, retries
-from patchmill.store.ids import from_edge, to_edge
+from patchmill.store.ids import known_id, to_edge
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(refuse_unknown())])
 
@@ -37,7 +36,7 @@ def retry_job(job_id: str, caller: Writer, parts: PartsOf) -> Response:
     """
     with parts.database.begin() as connection:
         row = retries.retry(
-            connection, caller.project_id, _identity(job_id), actor=to_edge("key", caller.key_id)
+            connection, caller.project_id, known_id("job", job_id), actor=to_edge("key", caller.key_id)
         )
         document = job_document(connection, row)
     parts.waker.wake()
@@ -63,12 +62,7 @@ def erase_source(job_id: str, caller: Writer, parts: PartsOf) -> Response:
     too, so suggestions of the run's other jobs can no longer be anchored in it.
     """
     with parts.database.begin() as connection:
-        erasure.erase(connection, caller.project_id, _identity(job_id), actor=to_edge("key", caller.key_id))
+        erasure.erase(
+            connection, caller.project_id, known_id("job", job_id), actor=to_edge("key", caller.key_id)
+        )
     return Response(status_code=HTTPStatus.NO_CONTENT)
-
-
-def _identity(job_id: str) -> UUID:
-    found = from_edge("job", job_id)
-    if found is None:
-        raise NotFound(f"there is no job {job_id[:100]}")
-    return found

@@ -24,10 +24,10 @@ from api.live_shapes import Event
 from api.openapi import problems
 from api.parts import Parts, PartsOf
 from api.query import refuse_unknown
-from patchmill.errors import FieldError, InvalidFields, NotAcceptable, NotFound, Unavailable
+from patchmill.errors import FieldError, InvalidFields, NotAcceptable, NotFound, RateLimited, Unavailable
 from patchmill.store import events
 from patchmill.store.events import EventRow
-from patchmill.store.ids import from_edge, to_edge
+from patchmill.store.ids import known_id, no_such, to_edge
 
 MEDIA_TYPE = "text/event-stream"
 LAST_EVENT_ID = "Last-Event-ID"
@@ -61,10 +61,11 @@ class EventStream(StreamingResponse):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a stream is about: a job or a run."""
+    """What a stream is about: a job or a run of a project."""
 
     kind: Literal["job", "run"]
     id: uuid.UUID
+    project_id: uuid.UUID
 
     def named(self) -> dict[str, uuid.UUID]:
         """Give it as the keyword that the store and the reader know it by."""
@@ -77,7 +78,7 @@ _OK: dict[int | str, dict[str, Any]] = {
         "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": live_examples.STREAM}},
     }
 }
-_PROBLEMS = problems(NotFound, NotAcceptable, InvalidFields)
+_PROBLEMS = problems(NotFound, NotAcceptable, InvalidFields, RateLimited)
 
 _LastEventId = Annotated[
     str | None, Header(alias=LAST_EVENT_ID, description="go on after this id", max_length=100)
@@ -149,13 +150,11 @@ def event_document(event: EventRow) -> Event:
 
 
 async def _stream(asked: _Asked, kind: Literal["job", "run"], text: str) -> EventStream:
-    identity = from_edge(kind, text)
-    if identity is not None:
-        subject = Subject(kind=kind, id=identity)
-        newest = await run_in_threadpool(_newest, asked.parts, asked.caller.project_id, subject)
-        if newest is not None:
-            return EventStream(_frames(asked.parts, subject, min(asked.after, newest)))
-    raise NotFound(f"there is no {kind} {text[:100]}")
+    project_id = asked.caller.project_id
+    asked.parts.waiting.refuse_crowd(project_id)
+    subject = Subject(kind=kind, id=known_id(kind, text), project_id=project_id)
+    newest = await run_in_threadpool(_newest, asked.parts, subject)
+    return EventStream(_frames(asked.parts, subject, min(asked.after, newest)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +169,8 @@ class _Page:
 async def _frames(parts: Parts, subject: Subject, after: int) -> AsyncGenerator[str]:
     """Write a stream; one whose history cannot be read breaks off, and its client comes back."""
     yield _RETRY
-    with suppress(Unavailable):
-        async with parts.waiting.follow(**subject.named()) as follower:
+    with suppress(Unavailable, RateLimited):
+        async with parts.waiting.follow(**subject.named(), by=subject.project_id) as follower:
             last, more, ended = after, True, False
             while more:
                 page = await run_in_threadpool(_history, parts, subject, last, follower.settled)
@@ -215,11 +214,11 @@ def _frame(event: EventRow) -> str:
     return f"id: {event.id}\nevent: {event.type}\ndata: {event_document(event).model_dump_json()}\n\n"
 
 
-def _newest(parts: Parts, project_id: uuid.UUID, subject: Subject) -> int | None:
-    """Give the highest id that a stream can have given so far; None when the project has no such subject."""
+def _newest(parts: Parts, subject: Subject) -> int:
+    """Give the highest id that a stream can have given so far; raises NotFound without the subject."""
     with parts.database.begin() as connection:
-        if not events.belongs(connection, project_id, **subject.named()):
-            return None
+        if not events.belongs(connection, subject.project_id, **subject.named()):
+            raise no_such(subject.kind, to_edge(subject.kind, subject.id))
         return events.newest(connection)
 
 

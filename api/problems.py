@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.schemas import Problem, ProblemField
-from patchmill.errors import FieldError, InvalidFields, PatchmillError, Unavailable
+from patchmill.errors import FieldError, InvalidFields, PatchmillError, RateLimited, Unavailable
 
 MAX_ERRORS = 100  # listed in one problem; who makes more is helped by these
 MEDIA_TYPE = "application/problem+json"
@@ -91,6 +91,8 @@ async def _own(request: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, Unavailable):
         headers["Retry-After"] = "1"
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.retry_after_s)
     errors: Sequence[FieldError] = getattr(error, "errors", ())
     detail = str(error)
     if isinstance(error, InvalidFields) and errors:

@@ -1,18 +1,16 @@
 """Waiting for what happens to jobs and runs: one reader a process, and only while someone watches.
 
 Nobody is told by the database: the reader looks four times a second for events that are new to it
-(`store/events.py` says how it can know that it has seen all), and hands them to those who watch, in memory.
-Whoever watches holds neither a thread nor a connection. An outage of Postgres only delays: the reader goes on
-from the point up to which it knew everything.
+(`store/events.py` says how it can know that it has seen all, however long a transaction lasts), and hands
+them to those who watch, in memory. Whoever watches holds neither a thread nor a connection. An outage of
+Postgres only delays: the reader goes on from the moment up to which it knew everything.
 """
 
 import asyncio
-import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
@@ -20,17 +18,18 @@ import anyio.to_thread
 from fastapi.concurrency import run_in_threadpool
 
 from api.database import Database
-from patchmill.errors import Unavailable
+from api.known_events import KnownEvents
+from patchmill.errors import RateLimited, Unavailable
 from patchmill.store import events
-from patchmill.store.events import EventRow, News, Start
+from patchmill.store.events import EventRow, Moment
 from patchmill.telemetry import get_logger
 
 POLL_S = 0.25
 POLL_WITHOUT_DATABASE_S = 1.0
-SETTLED_AFTER_S = 6.0  # no transaction that has taken an event's id lives longer
 BATCH = 2_000  # events of one look
 MAX_BEHIND = 5_000  # events that a follower may leave unread before it is let go
 MAX_FOLLOWERS = 2_000
+MAX_FOLLOWERS_OF_PROJECT = 500  # so that no project takes the places of all others
 
 _log = get_logger(__name__)
 
@@ -39,6 +38,7 @@ _Key = TypeVar("_Key")
 _Member = TypeVar("_Member")
 Seen = TypeVar("Seen")
 _EVERYTHING: _Topic = ("all", None)
+_OTHERWISE = "try again later, or ask with `wait`"
 
 
 class Follower:
@@ -48,8 +48,9 @@ class Follower:
     anew after the last event that came.
     """
 
-    def __init__(self, *, settled: int) -> None:
-        self.settled = settled  # of a run: its events up to this id are history, later ones come here
+    def __init__(self, *, by: uuid.UUID | None) -> None:
+        self.by = by
+        self.settled = 0  # of a run: its events up to this id are history, later ones come here
         self._unread: deque[EventRow] = deque()
         self._news = asyncio.Event()
         self._ended = False
@@ -87,7 +88,8 @@ class Broadcaster:
         self._database = database
         self._waiters: dict[uuid.UUID, set[asyncio.Event]] = {}
         self._followers: dict[_Topic, set[Follower]] = {}
-        self._known = _Known(Start(settled=0, seen=frozenset(), fence=0), 0.0)
+        self._known: KnownEvents | None = None
+        self._any_settled = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._thread = anyio.CapacityLimiter(1)
@@ -131,9 +133,16 @@ class Broadcaster:
 
     @asynccontextmanager
     async def follow(
-        self, *, job: uuid.UUID | None = None, run: uuid.UUID | None = None, project: uuid.UUID | None = None
+        self,
+        *,
+        job: uuid.UUID | None = None,
+        run: uuid.UUID | None = None,
+        project: uuid.UUID | None = None,
+        by: uuid.UUID | None = None,
     ) -> AsyncIterator[Follower]:
         """Give the events from now on of one job, one run with its jobs, one project, or of everything.
+
+        `by` is the project whose share of all followers this one counts in.
 
         Read history after entering. Of a job, everything that this history lacks will come, and some of what
         it has may come again, with ids that are not higher. Of a run, everything comes in the order of ids,
@@ -141,20 +150,38 @@ class Broadcaster:
         there. Otherwise events come as they become visible: in order within each job alone.
 
         Raises:
+            RateLimited: too many follow for this project already.
             Unavailable: Postgres does not answer, or too many follow already.
         """
         await self._read()
-        if sum(map(len, self._followers.values())) >= MAX_FOLLOWERS:
-            raise Unavailable("too many streams are open; try again later, or ask with `wait`")
+        self.refuse_crowd(by)
         topic = _topic(job, run, project)
-        follower = Follower(settled=self._known.settled)
+        follower = Follower(by=by)
         if self._closing:
             follower.let_go()
         self._followers.setdefault(topic, set()).add(follower)
         try:
+            if run is not None:
+                await self._any_settled.wait()
+                follower.settled = self._settled()
             yield follower
         finally:
             _remove(self._followers, topic, follower)
+
+    def refuse_crowd(self, by: uuid.UUID | None) -> None:
+        """Refuse one more follower when there are too many, of a project or in all.
+
+        Raises:
+            RateLimited: too many follow for this project already.
+            Unavailable: too many follow already.
+        """
+        followers = [follower for members in self._followers.values() for follower in members]
+        if len(followers) >= MAX_FOLLOWERS:
+            raise Unavailable(f"too many streams are open; {_OTHERWISE}")
+        if by is not None and sum(follower.by == by for follower in followers) >= MAX_FOLLOWERS_OF_PROJECT:
+            raise RateLimited(
+                f"{MAX_FOLLOWERS_OF_PROJECT} streams of this project are open; {_OTHERWISE}", retry_after_s=5
+            )
 
     def watchers(self) -> int:
         """Count those who wait or follow."""
@@ -172,6 +199,7 @@ class Broadcaster:
         for followers in self._followers.values():
             for follower in followers:
                 follower.let_go()
+        self._any_settled.set()
 
     async def _read(self) -> None:
         """Have a reader that has looked once: what happens from here on is news to it.
@@ -181,9 +209,10 @@ class Broadcaster:
         async with self._starting:
             if self._closing or (self._reader is not None and not self._reader.done()):
                 return
-            start = await anyio.to_thread.run_sync(self._start, limiter=self._thread)
-            self._known = _Known(start, time.monotonic())
-            self._reader = asyncio.create_task(self._run(), name="reader")
+            self._any_settled.clear()
+            known = await anyio.to_thread.run_sync(self._start, limiter=self._thread)
+            self._keep(known)
+            self._reader = asyncio.create_task(self._run(known), name="reader")
             self._reader.add_done_callback(self._after)
 
     def _after(self, reader: asyncio.Task[None]) -> None:
@@ -193,33 +222,48 @@ class Broadcaster:
             _log.error("reader_broken", watchers=self.watchers(), exc_info=error)
             self._let_go()
 
-    async def _run(self) -> None:
+    async def _run(self, known: KnownEvents) -> None:
         while self.watchers() and not self._closing:
             pause = POLL_S
             try:
-                if await self._look() == BATCH:
+                if await self._look(known):
                     pause = 0.0
             except Unavailable:
                 pause = POLL_WITHOUT_DATABASE_S
                 _log.warning("events_unreadable", watchers=self.watchers())
             await asyncio.sleep(pause)
 
-    async def _look(self) -> int:
-        known, began = self._known, time.monotonic()
-        found = await anyio.to_thread.run_sync(self._news, known.settled, known.newest, limiter=self._thread)
-        for event in known.fresh(found.rows):
+    async def _look(self, known: KnownEvents) -> bool:
+        """Tell what is new, at most a batch of it; says whether there is more."""
+        moment, rows = await anyio.to_thread.run_sync(self._news, known, limiter=self._thread)
+        more = len(rows) == BATCH
+        for event in rows:
             self._tell(event)
-        for event in known.settle(found, began=began, ended=time.monotonic()):
+        for event in known.take(moment, rows, more=more):
             self._give([("run", event.run_id)], event)
-        return len(found.rows)
+        self._keep(known)
+        return more
 
-    def _start(self) -> Start:
-        with self._database.begin() as connection:
-            return events.start(connection)
+    def _keep(self, known: KnownEvents) -> None:
+        self._known = known
+        if known.settled is not None:
+            self._any_settled.set()
 
-    def _news(self, settled: int, newest: int) -> News:
+    def _settled(self) -> int:
+        return 0 if self._known is None or self._known.settled is None else self._known.settled
+
+    def _start(self) -> KnownEvents:
         with self._database.begin() as connection:
-            return events.news(connection, settled=settled, highest=newest, limit=BATCH)
+            newest = events.newest(connection)
+            return KnownEvents(events.moment(connection), newest)
+
+    def _news(self, known: KnownEvents) -> tuple[Moment, list[EventRow]]:
+        with self._database.begin() as connection:
+            moment = known.reading or events.moment(connection)
+            rows = events.between(
+                connection, known.told, moment.snapshot, after=known.read_up_to, limit=BATCH
+            )
+            return moment, rows
 
     def _tell(self, event: EventRow) -> None:
         identity = event.ended()
@@ -232,55 +276,6 @@ class Broadcaster:
         for topic in topics:
             for follower in self._followers.get(topic, ()):
                 follower.give(event)
-
-
-class _Known:
-    """What the reader knows: all events up to `settled`, and some after it."""
-
-    def __init__(self, start: Start, now: float) -> None:
-        self.settled = start.settled
-        self.newest = max(start.seen, default=start.settled)
-        self._seen = set(start.seen)  # after `settled`
-        self._marks = deque([_Mark(newest=self.newest, fence=start.fence, at=now)])  # oldest first
-
-    def fresh(self, rows: list[EventRow]) -> list[EventRow]:
-        """Give those that were never seen, and remember them."""
-        fresh = [event for event in rows if event.id not in self._seen]
-        self._seen.update(event.id for event in fresh)
-        return fresh
-
-    def settle(self, found: News, *, began: float, ended: float) -> list[EventRow]:
-        """Move on the point up to which all is known; give the events that it passes, by id.
-
-        The times are those of the look; what it found is never older than its beginning.
-        """
-        if found.fence is not None:
-            self.newest = found.rows[-1].id
-            self._marks.append(_Mark(newest=self.newest, fence=found.fence, at=ended))
-        read_up_to = found.rows[-1].id if len(found.rows) >= BATCH else self.newest
-        before = self.settled
-        while self._marks and self._marks[0].has_passed(found.oldest, began):
-            self.settled = max(before, min(self._marks[0].newest, read_up_to))
-            if self._marks[0].newest > read_up_to:
-                break  # late events have filled the batch: the rest is read by the next look
-            self._marks.popleft()
-        if self.settled == before:
-            return []
-        self._seen = {number for number in self._seen if number > self.settled}
-        return [event for event in found.rows if event.id <= self.settled]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Mark:
-    """What an earlier look has seen: its newest event, a fence behind everything before that, and when."""
-
-    newest: int
-    fence: int
-    at: float
-
-    def has_passed(self, oldest: int, now: float) -> bool:
-        """Say whether a look finds nobody open any more who may hold an id up to the newest of this one."""
-        return self.fence < oldest or now - self.at > SETTLED_AFTER_S
 
 
 def _topic(job: uuid.UUID | None, run: uuid.UUID | None, project: uuid.UUID | None) -> _Topic:

@@ -13,6 +13,7 @@ PatchmillError
 ├── UnsupportedMediaType    415
 ├── InvalidFields           422, one FieldError per mistake
 ├── BelowMinimumHold        422
+├── RateLimited             429
 ├── Unavailable             503
 ├── LostClaim               a worker's claim of a job is no longer the current one
 └── CancelRequested         somebody asked to stop the job
@@ -139,6 +140,19 @@ class BelowMinimumHold(PatchmillError):
     code = "below_minimum_hold"
     status = 422
     title = "Below the minimum hold"
+
+
+class RateLimited(PatchmillError):
+    """The project asks for more at once than its share; `retry_after_s` says when to ask again."""
+
+    code = "rate_limited"
+    status = 429
+    title = "Rate limited"
+    retryable = True
+
+    def __init__(self, detail: str, *, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(PatchmillError):

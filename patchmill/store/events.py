@@ -1,41 +1,43 @@
 """What is told of jobs and runs: their history, and the news since a reader last looked.
 
-Ids of events are given before their transactions commit, so they become visible out of order: a reader that
-remembered only the highest id would miss some. Within one job, and for a run's own events, ids and `seq`
-grow together, since each writer holds the row of its job or run. Across jobs there is a point up to which
-nothing can appear any more, and `news` gives what it takes to move it on:
+Ids of events are given before their transactions commit, so they become visible out of order, and a reader
+that remembered only the highest id would miss some. Two questions are answered instead, both exactly and
+however long a transaction lasts:
 
-- A writer has changed a row before it takes its event's id, so it has a transaction id by then. `fence` is a
-  transaction id taken after a look: whoever holds an id below the highest one seen is older than the fence.
-- `oldest` is the oldest transaction that a later look finds open. Once it is beyond the fence, everybody
-  older has ended, and that look has seen what they wrote.
-
-(The upper end of the earlier look's snapshot would not do as a fence: it lies after the newest transaction
-that has *ended*, and one that is still open may be newer.)
+- What is news? Each event says which transaction wrote it, and a snapshot says which transactions had ended
+  when it was taken (`Snapshot`). What lies between two snapshots is news to whoever knew all of the first.
+  Within one job, and for a run's own events, ids, `seq` and news grow together, since each writer holds the
+  row of its job or run.
+- Up to which id can nothing appear any more? Whoever holds an id has locked the table for writing since
+  before it took it, and goes on until it has ended. So once none of those is left that wrote when an id was
+  already visible, everything below that id is visible too (`Moment`). Transactions that write no event have
+  no part in this.
 """
 
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, Self
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Connection,
     RowMapping,
     Text,
+    all_,
+    any_,
     bindparam,
     cast,
     func,
     literal,
+    or_,
     select,
-    true,
+    text,
 )
 
 from patchmill.store.tables import events, jobs, runs
-
-LOOK_BACK_S = 30  # far more than a transaction may take, whose events a new reader must not miss
 
 ENDS = {
     "job.state": frozenset({"succeeded", "failed", "cancelled"}),
@@ -63,25 +65,27 @@ class EventRow:
         return self.job_id if self.type == "job.state" else self.run_id
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Which transactions had ended: those before `next_id`, without the ones that were `still_open`."""
+
+    next_id: int
+    still_open: tuple[int, ...]
+
+    @classmethod
+    def read(cls, text_: str) -> Self:
+        """Read it as Postgres writes it: `xmin:xmax:xip_list`."""
+        _, next_id, still_open = text_.split(":")
+        return cls(int(next_id), tuple(map(int, filter(None, still_open.split(",")))))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """Where a new reader begins: it has seen the events `seen`, and nothing can appear up to `settled`."""
+class Moment:
+    """A snapshot, and who was writing events right before and right after it was taken."""
 
-    settled: int
-    seen: frozenset[int]
-    fence: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class News:
-    """One look: the events after the point that was given, by id, and the oldest open transaction.
-
-    `fence` is None when no event is newer than all that were seen before.
-    """
-
-    rows: list[EventRow]
-    oldest: int
-    fence: int | None
+    before: frozenset[str]
+    snapshot: Snapshot
+    after: frozenset[str]
 
 
 _NAMES = [field.name for field in fields(EventRow)]
@@ -167,46 +171,64 @@ def newest(connection: Connection) -> int:
     return connection.scalar(_NEWEST) or 0
 
 
-_OLDEST_OPEN = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger).label("oldest")
-_FENCE = select(cast(cast(func.pg_current_xact_id(), Text), BigInteger))
-_NEXT = (
-    select(*_COLUMNS)
-    .where(_AFTER)
-    .order_by(events.c.id)
-    .limit(bindparam("limit", type_=BigInteger))
-    .subquery("next")
-)
-_NEWS = (
-    select(_OLDEST_OPEN, *_NEXT.c)
-    .select_from(select(literal(1)).subquery("always").outerjoin(_NEXT, true()))
-    .order_by(_NEXT.c.id)
-)
-_LONG_SETTLED = (
-    select(events.c.id)
-    .where(events.c.at <= func.now() - timedelta(seconds=LOOK_BACK_S))
-    .order_by(events.c.at.desc())
-    .limit(1)
-)
-_IDS = select(events.c.id).where(_AFTER)
-
-
-def start(connection: Connection) -> Start:
-    """Look for the first time: what is visible now is history, what appears later is news."""
-    settled = connection.scalar(_LONG_SETTLED) or 0
-    seen = frozenset(connection.scalars(_IDS, {"after": settled}))
-    return Start(settled=settled, seen=seen, fence=connection.scalars(_FENCE).one())
-
-
-def news(connection: Connection, *, settled: int, highest: int, limit: int) -> News:
-    """Look again: at most `limit` events after the point up to which all is known.
-
-    `highest` is the highest id that was seen before.
+_SNAPSHOT = select(cast(func.pg_current_snapshot(), Text))
+_WRITING = text(
     """
-    found = connection.execute(_NEWS, {"after": settled, "limit": limit}).mappings().all()
-    rows = [_event(row) for row in found if row["id"] is not None]
-    grown = bool(rows) and rows[-1].id > highest
-    fence = connection.scalars(_FENCE).one() if grown else None
-    return News(rows=rows, oldest=found[0]["oldest"], fence=fence)
+    SELECT virtualtransaction FROM pg_locks
+    WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND relation = 'events'::regclass
+    """
+)
+_BETWEEN = (
+    select(*_COLUMNS)
+    .where(
+        or_(
+            events.c.xact_id >= bindparam("known_next", type_=BigInteger),
+            events.c.xact_id == any_(bindparam("known_open", type_=ARRAY(BigInteger))),
+        ),
+        events.c.xact_id < bindparam("next", type_=BigInteger),
+        events.c.xact_id != all_(bindparam("open", type_=ARRAY(BigInteger))),
+    )
+    .cte("between")
+    # Else the planner, which cannot know how few these are, might walk through all events by id.
+    .prefix_with("MATERIALIZED")
+)
+
+
+def moment(connection: Connection) -> Moment:
+    """Look at who writes events, who has ended, and who writes then: three looks, in this order."""
+    return Moment(
+        before=frozenset(connection.scalars(_WRITING)),
+        snapshot=Snapshot.read(connection.scalars(_SNAPSHOT).one()),
+        after=frozenset(connection.scalars(_WRITING)),
+    )
+
+
+_PAGE = (
+    select(_BETWEEN)
+    .where(_BETWEEN.c.id > bindparam("after", type_=BigInteger))
+    .order_by(_BETWEEN.c.id)
+    .limit(_LIMIT)
+)
+
+
+def between(
+    connection: Connection, known: Snapshot, now: Snapshot, *, after: int, limit: int
+) -> list[EventRow]:
+    """Give what was written by transactions that had ended `now` and not when all was `known`.
+
+    By id, those with a higher one than `after`, at most `limit`. `now` is not from the future.
+    """
+    asked = {
+        "known_next": known.next_id,
+        "known_open": list(known.still_open),
+        "next": now.next_id,
+        "open": list(now.still_open),
+        "after": after,
+        "limit": limit,
+    }
+    return [_event(row) for row in connection.execute(_PAGE, asked).mappings()]
 
 
 def _event(row: RowMapping) -> EventRow:

@@ -7,6 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Uuid, literal_column
 
+from patchmill.errors import NotFound
+
+NAMES = {"sug": "suggestion", "bud": "budget", "whk": "webhook", "dlv": "delivery"}  # where not the prefix
 PREFIXES = ("job", "prj", "key", "sug", "run", "bud", "call", "whk", "dlv", "msg")
 
 
@@ -44,3 +47,16 @@ def from_edge(prefix: str, text: str) -> uuid.UUID | None:
     if head != prefix or len(tail) != 32 or not all(digit in "0123456789abcdef" for digit in tail):  # noqa: PLR2004 - hex digits of a UUID
         return None
     return uuid.UUID(hex=tail)
+
+
+def known_id(prefix: str, text: str) -> uuid.UUID:
+    """Read an id as users write it; raises NotFound for what cannot be one of this kind."""
+    found = from_edge(prefix, text)
+    if found is None:
+        raise no_such(prefix, text)
+    return found
+
+
+def no_such(prefix: str, text: str) -> NotFound:
+    """Say that there is nothing of this kind with this id."""
+    return NotFound(f"there is no {NAMES.get(prefix, prefix)} {text[:100]}")

@@ -46,6 +46,18 @@ async def silent(follower: Follower) -> bool:
     return False
 
 
+async def whole(broadcaster: Broadcaster, engine: Engine, run_id: uuid.UUID, number: int) -> list[EventRow]:
+    """Follow a run from its beginning, as a stream does, until so many events have come."""
+    async with asyncio.timeout(DEADLINE_S), broadcaster.follow(run=run_id) as follower:
+        with engine.connect() as connection:
+            given = events.of_run(connection, run_id, up_to=follower.settled)
+        while len(given) < number:
+            row = await anext(follower)
+            if not given or row.id > given[-1].id:
+                given.append(row)
+        return given
+
+
 def names(rows: list[EventRow]) -> list[Any]:
     return [row.data.get("check", row.data.get("to")) for row in rows]
 
@@ -164,7 +176,6 @@ def test_a_run_follower_is_given_nothing_that_may_still_be_preceded(
 
     async def test(broadcaster: Broadcaster) -> list[EventRow]:
         async with broadcaster.follow(run=run_id) as follower:
-            await take(follower, 3)  # the run and its two jobs, submitted a moment ago
             with engine.connect() as first, engine.connect() as second:
                 # Each has a transaction id, in this order, before either takes the id of an event.
                 for connection in (second, first) if younger_holds_the_lower_id else (first, second):
@@ -182,10 +193,7 @@ def test_a_run_follower_is_given_nothing_that_may_still_be_preceded(
     assert given[0].id < given[1].id
 
 
-def test_a_run_follower_waits_no_longer_than_a_transaction_may_live(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(waiting, "SETTLED_AFTER_S", 1.0)
+def test_a_transaction_that_tells_nothing_holds_no_run_follower_back(engine: Engine) -> None:
     project = new_project(engine)
     run_id, (job,) = new_run(engine, project, 1)
 
@@ -194,9 +202,34 @@ def test_a_run_follower_waits_no_longer_than_a_transaction_may_live(
             foreign.execute(text("SELECT pg_current_xact_id()"))  # it writes elsewhere, and takes its time
             async with broadcaster.follow(run=run_id) as follower:
                 write(engine, job, "applies")
-                return await take(follower, 3)
+                return await take(follower, 1)
 
-    assert names(run(test, engine)) == ["queued", "queued", "applies"]
+    assert names(run(test, engine)) == ["applies"]
+
+
+def test_what_was_on_its_way_when_the_reader_began_is_news_however_long_ago_that_began(
+    engine: Engine,
+) -> None:
+    project = new_project(engine)
+    run_id, (slow, fast) = new_run(engine, project, 2)
+
+    async def test(broadcaster: Broadcaster) -> tuple[list[EventRow], list[EventRow]]:
+        with engine.connect() as lasting:
+            tell(lasting, slow, "applies")
+            write(engine, fast, "parses")
+            with engine.begin() as connection:  # as it is an hour later
+                connection.execute(text("UPDATE events SET at = at - interval '1 hour'"))
+            async with broadcaster.follow(job=slow) as of_job:
+                following = asyncio.create_task(whole(broadcaster, engine, run_id, 5))
+                assert await silent(of_job)
+                lasting.commit()
+                return await take(of_job, 1), await following
+
+    of_job, of_run = run(test, engine)
+
+    assert names(of_job) == ["applies"]
+    with engine.connect() as connection:
+        assert of_run == events.of_run(connection, run_id)
 
 
 def test_a_run_follower_goes_on_where_its_history_ends(engine: Engine) -> None:
@@ -251,25 +284,36 @@ def test_more_news_than_one_look_reads_is_given_whole(
             with engine.begin() as early:
                 tell(early, jobs[0], *(f"early{number}" for number in range(20)))
                 write(engine, jobs[1], *(f"late{number}" for number in range(20)))
-                given = await take(of_job, 1)
-            return given + await take(of_job, 19), await take(of_run, 43)
+                given = await take(of_job, 20)
+                looks = counted_looks(engine)
+                began = time.monotonic()
+                assert await silent(of_run)
+                assert len(looks) <= (time.monotonic() - began) / waiting.POLL_S + 1
+            return given, await take(of_run, 40)
 
     of_job, of_run = run(test, engine)
 
     assert names(of_job) == [f"late{number}" for number in range(20)]
     assert [row.id for row in of_run] == sorted(row.id for row in of_run)
     with engine.connect() as connection:
-        assert of_run == events.of_run(connection, run_id)
+        assert of_run == events.of_run(connection, run_id)[3:]
+
+
+def counted_looks(engine: Engine) -> list[float]:
+    """Note when the reader looks, from now on."""
+    looks: list[float] = []
+
+    def count(*arguments: Any) -> None:
+        if "pg_current_snapshot" in arguments[2]:
+            looks.append(time.monotonic())
+
+    event.listen(engine, "before_cursor_execute", count)
+    return looks
 
 
 def test_many_watchers_cost_one_query_a_look(engine: Engine) -> None:
     project = new_project(engine)
     jobs = [new_job(engine, project) for _ in range(5)]
-    looks: list[float] = []
-
-    def count(*arguments: Any) -> None:
-        if "pg_snapshot_xmin" in arguments[2]:
-            looks.append(time.monotonic())
 
     async def test(broadcaster: Broadcaster) -> None:
         async with AsyncExitStack() as stack:
@@ -290,7 +334,7 @@ def test_many_watchers_cost_one_query_a_look(engine: Engine) -> None:
         async with asyncio.timeout(DEADLINE_S):  # nobody watches, nobody looks
             await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "reader"))
 
-    event.listen(engine, "before_cursor_execute", count)
+    looks = counted_looks(engine)
     began = time.monotonic()
     run(test, engine)
 
@@ -310,7 +354,6 @@ def test_an_outage_of_postgres_only_delays(
             broadcaster.follow(run=run_id) as of_run,
             broadcaster.watch(run_id) as ended,
         ):
-            await take(of_run, 3)
             with cut_off(postgres_url, database_url):
                 assert await silent(follower)
             write(engine, job, "applies")

@@ -199,8 +199,11 @@ events = Table(  # of a job, or of a run alone
     Column("type", Text, nullable=False),
     json("data"),
     now("at"),
+    # Which transaction wrote it: readers find what is news to them by it (`store/events.py`).
+    Column("xact_id", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
     UniqueConstraint("job_id", "seq"),
     Index("ix_events_at", "at"),
+    Index("ix_events_xact", "xact_id"),
     Index("ix_events_run", "run_id", "id", postgresql_where=text("run_id IS NOT NULL")),
     CheckConstraint("job_id IS NOT NULL OR run_id IS NOT NULL", name="of_something"),
 )

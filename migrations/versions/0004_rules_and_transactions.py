@@ -1,4 +1,4 @@
-"""The rules that the reports of a run name stand once on the run, not in each of its jobs."""
+"""The rules of a run stand once on the run, not in each job; events say which transaction wrote them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    # What is there already was written by no transaction that a reader could still wait for.
+    op.add_column(
+        "events", sa.Column("xact_id", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
+    )
+    op.alter_column("events", "xact_id", server_default=sa.text("pg_current_xact_id()::text::bigint"))
+    op.create_index("ix_events_xact", "events", ["xact_id"], unique=False)
     op.add_column(
         "runs",
         sa.Column(
@@ -36,3 +42,5 @@ def downgrade() -> None:
         """
     )
     op.drop_column("runs", "reported")
+    op.drop_index("ix_events_xact", table_name="events")
+    op.drop_column("events", "xact_id")
