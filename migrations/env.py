@@ -5,7 +5,7 @@ import os
 from alembic import context
 from sqlalchemy import Connection, Engine, text
 
-from patchmill.store.engine import open_engine
+from patchmill.store.engine import LIMIT_TRANSACTIONS, open_engine
 from patchmill.store.tables import metadata
 
 MIGRATION_LOCK = 0x7061746368  # two migrations at once would trip over each other
@@ -21,6 +21,7 @@ def _engine() -> Engine:
 def _migrate(connection: Connection) -> None:
     connection.execute(text("SET lock_timeout = '10s'"))
     connection.execute(text("SET statement_timeout = '10min'"))
+    connection.execute(text(LIMIT_TRANSACTIONS.format(limit="0")))
     connection.execute(text("SET idle_in_transaction_session_timeout = '10min'"))
     connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
     connection.commit()

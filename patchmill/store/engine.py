@@ -12,10 +12,15 @@ from patchmill.errors import ConfigurationError
 TRANSACTION_LIMIT_S = 5
 CONNECT_TIMEOUT_S = 5
 
+# Statements and pauses of any number make no longer a transaction; Postgres has had this since version 17.
+LIMIT_TRANSACTIONS = (
+    "SELECT set_config(name, '{limit}', false) FROM pg_settings WHERE name = 'transaction_timeout'"
+)
 _SESSION = (
     f"SET statement_timeout = '{TRANSACTION_LIMIT_S}s'; "
     f"SET idle_in_transaction_session_timeout = '{TRANSACTION_LIMIT_S}s'; "
-    "SET lock_timeout = '4s'; SET timezone = 'UTC'"
+    "SET lock_timeout = '4s'; SET timezone = 'UTC'; "
+    + LIMIT_TRANSACTIONS.format(limit=f"{TRANSACTION_LIMIT_S}s")
 )
 
 
@@ -69,6 +74,8 @@ def passes(error: SQLAlchemyError) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     code = getattr(error.orig, "sqlstate", None)
+    if code in _TOO_SLOW:  # the connection is gone with it
+        return True
     if error.connection_invalidated or code is None:
         return isinstance(error, OperationalError | InterfaceError)
-    return code[:2] in _PASSING or code in _TOO_SLOW
+    return code[:2] in _PASSING

@@ -1,0 +1,44 @@
+import pytest
+from alembic import context
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from patchmill.store import schema
+from patchmill.store.engine import open_engine, passes
+
+
+def limit(engine: Engine) -> str:
+    with engine.connect() as connection:
+        return str(connection.scalar(text("SHOW transaction_timeout")))
+
+
+def take_small_steps(connection: Connection) -> None:
+    for _ in range(100):
+        connection.execute(text("SELECT pg_sleep(0.01)"))
+
+
+def test_a_transaction_of_any_number_of_statements_and_pauses_is_limited(engine: Engine) -> None:
+    assert limit(engine) == "5s"
+
+    with engine.connect() as connection:
+        connection.execute(text("SET transaction_timeout = '50ms'"))
+        connection.commit()
+        with pytest.raises(DBAPIError) as raised:
+            take_small_steps(connection)
+
+    assert passes(raised.value)
+    assert limit(engine) == "5s"  # by another connection: the one that took too long is gone
+
+
+def test_a_migration_may_take_its_time(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[str] = []
+    engine = open_engine(empty_database_url, pool_size=1)
+
+    def run_migrations() -> None:
+        limits.append(context.get_bind().scalar(text("SHOW transaction_timeout")))
+
+    monkeypatch.setattr(context, "run_migrations", run_migrations)
+    schema.upgrade(engine)
+    engine.dispose()
+
+    assert limits == ["0"]
