@@ -57,6 +57,7 @@ class Ended:
         """
         target = State.SUCCEEDED if self.fail is None else State.FAILED
         error = None if self.fail is None else error_of(self.fail)
+        claims.lock(connection, claim.job_id, claim.fence)  # first, as everybody locks jobs
         offered, evidence = rows(claim.task.path, claim.task.source, self.offers)
         results.store(
             connection,

@@ -192,9 +192,27 @@ _FINISH = {
     )
     for target in TERMINAL
 }
-_WHETHER_ASKED_TO_STOP = select(_ASKED_TO_STOP).where(
-    jobs.c.id == bindparam("job_id"), jobs.c.fence == bindparam("fence"), jobs.c.state == State.RUNNING
+_LOCK = (
+    select(_ASKED_TO_STOP)
+    .where(
+        jobs.c.id == bindparam("job_id"), jobs.c.fence == bindparam("fence"), jobs.c.state == State.RUNNING
+    )
+    .with_for_update(key_share=True)
 )
+
+
+def lock(connection: Connection, job_id: uuid.UUID, fence: int) -> None:
+    """Hold the row of a running job: whoever writes what belongs to a job does this before.
+
+    Raises:
+        LostClaim: this claim is no longer the current one.
+        CancelRequested: the job is to be cancelled.
+    """
+    asked_to_stop = connection.scalar(_LOCK, {"job_id": job_id, "fence": fence})
+    if asked_to_stop is None:
+        raise LostClaim(f"the claim {fence} of job {job_id} has ended")
+    if asked_to_stop:
+        raise CancelRequested(f"job {job_id} is to be cancelled")
 
 
 def release(
@@ -257,11 +275,9 @@ def finish(
 def _leave(
     connection: Connection, job_id: uuid.UUID, fence: int, way: Move, parameters: Mapping[str, Any]
 ) -> None:
-    if way.apply(connection, [job_id], fence=fence, **parameters):
-        return
-    if connection.scalar(_WHETHER_ASKED_TO_STOP, {"job_id": job_id, "fence": fence}):
-        raise CancelRequested(f"job {job_id} is to be cancelled")
-    raise LostClaim(f"the claim {fence} of job {job_id} has ended")
+    if not way.apply(connection, [job_id], fence=fence, **parameters):
+        lock(connection, job_id, fence)
+        raise LostClaim(f"the claim {fence} of job {job_id} cannot end so")
 
 
 def running_of(connection: Connection, worker_id: uuid.UUID) -> list[Held]:
