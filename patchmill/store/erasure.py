@@ -5,8 +5,9 @@ checks, and the money.
 """
 
 import uuid
+from typing import Any
 
-from sqlalchemy import Connection, Uuid, bindparam, case, exists, func, select, update
+from sqlalchemy import Connection, Uuid, bindparam, case, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from patchmill.errors import Conflict, NotFound
@@ -27,21 +28,33 @@ _NO_ITEMS = func.jsonb_build_array()
 _KEPT_REQUEST = jobs.c.request.op("||")(
     func.jsonb_build_object("context", _NO_ITEMS, "instruction", None, type_=JSONB)
 )
-# An error may quote what the model proposed, or why it declined.
+# Of these errors every word is ours, and says nothing of code. Any other may quote it: in what the model
+# proposed, in what the gateway said of the request, in what a parser said of the file.
+_OUR_WORDS = [
+    ErrorCode.BUDGET_EXHAUSTED,
+    ErrorCode.OVER_BUDGET,
+    ErrorCode.DEADLINE_EXCEEDED,
+    ErrorCode.WORKER_LOST,
+    ErrorCode.INTERNAL,
+]
 _KEPT_ERROR = case(
-    (jobs.c.error.is_(None), jobs.c.error),
-    (
-        jobs.c.error["code"].astext.in_([ErrorCode.UNVERIFIED, ErrorCode.MODEL_DECLINED]),
-        jobs.c.error.op("||")(
-            func.jsonb_build_object(
-                "message", "what the model answered was erased", "details", _NOTHING, type_=JSONB
-            )
-        ),
+    (or_(jobs.c.error.is_(None), jobs.c.error["code"].astext.in_(_OUR_WORDS)), jobs.c.error),
+    else_=func.jsonb_build_object(
+        "code",
+        jobs.c.error["code"],
+        "message",
+        "what was said here was erased with the code",
+        "retryable",
+        jobs.c.error["retryable"],
+        "details",
+        _NOTHING,
+        type_=JSONB,
     ),
-    else_=jobs.c.error,
 )
+# The columns of a call that may hold code.
+ERASED_CALL: dict[str, Any] = {"messages": [], "reply": None, "message": None}
 _ERASE = (
-    update(calls).where(calls.c.job_id == _THIS).values(messages=[], reply=None, message=None),
+    update(calls).where(calls.c.job_id == _THIS).values(ERASED_CALL),
     update(suggestions)
     .where(suggestions.c.job_id == _THIS)
     .values(original="", replacement="", title="", explanation=""),
@@ -49,7 +62,7 @@ _ERASE = (
     update(findings).where(findings.c.job_id == _THIS).values(message="", fixes=[]),
     update(jobs)
     .where(jobs.c.id == _THIS)
-    .values(erased_at=func.now(), request=_KEPT_REQUEST, error=_KEPT_ERROR),
+    .values(erased_at=func.coalesce(jobs.c.erased_at, func.now()), request=_KEPT_REQUEST, error=_KEPT_ERROR),
 )
 _OTHERS = jobs.alias("others")
 _LOCK_SOURCE = (  # so that no job may come to share it while it goes
@@ -74,7 +87,7 @@ _DROP_DIFF = update(runs).where(runs.c.id == bindparam("of_run")).values(diff=No
 
 
 def erase(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID, *, actor: str) -> None:
-    """Erase the code of a job that has ended; one that is erased already stays as it is.
+    """Erase the code of a job that has ended; again, too, should any have come back.
 
     A file that another job of the project was submitted with too stays until that one is erased. The diff of
     the job's run goes at once: the suggestions of the run's other jobs can then no longer be anchored in it.
@@ -91,13 +104,12 @@ def erase(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID, *, a
         raise Conflict(
             f"job {subject} is {job.state}; cancel it, or wait for its end, before its code is erased"
         )
-    if job.erased_at is not None:
-        return
     for statement in _ERASE:
         connection.execute(statement, {"of_job": job_id})
     source = {"of_project": project_id, "digest": job.sha256}
     connection.execute(_LOCK_SOURCE, source)
     connection.execute(_DROP_SOURCE, source)
-    auditing.record(connection, actor=actor, action="job.erase", subject=subject, details={})
+    if job.erased_at is None:
+        auditing.record(connection, actor=actor, action="job.erase", subject=subject, details={})
     if job.run_id is not None:
         connection.execute(_DROP_DIFF, {"of_run": job.run_id})

@@ -42,6 +42,8 @@ from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.retry import BUDGET_POLL_S, Decision, FailureClass
 from patchmill.job.state import State, WaitReason
 from patchmill.store.budgets import NOTHING
+from patchmill.store.call_news import told_of_call
+from patchmill.store.erasure import ERASED_CALL
 from patchmill.store.ids import new_id
 from patchmill.store.rooms import count_hold, count_transfers, lock_rooms, room_of_run
 from patchmill.store.tables import budgets, calls, jobs, ledger_entries
@@ -138,7 +140,7 @@ def admit(
     admission = decide(rooms)
     number = job["calls"] + 1
     call_id = _insert_call(connection, job, number, plan, admission)
-    started = {"call": f"call_{call_id.hex}", "model": plan.model, "phase": "started", "output_tokens": 0}
+    started = told_of_call(call_id, plan.model, "started")
     _NOTE_STARTED.write(connection, job_id, started, calls=number, hold_picos=admission.hold.picos)
     _write(connection, call_id, held(admission.hold))
     count_hold(connection, call_id, admission.hold, scoped)
@@ -166,7 +168,11 @@ class EndedCall(Enum):
     FREED_ROOM = "freed_room"  # in a budget's window or a run's cap: jobs may be waiting for it
 
 
-_LOCK_JOB = select(jobs.c.run_id).where(jobs.c.id == bindparam("job_id")).with_for_update(key_share=True)
+_LOCK_JOB = (
+    select(jobs.c.run_id, jobs.c.erased_at)
+    .where(jobs.c.id == bindparam("job_id"))
+    .with_for_update(key_share=True)
+)
 _LOCK_CALL = (
     select(
         calls.c.state,
@@ -189,9 +195,9 @@ def end_call(connection: Connection, job_id: uuid.UUID, call_id: uuid.UUID, endi
     """Settle, void or suspend a call's hold together with what is known of its answer.
 
     A call that was already settled or voided stays as it is; an uncertain one may still be settled by
-    late evidence.
+    late evidence. Of a job whose code was erased meanwhile the answer is counted and not kept.
     """
-    run_id = connection.scalar(_LOCK_JOB, {"job_id": job_id})
+    job = connection.execute(_LOCK_JOB, {"job_id": job_id}).one()
     call = connection.execute(_LOCK_CALL, {"call_id": call_id}).mappings().one()
     if call["state"] not in {"sent", "uncertain"}:
         return EndedCall.STAYED
@@ -203,18 +209,15 @@ def end_call(connection: Connection, job_id: uuid.UUID, call_id: uuid.UUID, endi
     transfers = _transfers(hold, used, source, ending)
     state = {True: "settled", False: "void", None: "uncertain"}[_billed(ending)]
     known = {"state": state, "cost_picos": used.picos, **_tokens(ending), **ending.values}
+    if job.erased_at is not None:
+        known |= ERASED_CALL
     connection.execute(_END_CALL, {"call_id": call_id, **known})
     tokens = ending.spent.output_tokens if ending.spent else 0
-    data = {
-        "call": f"call_{call_id.hex}",
-        "model": call["model"],
-        "phase": ending.phase,
-        "output_tokens": tokens,
-    }
+    data = told_of_call(call_id, call["model"], ending.phase, output_tokens=tokens)
     _NOTE_ENDED.write(connection, job_id, data, **_job_counts(hold, used, source, ending))
     _write(connection, call_id, transfers)
     budgeted = count_transfers(connection, call_id, transfers)
-    return EndedCall.FREED_ROOM if budgeted or run_id is not None else EndedCall.ENDED
+    return EndedCall.FREED_ROOM if budgeted or job.run_id is not None else EndedCall.ENDED
 
 
 _OPEN_CALL = select(calls.c.id).where(calls.c.job_id == bindparam("job_id"), calls.c.state == "sent")

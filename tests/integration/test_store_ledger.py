@@ -15,7 +15,8 @@ from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.state import WaitReason
 from patchmill.store import claims, ledger
 from patchmill.store.budgets import add_budget
-from patchmill.store.tables import calls, jobs
+from patchmill.store.call_news import note_first_token
+from patchmill.store.tables import calls, events, jobs
 from tests.support import invariants
 from tests.support.claimed import HOLD, RATES, admitted, claimed
 
@@ -251,3 +252,24 @@ def test_a_call_that_a_broken_worker_left_open_becomes_uncertain(engine: Engine)
         assert not ledger.suspend_open_call(connection, claim.job_id, "it broke")
 
     assert money(engine) == (0, 0, HOLD.picos)
+
+
+def test_the_first_token_of_a_call_is_told_while_it_runs_and_never_after_its_end(engine: Engine) -> None:
+    claim = claimed(engine)
+    call_id = admitted(engine, claim)
+    for _ in range(2):
+        with engine.begin() as connection:
+            note_first_token(connection, claim.job_id, call_id)
+        end(engine, call_id, ANSWERED)
+
+    with engine.connect() as connection:
+        told = connection.scalars(
+            select(events.c.data).where(events.c.type == "job.call").order_by(events.c.seq)
+        ).all()
+    assert [event["phase"] for event in told] == ["started", "first_token", "answered"]
+    assert told[1] == {
+        "call": f"call_{call_id.hex}",
+        "model": "deepseek-v4-flash",
+        "phase": "first_token",
+        "output_tokens": 0,
+    }
