@@ -16,7 +16,7 @@ from patchmill.errors import FieldError, InvalidFields, NotFound
 from patchmill.job.retry import FailureClass
 from patchmill.store import call_log, events
 from patchmill.store.call_log import CallRow
-from patchmill.store.ids import from_edge, to_edge
+from patchmill.store.ids import known_id, no_such, to_edge
 
 MAX_NUMBER = 2**31 - 1
 _OUTCOMES = {"settled": "answered", "void": "rejected"}
@@ -43,10 +43,10 @@ def read_calls(
 ) -> Response:
     """Read prompts and raw answers in the order of the calls; long ones make a page shorter."""
     after = _number(cursor)
-    identity = from_edge("job", job_id)
+    identity = known_id("job", job_id)
     with parts.database.begin() as connection:
-        if identity is None or not events.belongs(connection, caller.project_id, job=identity):
-            raise NotFound(f"there is no job {job_id[:100]}")
+        if not events.belongs(connection, caller.project_id, job=identity):
+            raise no_such("job", job_id)
         rows = call_log.calls_of(connection, identity, after=after, limit=limit)
         more = bool(rows) and call_log.has_later(connection, identity, rows[-1].number)
     listed = CallList(data=[_call(row) for row in rows], next_cursor=str(rows[-1].number) if more else None)

@@ -16,7 +16,7 @@ from patchmill.deliver.formats import DEFAULT, FORMATS
 from patchmill.deliver.suggestion import Format, Offered
 from patchmill.errors import InvalidFields, NotAcceptable, NotFound
 from patchmill.store import jobs
-from patchmill.store.ids import from_edge
+from patchmill.store.ids import known_id, no_such
 
 router = APIRouter(prefix="/v1/jobs", tags=["suggestions"])
 
@@ -53,11 +53,11 @@ def read_suggestions(
 ) -> Response:
     """Render every suggestion of the job: `patch` applies all of them together."""
     form = format_named(chosen)
-    identity = from_edge("job", job_id)
+    identity = known_id("job", job_id)
     with parts.database.begin() as connection:
-        row = None if identity is None else jobs.find(connection, caller.project_id, identity)
+        row = jobs.find(connection, caller.project_id, identity)
         if row is None:
-            raise NotFound(f"there is no job {job_id[:100]}")
+            raise no_such("job", job_id)
         if row.erased_at is not None:
             raise NotFound(f"the code of job {job_id} was erased")
         offered = offered_files(connection, [row])

@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from patchmill.edit.match import BOM
 from patchmill.edit.offered import without_repeated
-from patchmill.edit.span import Hunk, line_content, line_end, split_lines
+from patchmill.edit.span import line_content, line_end, split_lines
 from patchmill.store.results import SuggestionRow
 
 _STRIDE = 4096  # code points between two marks of bytes, so that a long line is not counted anew each time
@@ -88,14 +88,7 @@ class Places:
         So neighbours may repeat a line and still be applied together, and an end lies within its line
         unless line ends themselves go.
         """
-        hunk = without_repeated(
-            Hunk(
-                start_line=row.start_line,
-                end_line=row.end_line,
-                original=row.original,
-                replacement=row.replacement,
-            )
-        )
+        hunk = without_repeated(row.hunk)
         start, text = self._starts[hunk.start_line - 1], hunk.replacement
         end = start + len(hunk.original)
         if hunk.start_line > len(self.lines) > 0:

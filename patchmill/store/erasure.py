@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, Uuid, bindparam, case, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
-from patchmill.errors import Conflict, NotFound
+from patchmill.errors import Conflict
 from patchmill.job.record import ErrorCode
 from patchmill.job.state import TERMINAL, State
 from patchmill.store import auditing
-from patchmill.store.ids import to_edge
+from patchmill.store.ids import no_such, to_edge
 from patchmill.store.tables import calls, checks, findings, jobs, runs, sources, suggestions
 
 _THIS = bindparam("of_job", type_=Uuid())
@@ -99,7 +99,7 @@ def erase(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID, *, a
     subject = to_edge("job", job_id)
     job = connection.execute(_LOCK, {"of_job": job_id, "of_project": project_id}).one_or_none()
     if job is None:
-        raise NotFound(f"there is no job {subject}")
+        raise no_such("job", subject)
     if State(job.state) not in TERMINAL:
         raise Conflict(
             f"job {subject} is {job.state}; cancel it, or wait for its end, before its code is erased"

@@ -9,7 +9,6 @@ from sqlalchemy import ColumnElement, Uuid, literal_column
 
 from patchmill.errors import NotFound
 
-NAMES = {"sug": "suggestion", "bud": "budget", "whk": "webhook", "dlv": "delivery"}  # where not the prefix
 PREFIXES = ("job", "prj", "key", "sug", "run", "bud", "call", "whk", "dlv", "msg")
 
 
@@ -50,7 +49,7 @@ def from_edge(prefix: str, text: str) -> uuid.UUID | None:
 
 
 def known_id(prefix: str, text: str) -> uuid.UUID:
-    """Read an id as users write it; raises NotFound for what cannot be one of this kind."""
+    """Read the id of a job, run or key as users write it; raises NotFound for what cannot be one."""
     found = from_edge(prefix, text)
     if found is None:
         raise no_such(prefix, text)
@@ -58,5 +57,5 @@ def known_id(prefix: str, text: str) -> uuid.UUID:
 
 
 def no_such(prefix: str, text: str) -> NotFound:
-    """Say that there is nothing of this kind with this id."""
-    return NotFound(f"there is no {NAMES.get(prefix, prefix)} {text[:100]}")
+    """Say that there is no such job, run or key."""
+    return NotFound(f"there is no {prefix} {text[:100]}")

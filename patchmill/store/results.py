@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, insert, select, update
 
+from patchmill.edit.span import Hunk
 from patchmill.job.record import FindingStatus
 from patchmill.store.ids import to_edge
 from patchmill.store.tables import checks, findings, suggestions
@@ -31,6 +32,16 @@ class SuggestionRow:
     requires: tuple[uuid.UUID, ...]
     committable: bool
     findings: tuple[int, ...]
+
+    @property
+    def hunk(self) -> Hunk:
+        """What it replaces by what."""
+        return Hunk(
+            start_line=self.start_line,
+            end_line=self.end_line,
+            original=self.original,
+            replacement=self.replacement,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

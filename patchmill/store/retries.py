@@ -21,11 +21,11 @@ from sqlalchemy import (
     update,
 )
 
-from patchmill.errors import Conflict, NotFound
+from patchmill.errors import Conflict
 from patchmill.job.record import ErrorCode, Outcome
 from patchmill.job.state import State
 from patchmill.store import auditing
-from patchmill.store.ids import to_edge
+from patchmill.store.ids import no_such, to_edge
 from patchmill.store.jobs import JobRow, find
 from patchmill.store.tables import checks, findings, jobs, suggestions
 from patchmill.store.transitions import Move
@@ -94,7 +94,7 @@ def retry(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID, *, a
     subject = to_edge("job", job_id)
     locked = connection.execute(_LOCK, {"of_job": job_id, "of_project": project_id}).one_or_none()
     if locked is None:
-        raise NotFound(f"there is no job {subject}")
+        raise no_such("job", subject)
     state = State(locked.state)
     _refuse_needless(subject, state, locked.outcome, erased=locked.erased_at is not None)
     for statement in _FORGET:
@@ -109,7 +109,7 @@ def retry(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID, *, a
     _AGAIN[state].apply(connection, [job_id])
     row = find(connection, project_id, job_id)
     if row is None:
-        raise NotFound(f"there is no job {subject}")
+        raise no_such("job", subject)
     return row
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import BigInteger, Connection, Date, DateTime, Text, bindparam, case, cast, func, select
 
+from patchmill.budget.windows import WindowKind, bounds
 from patchmill.store.ids import first_id
 from patchmill.store.tables import calls, jobs
 
@@ -56,6 +57,15 @@ _SPEND = (
     .order_by("day", *_BY[1:])
 )
 _OF_PROJECT = _SPEND.where(jobs.c.project_id == bindparam("project_id"))
+
+
+def spent_today(
+    connection: Connection, now: datetime, *, project_id: uuid.UUID | None, time_zone: str = "UTC"
+) -> int:
+    """Give what the day so far has cost, as far as it is known, in pico-dollars: a sum of `spend`."""
+    since = bounds(WindowKind.DAY, time_zone, now).starts_at
+    rows = spend(connection, since=since, time_zone=time_zone, project_id=project_id)
+    return sum(row.cost_picos for row in rows)
 
 
 def spend(

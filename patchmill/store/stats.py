@@ -4,11 +4,11 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, select, true
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
 
 from patchmill.job.state import TERMINAL, State, WaitReason
 from patchmill.store import workers
-from patchmill.store.ids import first_id
+from patchmill.store.spend import spent_today
 from patchmill.store.tables import calls, events, jobs
 
 RATE_WINDOW_S = 60
@@ -63,7 +63,7 @@ def stats(connection: Connection, project_id: uuid.UUID | None, *, lease_ttl_s: 
         gateway=gateway,
         gateway_reason=reason,
         workers=workers.count_live(connection, lease_ttl_s=lease_ttl_s),
-        spend_today_picos=_spent_since(connection, project_id, _midnight(now)),
+        spend_today_picos=spent_today(connection, now, project_id=project_id),
     )
 
 
@@ -92,7 +92,6 @@ _WAITED_FOR = (
     )
     .distinct()
 )
-_SPENT = select(func.coalesce(func.sum(calls.c.cost_picos), 0)).where(calls.c.id >= bindparam("first"))
 
 
 def _of(project_id: uuid.UUID | None, column: ColumnElement[uuid.UUID]) -> ColumnElement[bool]:
@@ -114,15 +113,3 @@ def _gateway(connection: Connection) -> tuple[str, str | None]:
         if reason in waited_for:
             return state, sentence
     return "ok", None
-
-
-def _midnight(now: datetime) -> datetime:
-    return now.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _spent_since(connection: Connection, project_id: uuid.UUID | None, since: datetime) -> int:
-    """Give what calls made since an instant have cost, as far as it is known, in pico-dollars."""
-    statement = _SPENT
-    if project_id is not None:
-        statement = statement.join_from(calls, jobs).where(jobs.c.project_id == project_id)
-    return int(connection.scalar(statement, {"first": first_id(since)}) or 0)

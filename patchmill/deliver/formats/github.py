@@ -10,7 +10,7 @@ from patchmill.deliver.place import Places
 from patchmill.deliver.suggestion import Format, Offered, OfferedFile, because, grouped, one_click
 from patchmill.edit.changes import ChangedFile, ChangedHunk, UnreadableDiff, read_diff
 from patchmill.edit.offered import without_repeated
-from patchmill.edit.span import Hunk, line_content, line_end, split_lines
+from patchmill.edit.span import line_content, line_end, split_lines
 from patchmill.job.record import FindingStatus
 from patchmill.store.results import CheckRow, SuggestionRow
 
@@ -210,10 +210,7 @@ def _change(listed: _Listed) -> str:
 
 
 def _hunk(row: SuggestionRow) -> str:
-    whole = Hunk(
-        start_line=row.start_line, end_line=row.end_line, original=row.original, replacement=row.replacement
-    )
-    core = without_repeated(whole)
+    core = without_repeated(row.hunk)
     old, new = split_lines(row.original), split_lines(row.replacement)
     head, tail = core.start_line - row.start_line, row.end_line - core.end_line
     marked = [

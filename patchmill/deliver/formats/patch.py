@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from patchmill.deliver.suggestion import Format
 from patchmill.edit.diff import unified_diff
 from patchmill.edit.offered import apply_offered
-from patchmill.edit.span import Hunk
 from patchmill.store.results import SuggestionRow
 
 
@@ -15,16 +14,7 @@ def render(path: str, source: str, suggestions: Sequence[SuggestionRow]) -> str:
     Empty when there is no suggestion. Raises ValueError if the suggestions are not the source's or clash;
     those of one job do neither, since they were verified together.
     """
-    return unified_diff(path, source, apply_offered(source, list(map(_hunk, suggestions))))
-
-
-def _hunk(row: SuggestionRow) -> Hunk:
-    return Hunk(
-        start_line=row.start_line,
-        end_line=row.end_line,
-        original=row.original,
-        replacement=row.replacement,
-    )
+    return unified_diff(path, source, apply_offered(source, [row.hunk for row in suggestions]))
 
 
 PATCH = Format(
