@@ -266,10 +266,10 @@ def replay_failed(webhook_id: str, caller: Admin, body: JsonBytes, parts: PartsO
 
 
 def _refuse_forbidden(url: str, parts: Parts) -> None:
-    """Refuse a URL whose host is a forbidden address itself; names are judged when they are connected to."""
+    """Refuse a URL that could only fail; what a name leads to is judged when it is connected to."""
     host = httpx.URL(url).raw_host.decode("ascii")
     try:
-        addresses.judge(addresses.literal(host), parts.webhook_networks)
+        addresses.judge_host(host, parts.webhook_networks)
     except addresses.ForbiddenAddress as error:
         raise InvalidFields([FieldError("/url", "not_allowed", str(error))]) from None
 

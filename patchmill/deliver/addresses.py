@@ -46,6 +46,20 @@ _SPECIAL = tuple(
     )
 )
 
+_LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+_THIS_MACHINE = frozenset(
+    {
+        "localhost",
+        "localhost4",
+        "localhost6",
+        "ip6-localhost",
+        "ip6-loopback",
+        "localhost.localdomain",
+        "localhost4.localdomain4",
+        "localhost6.localdomain6",
+    }
+)
+
 
 class ForbiddenAddress(Exception):
     """The host is, or its name leads to, an address that webhooks may not reach."""
@@ -69,10 +83,33 @@ def judge(addresses: Sequence[Address], allowed: Collection[Network]) -> None:
         ForbiddenAddress: names none of them, so that nobody explores the service's network by webhooks.
     """
     if any(is_forbidden(address, allowed) for address in addresses):
-        raise ForbiddenAddress(
-            "the host is at an address that is not public, which webhooks may not reach; "
-            "an operator can allow it by PATCHMILL_WEBHOOK_ALLOWED_NETWORKS"
-        )
+        raise _forbidden()
+
+
+def judge_host(host: str, allowed: Collection[Network]) -> None:
+    """Refuse a host that can only ever fail: a forbidden address in any form, or a name of this machine.
+
+    Any other name is judged when it is connected to, by what it leads to then.
+
+    Raises:
+        ForbiddenAddress: as `judge` does.
+    """
+    judge(literal(host), allowed)
+    if _is_this_machine(host) and all(is_forbidden(address, allowed) for address in _LOOPBACK):
+        raise _forbidden()
+
+
+def _is_this_machine(host: str) -> bool:
+    """Say whether a name stands for the loopback addresses, as `localhost` and all below it do (RFC 6761)."""
+    name = host.lower().rstrip(".")
+    return name in _THIS_MACHINE or name.endswith(".localhost")
+
+
+def _forbidden() -> ForbiddenAddress:
+    return ForbiddenAddress(
+        "the host is at an address that is not public, which webhooks may not reach; "
+        "an operator can allow it by PATCHMILL_WEBHOOK_ALLOWED_NETWORKS"
+    )
 
 
 def literal(host: str) -> list[Address]:

@@ -224,6 +224,13 @@ REFUSED_URLS = {
     "metadata": "http://169.254.169.254/latest/meta-data/",
     "metadata by IPv6": "http://[fd00:ec2::254]/",
     "link-local with a zone": "http://[fe80::1%25eth0]/",
+    "this machine by name": "http://localhost:8080/",
+    "this machine in capitals": "https://LOCALHOST/",
+    "this machine with the root's dot": "http://localhost./",
+    "a name below it": "http://hooks.localhost:9000/",
+    "this machine and its domain": "http://localhost.localdomain/",
+    "this machine by IPv6": "http://ip6-localhost/",
+    "this machine in full width": "http://\uff4c\uff4fcalhost/",
 }
 
 
@@ -248,9 +255,18 @@ def test_a_url_that_may_not_be_reached_is_refused_with_its_reason(user: User, ca
     assert user.http.get(f"/v1/webhooks/{made['id']}").json()["url"] == URL
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "10.1.2.3", "169.254.169.254"])
+def test_a_refused_host_is_told_with_the_setting_that_allows_it(user: User, host: str) -> None:
+    response = user.http.post("/v1/webhooks", json={"url": f"http://{host}:9000/", "events": ["job.failed"]})
+
+    assert "PATCHMILL_WEBHOOK_ALLOWED_NETWORKS" in pointers(response)["/url"]
+
+
 @pytest.mark.parametrize(
     "url",
     [
+        "https://localhost.example/",
+        "https://mylocalhost/",
         "https://hooks.example",
         "http://hooks.example/",
         "https://hooks.example:8443/a/b?c=d&e=%20",

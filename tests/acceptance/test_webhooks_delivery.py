@@ -213,7 +213,8 @@ def test_a_name_that_leads_to_loopback_is_refused_when_it_is_connected_to(api: A
     guarded = Subscriber(api)
     with socket.create_server(("127.0.0.1", 0)) as canary:
         canary.setblocking(False)  # noqa: FBT003 - the socket's own signature
-        made = guarded.subscribe(f"http://localhost:{canary.getsockname()[1]}/")
+        made = guarded.subscribe("https://hooks.example/")
+        _sends_to(api, made, f"http://localhost:{canary.getsockname()[1]}/")
         guarded.end_job()
 
         delivery = until(
@@ -228,6 +229,14 @@ def test_a_name_that_leads_to_loopback_is_refused_when_it_is_connected_to(api: A
     assert "127.0.0.1" not in attempt["error"]
     guarded.http.delete(f"/v1/webhooks/{made['id']}")
     guarded.http.close()
+
+
+def _sends_to(api: Api, made: dict[str, Any], url: str) -> None:
+    """Let a webhook send to a URL that would be refused when it is given."""
+    with api.engine.begin() as connection:
+        connection.execute(
+            update(webhooks).where(webhooks.c.id == from_edge("whk", made["id"])).values(url=url)
+        )
 
 
 def test_news_goes_to_those_who_asked_for_it(quick_api: Api, subscriber: Subscriber) -> None:
@@ -482,6 +491,10 @@ def test_a_slow_endpoint_holds_up_no_other(subscriber: Subscriber) -> None:
         subscriber.ended(stuck, 7)
 
     assert in_flight <= FOR_EACH
+
+
+def test_localhost_is_accepted_where_loopback_is_allowed(subscriber: Subscriber) -> None:
+    assert subscriber.subscribe("http://localhost:9000/")["enabled"] is True
 
 
 def test_the_largest_message_stays_under_the_bound(subscriber: Subscriber) -> None:
