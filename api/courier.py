@@ -10,7 +10,8 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,8 +33,12 @@ from patchmill.store.outbox import Due
 from patchmill.telemetry import get_logger
 
 CONNECTIONS = 2  # of the courier's own pool, so that it never takes one from a request
-IN_FLIGHT = 100  # deliveries at once; all webhooks of one project together take fewer
+IN_FLIGHT = 100  # deliveries at once
 FOR_EACH = 4  # of them to one webhook: a slow endpoint holds up itself alone
+# Of the room that is left a round takes a part, and a project may hold a smaller one. However many endpoints
+# hang, and of however many projects, there is room for whoever comes next.
+FOR_ROUND = 2  # one half
+FOR_PROJECT = 3  # one third
 LEASE_S = 60.0  # well above the time that one attempt may take
 STOP_GRACE_S = 5.0
 LOG_EVERY_S = 60.0
@@ -62,7 +67,7 @@ class Courier:
         self._awake = asyncio.Event()
         self._sending: dict[uuid.UUID, asyncio.Task[None]] = {}  # by webhook
         self._work: set[asyncio.Future[Any]] = set()  # in threads
-        self._in_flight = 0
+        self._held: Counter[uuid.UUID] = Counter()  # on their way, by project
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -111,12 +116,12 @@ class Courier:
 
     async def _take(self) -> None:
         """Take what is due and has room, and send it, each webhook's by a task of its own."""
-        room = IN_FLIGHT - self._in_flight
+        room = IN_FLIGHT - self._held.total()
         if room <= 0:
             return
-        taken = await self._in_thread(self._claim, room, list(self._sending))
+        taken = await self._in_thread(self._claim, room, dict(self._held), list(self._sending))
         taken.sort(key=_webhook_of)
-        self._in_flight += len(taken)
+        self._held.update(due.project_id for due in taken)
         for webhook_id, batch in groupby(taken, key=_webhook_of):
             task = asyncio.create_task(self._send_all(webhook_id, list(batch)), name=f"to {webhook_id}")
             self._sending[webhook_id] = task
@@ -128,7 +133,7 @@ class Courier:
                 if error is not None:  # its lease runs out, and it is tried again
                     log.error("unexpected_error", webhook=to_edge("whk", webhook_id), exc_info=error)
         finally:
-            self._in_flight -= len(batch)
+            self._held -= Counter(due.project_id for due in batch)  # keeps what is above zero
             del self._sending[webhook_id]
             self._awake.set()  # there is room again
 
@@ -179,9 +184,17 @@ class Courier:
             due.attempts + 1, self._rng, asked_s=answer.retry_after_s, waits_s=self._pace.waits_s
         )
 
-    def _claim(self, room: int, busy: Sequence[uuid.UUID]) -> list[Due]:
+    def _claim(self, room: int, held: Mapping[uuid.UUID, int], busy: Sequence[uuid.UUID]) -> list[Due]:
         with self._database.begin() as connection:
-            return outbox.claim(connection, at_most=room, each=FOR_EACH, busy=busy, lease_s=LEASE_S)
+            return outbox.claim(
+                connection,
+                at_most=max(1, room // FOR_ROUND),
+                each=FOR_EACH,
+                share=max(1, room // FOR_PROJECT),
+                held=held,
+                busy=busy,
+                lease_s=LEASE_S,
+            )
 
     def _write(self, due: Due, attempt: dict[str, Any], answer: Answer, after_s: float | None) -> None:
         with self._database.begin() as connection:

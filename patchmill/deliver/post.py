@@ -1,6 +1,7 @@
 """One POST to an address that was judged: no redirect, no proxy, no second look at the name."""
 
 import asyncio
+import math
 import ssl
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,7 +19,6 @@ from patchmill.deliver.addresses import Address, ForbiddenAddress, Network, judg
 
 TIMEOUT_S = 15.0  # for everything: name, connection, TLS, request and answer
 CONNECT_TIMEOUT_S = 5.0  # for each address
-LOOK_UPS = 16  # of names at once, in threads of their own
 MAX_ANSWER_BYTES = 1_024  # read so that a short answer ends in good order; nobody looks at it
 MAX_REASON = 200  # characters of an error's own words
 _ASKS_TO_WAIT = frozenset(
@@ -60,7 +60,9 @@ class JudgedBackend(httpcore.AsyncNetworkBackend):
         self._allowed = allowed
         self._resolve = look_up
         self._inner = httpcore.AnyIOBackend()
-        self._threads = anyio.CapacityLimiter(LOOK_UPS)
+        # No bound of its own: names whose servers hang would hold up those of others. Whoever posts bounds
+        # how many are looked up.
+        self._threads = anyio.CapacityLimiter(math.inf)
 
     async def connect_tcp(
         self,

