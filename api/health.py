@@ -6,6 +6,7 @@ import redis
 from fastapi import APIRouter, Depends, Response
 
 from api import examples
+from api.answering import json_answer
 from api.openapi import answers, problems
 from api.parts import PartsOf
 from api.query import refuse_unknown
@@ -25,7 +26,7 @@ router = APIRouter(tags=["health"], dependencies=[Depends(refuse_unknown())])
 )
 async def healthz() -> Response:
     """Answer as long as the process can answer at all; looks at nothing else."""
-    return Response(Health(status="ok").model_dump_json(), media_type="application/json")
+    return json_answer(Health(status="ok"))
 
 
 @router.get(
@@ -48,4 +49,4 @@ def readyz(parts: PartsOf) -> Response:
         )
     else:
         ready = Readiness(status="ready", checks={"postgres": "ok", "schema": "ok", "redis": "ok"})
-    return Response(ready.model_dump_json(), media_type="application/json")
+    return json_answer(ready)

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api import examples
+from api.answering import json_answer
 from api.auth import Reader, Writer
 from api.documents import job_document, job_documents
 from api.openapi import answers, problems
@@ -21,8 +22,8 @@ from api.query import (
     from_cursor,
     identity,
     labels_of,
+    paged,
     refuse_unknown,
-    to_cursor,
 )
 from api.schemas import JobDocument, JobList
 from patchmill.errors import InvalidFields, NotFound
@@ -77,13 +78,12 @@ def list_jobs(
     )
     before = from_cursor(cursor)
     if identity("prj", project, "project") not in {None, caller.project_id}:
-        return _json(JobList(data=[], next_cursor=None))
+        return json_answer(JobList(data=[], next_cursor=None))
     with parts.database.begin() as connection:
         rows = jobs.find_many(connection, caller.project_id, chosen, before=before, limit=limit + 1)
-        page = rows[:limit]
+        page, more = paged(rows, limit)
         documents = job_documents(connection, page)
-    more = to_cursor(page[-1].id) if len(rows) > limit else None
-    return _json(JobList(data=documents, next_cursor=more))
+    return json_answer(JobList(data=documents, next_cursor=more))
 
 
 @router.get(
@@ -109,7 +109,7 @@ async def read_job(
         lambda: _read(parts, caller.project_id, identity),
         ended=lambda document: document.finished_at is not None,
     )
-    return _json(document)
+    return json_answer(document)
 
 
 @router.post(
@@ -128,7 +128,7 @@ def cancel_job(job_id: str, caller: Writer, parts: PartsOf) -> Response:
         if row is None:
             raise _no_such_job(job_id)
         document = job_document(connection, row)
-    return _json(document)
+    return json_answer(document)
 
 
 def _read(parts: Parts, project_id: uuid.UUID, job_id: uuid.UUID) -> JobDocument:
@@ -148,7 +148,3 @@ def _job_id(text: str) -> uuid.UUID:
 
 def _no_such_job(text: str) -> NotFound:
     return NotFound(f"there is no job {text[:100]}")
-
-
-def _json(document: JobDocument | JobList) -> Response:
-    return Response(document.model_dump_json(), media_type="application/json")

@@ -7,21 +7,15 @@ from typing import Any
 from fastapi import APIRouter, Depends, Response
 
 from api import examples
+from api.answering import json_answer
 from api.auth import Admin
 from api.bodies import JsonBytes, read_model
-from api.openapi import answers, problems, takes
+from api.openapi import BODY_PROBLEMS, answers, problems, takes
 from api.parts import PartsOf
 from api.query import refuse_unknown
 from api.requests import KeyRequest
 from api.schemas import Key, KeyList, NewKey
-from patchmill.errors import (
-    FieldError,
-    InvalidFields,
-    InvalidJson,
-    NotFound,
-    TooLarge,
-    UnsupportedMediaType,
-)
+from patchmill.errors import FieldError, InvalidFields, NotFound
 from patchmill.store import access, key_secret
 from patchmill.store.access import KeyRow
 from patchmill.store.ids import from_edge, to_edge
@@ -36,7 +30,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"], dependencies=[Depends(refus
     openapi_extra=takes(KeyRequest, examples.KEY_REQUESTS),
     responses={
         **answers(HTTPStatus.CREATED, NewKey, examples.NEW_KEY, "The key, with its secret for this once."),
-        **problems(InvalidJson, TooLarge, UnsupportedMediaType, InvalidFields),
+        **problems(*BODY_PROBLEMS),
     },
 )
 def create_key(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
@@ -58,8 +52,7 @@ def create_key(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
         row = access.project_key(connection, caller.project_id, key_id)
     if row is None:
         raise NotFound("the key was removed in this moment")
-    made = NewKey(**_fields(row), secret=secret.text())
-    return Response(made.model_dump_json(), status_code=HTTPStatus.CREATED, media_type="application/json")
+    return json_answer(NewKey(**_fields(row), secret=secret.text()), HTTPStatus.CREATED)
 
 
 @router.get(
@@ -74,8 +67,7 @@ def list_keys(caller: Admin, parts: PartsOf) -> Response:
     """List the project's keys, revoked ones too, without their secrets."""
     with parts.database.begin() as connection:
         rows = access.list_keys(connection, caller.project_id)
-    listed = KeyList(data=[Key(**_fields(row)) for row in rows], next_cursor=None)
-    return Response(listed.model_dump_json(), media_type="application/json")
+    return json_answer(KeyList(data=[Key(**_fields(row)) for row in rows], next_cursor=None))
 
 
 @router.post(
@@ -95,7 +87,7 @@ def revoke_key(key_id: str, caller: Admin, parts: PartsOf) -> Response:
             raise NotFound(f"there is no key {key_id[:100]}")
         access.revoke_key(connection, row.public_id)
         row = access.project_key(connection, caller.project_id, row.id) or row
-    return Response(Key(**_fields(row)).model_dump_json(), media_type="application/json")
+    return json_answer(Key(**_fields(row)))
 
 
 def _fields(row: KeyRow) -> dict[str, Any]:

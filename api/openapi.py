@@ -17,10 +17,21 @@ from api.run_requests import RunRequest
 from api.schemas import Problem
 from api.webhook_shapes import ReplayRequest, WebhookChange, WebhookRequest
 from patchmill import __version__
-from patchmill.errors import Forbidden, PatchmillError, Unauthenticated, Unavailable
+from patchmill.errors import (
+    Forbidden,
+    InvalidFields,
+    InvalidJson,
+    PatchmillError,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+)
 
 _REFERENCE = "#/components/schemas/{model}"
 _EVERYWHERE: tuple[type[PatchmillError], ...] = (Unauthenticated, Forbidden, PatchmillError, Unavailable)
+# What is answered to a body that cannot be taken.
+BODY_PROBLEMS: tuple[type[PatchmillError], ...] = (InvalidJson, TooLarge, UnsupportedMediaType, InvalidFields)
 _REQUESTS = (
     JobRequest,
     RunRequest,

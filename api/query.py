@@ -3,9 +3,9 @@
 import base64
 import binascii
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Query, Request
 from pydantic import BeforeValidator
@@ -30,6 +30,16 @@ Instant = Annotated[
 Wait = Annotated[
     float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="seconds to wait for its end")
 ]
+
+
+class _Item(Protocol):
+    """What a list is made of."""
+
+    @property
+    def id(self) -> uuid.UUID: ...
+
+
+_ListItem = TypeVar("_ListItem", bound=_Item)
 
 
 def labels_of(request: Request) -> dict[str, str]:
@@ -71,6 +81,12 @@ def from_cursor(text: str | None) -> uuid.UUID | None:
     except (ValueError, binascii.Error):
         detail = "is not a cursor that this service gave"
         raise InvalidFields([FieldError("/query/cursor", "not_allowed", detail)]) from None
+
+
+def paged(rows: Sequence[_ListItem], limit: int) -> tuple[Sequence[_ListItem], str | None]:
+    """Take a page off rows of which one more than `limit` was asked for; with it, `next_cursor`."""
+    page = rows[:limit]
+    return page, to_cursor(page[-1].id) if len(rows) > limit else None
 
 
 def identity(prefix: str, text: str | None, parameter: str) -> uuid.UUID | None:

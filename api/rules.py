@@ -31,11 +31,11 @@ def read_job_request(body: bytes, *, max_file_bytes: int) -> JobRequest:
     """
     value = read_json(body)
     earlier = text_errors(value)
-    source = _text_at(value, "file", "content")
-    _refuse_large("/file/content", [source], max_file_bytes)
+    source = text_at(value, "file", "content")
+    refuse_large("/file/content", [source], max_file_bytes)
     context = value.get("context") if isinstance(value, dict) else None
     if isinstance(context, list):
-        _refuse_large("/context", [_text_at(item, "content") for item in context], max_file_bytes)
+        refuse_large("/context", [text_at(item, "content") for item in context], max_file_bytes)
     return validated(
         value,
         JobRequest,
@@ -80,13 +80,19 @@ def _later_errors(request: JobRequest) -> Iterator[FieldError]:
         yield FieldError(pointer=f"/checkers{pointer}", code="not_allowed", detail=detail)
 
 
-def _text_at(value: Any, *names: str) -> str | None:
+def text_at(value: Any, *names: str) -> str | None:
+    """Give the text at a place in a raw body; None where there is none."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, str) else None
 
 
-def _refuse_large(pointer: str, texts: list[str | None], limit: int) -> None:
+def refuse_large(pointer: str, texts: list[str | None], limit: int) -> None:
+    """Refuse texts of a raw body that are too large together; nothing else of the body matters then.
+
+    Raises:
+        FileTooLarge: they have more than `limit` bytes in UTF-8.
+    """
     size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts if text is not None)
     if size > limit:
         raise FileTooLarge(pointer, size, limit)

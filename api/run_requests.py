@@ -10,7 +10,7 @@ from pydantic import FailFast, Field, field_validator
 from api.bodies import read_json, text_errors, validated
 from api.fields import FilePath, Usd, fault
 from api.requests import MAX_FINDINGS, Body, Checkers, Labels, OptionsBody, OriginBody
-from api.rules import FileTooLarge
+from api.rules import refuse_large, text_at
 from patchmill.edit.changes import ChangedFile, UnreadableDiff, read_diff
 from patchmill.errors import FieldError, InvalidFields
 from patchmill.kinds.checker_settings import settings_errors
@@ -98,7 +98,9 @@ def read_run_request(body: bytes, *, max_file_bytes: int) -> AskedRun:
     """
     value = read_json(body)
     earlier = text_errors(value)
-    _refuse_large(value, max_file_bytes)
+    files = value.get("files") if isinstance(value, dict) else None
+    for index, file in enumerate(files if isinstance(files, list) else ()):
+        refuse_large(f"/files/{index}/content", [text_at(file, "content")], max_file_bytes)
     request = validated(value, RunRequest, earlier=earlier, more=_more_errors)
     contents = {file.path: file.content for file in request.files}
     errors: list[FieldError] = []
@@ -109,16 +111,6 @@ def read_run_request(body: bytes, *, max_file_bytes: int) -> AskedRun:
     selection = select(reports, contents, diff, _filter(request))
     _refuse_crowded(selection)
     return AskedRun(request=request, selection=selection, contents=contents)
-
-
-def _refuse_large(value: Any, limit: int) -> None:
-    """Refuse a file that is too large; looks at the raw body, since nothing else of it matters then."""
-    files = value.get("files") if isinstance(value, dict) else None
-    for index, file in enumerate(files if isinstance(files, list) else ()):
-        content = file.get("content") if isinstance(file, dict) else None
-        size = len(content.encode("utf-8", "surrogatepass")) if isinstance(content, str) else 0
-        if size > limit:
-            raise FileTooLarge(f"/files/{index}/content", size, limit)
 
 
 def _more_errors(request: RunRequest) -> Iterator[FieldError]:

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, Response
 
 from api import live_examples
+from api.answering import json_answer
 from api.auth import Reader
 from api.live_shapes import GatewayState, JobNumbers, Slots, Stats
 from api.openapi import answers, problems
@@ -41,4 +42,4 @@ def read_stats(caller: Reader, parts: PartsOf) -> Response:
         workers=now.workers,
         spend_today_usd=to_usd(now.spend_today_picos),
     )
-    return Response(document.model_dump_json(), media_type="application/json")
+    return json_answer(document)

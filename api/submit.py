@@ -7,24 +7,17 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request, Response
 
 from api import examples
+from api.answering import json_answer
 from api.auth import Caller, Writer
 from api.bodies import JsonBytes
 from api.documents import job_document
-from api.openapi import answers, problems, takes
+from api.openapi import BODY_PROBLEMS, answers, problems, takes
 from api.parts import PartsOf
 from api.requests import Body, JobRequest, OptionsBody
 from api.rules import read_job_request
 from api.schemas import JobDocument, Shape
 from patchmill.budget.prices import from_usd
-from patchmill.errors import (
-    FieldError,
-    IdempotencyConflict,
-    InvalidFields,
-    InvalidJson,
-    NotFound,
-    TooLarge,
-    UnsupportedMediaType,
-)
+from patchmill.errors import FieldError, IdempotencyConflict, InvalidFields, NotFound
 from patchmill.job.record import (
     Annotation,
     ContextFile,
@@ -54,7 +47,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     responses={
         **answers(HTTPStatus.ACCEPTED, JobDocument, examples.QUEUED_JOB, "The job is stored."),
         **answers(HTTPStatus.OK, JobDocument, examples.JOB, "The job that this Idempotency-Key made before."),
-        **problems(InvalidJson, IdempotencyConflict, TooLarge, UnsupportedMediaType, InvalidFields),
+        **problems(IdempotencyConflict, *BODY_PROBLEMS),
     },
 )
 def submit_job(request: Request, caller: Writer, body: JsonBytes, parts: PartsOf) -> Response:
@@ -77,12 +70,9 @@ def submit_job(request: Request, caller: Writer, body: JsonBytes, parts: PartsOf
 
 def accepted(document: Shape, place: str, *, replayed: bool) -> Response:
     """Answer a submission with what it made, or made before."""
-    return Response(
-        document.model_dump_json(),
-        status_code=HTTPStatus.OK if replayed else HTTPStatus.ACCEPTED,
-        media_type="application/json",
-        headers={"Location": place, **({"Idempotent-Replayed": "true"} if replayed else {})},
-    )
+    if replayed:
+        return json_answer(document, headers={"Location": place, "Idempotent-Replayed": "true"})
+    return json_answer(document, HTTPStatus.ACCEPTED, {"Location": place})
 
 
 def idempotency_key(request: Request) -> str | None:

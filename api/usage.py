@@ -8,12 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Response
 
 from api import examples
+from api.answering import json_answer
 from api.auth import Admin, Caller, Reader
 from api.bodies import JsonBytes, read_model
 from api.database import Connection
-from api.openapi import answers, problems, takes
+from api.openapi import BODY_PROBLEMS, answers, problems, takes
 from api.parts import Parts, PartsOf
-from api.query import PAGE, Cursor, Limit, from_cursor, refuse_unknown, to_cursor
+from api.query import PAGE, Cursor, Limit, from_cursor, paged, refuse_unknown
 from api.requests import BudgetRequest
 from api.schemas import Budget, BudgetList
 from patchmill.budget.ledger import Amount, smallest_hold
@@ -21,16 +22,7 @@ from patchmill.budget.prices import from_usd, highest_rates, to_usd
 from patchmill.budget.tokens import limits_of
 from patchmill.budget.windows import WindowKind
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
-from patchmill.errors import (
-    BelowMinimumHold,
-    Conflict,
-    FieldError,
-    InvalidFields,
-    InvalidJson,
-    NotFound,
-    TooLarge,
-    UnsupportedMediaType,
-)
+from patchmill.errors import BelowMinimumHold, Conflict, FieldError, InvalidFields, NotFound
 from patchmill.kinds import KINDS
 from patchmill.store import access, budgets
 from patchmill.store.budgets import BudgetRow
@@ -46,7 +38,7 @@ router = APIRouter(prefix="/v1/budgets", tags=["budgets"], dependencies=[Depends
     openapi_extra=takes(BudgetRequest, examples.BUDGET_REQUESTS),
     responses={
         **answers(HTTPStatus.CREATED, Budget, examples.BUDGET, "The budget."),
-        **problems(InvalidJson, Conflict, TooLarge, UnsupportedMediaType, InvalidFields, BelowMinimumHold),
+        **problems(Conflict, *BODY_PROBLEMS, BelowMinimumHold),
     },
 )
 def create_budget(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
@@ -72,12 +64,7 @@ def create_budget(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
             at_limit=asked.at_limit,
         )
         document = _read(connection, caller, budget_id, now)
-    return Response(
-        document.model_dump_json(),
-        status_code=HTTPStatus.CREATED,
-        media_type="application/json",
-        headers={"Location": f"/v1/budgets/{document.id}"},
-    )
+    return json_answer(document, HTTPStatus.CREATED, {"Location": f"/v1/budgets/{document.id}"})
 
 
 @router.get(
@@ -94,11 +81,9 @@ def list_budgets(caller: Reader, parts: PartsOf, limit: Limit = PAGE, cursor: Cu
     before = from_cursor(cursor)
     with parts.database.begin() as connection:
         rows = budgets.project_budgets(connection, caller.project_id, before=before, limit=limit + 1)
-        page = rows[:limit]
+        page, more = paged(rows, limit)
         documents = [_document(connection, row, now) for row in page]
-    more = to_cursor(page[-1].id) if len(rows) > limit else None
-    listed = BudgetList(data=documents, next_cursor=more)
-    return Response(listed.model_dump_json(), media_type="application/json")
+    return json_answer(BudgetList(data=documents, next_cursor=more))
 
 
 @router.get(
@@ -116,7 +101,7 @@ def read_budget(budget_id: str, caller: Reader, parts: PartsOf) -> Response:
         raise NotFound(f"there is no budget {budget_id[:100]}")
     with parts.database.begin() as connection:
         document = _read(connection, caller, identity, datetime.now(UTC))
-    return Response(document.model_dump_json(), media_type="application/json")
+    return json_answer(document)
 
 
 def _scope(connection: Connection, asked: BudgetRequest, caller: Caller) -> tuple[UUID | None, UUID | None]:

@@ -8,15 +8,15 @@ from typing import Annotated, Literal
 
 import httpx
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel
 
 from api import webhook_shapes as shapes
+from api.answering import json_answer
 from api.auth import Admin, Caller
 from api.bodies import JsonBytes, read_model
 from api.database import Connection
-from api.openapi import answers, problems, takes
+from api.openapi import BODY_PROBLEMS, answers, problems, takes
 from api.parts import Parts, PartsOf
-from api.query import PAGE, Cursor, Limit, from_cursor, refuse_unknown, to_cursor
+from api.query import PAGE, Cursor, Limit, from_cursor, paged, refuse_unknown
 from api.webhook_shapes import (
     Attempt,
     Delivery,
@@ -30,21 +30,12 @@ from api.webhook_shapes import (
     WebhookRequest,
 )
 from patchmill.deliver import addresses, signature, webhook
-from patchmill.errors import (
-    Conflict,
-    FieldError,
-    InvalidFields,
-    InvalidJson,
-    NotFound,
-    TooLarge,
-    UnsupportedMediaType,
-)
+from patchmill.errors import Conflict, FieldError, InvalidFields, NotFound
 from patchmill.store import auditing, webhooks
 from patchmill.store.ids import from_edge, to_edge
 from patchmill.store.webhooks import DeliveryRow, WebhookRow
 
 MAX_WEBHOOKS = 20  # of one project
-BODY_PROBLEMS = (InvalidJson, TooLarge, UnsupportedMediaType, InvalidFields)
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[Depends(refuse_unknown())])
 
@@ -76,7 +67,7 @@ def create_webhook(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
             raise Conflict(f"a project has at most {MAX_WEBHOOKS} webhooks; delete one")
         _record(connection, caller, "webhook.create", row)
     headers = {"Location": f"/v1/webhooks/{to_edge('whk', row.id)}"}
-    return _json(_with_secret(row, parts), HTTPStatus.CREATED, headers)
+    return json_answer(_with_secret(row, parts), HTTPStatus.CREATED, headers)
 
 
 @router.get(
@@ -92,9 +83,8 @@ def list_webhooks(caller: Admin, parts: PartsOf, limit: Limit = PAGE, cursor: Cu
     before = from_cursor(cursor)
     with parts.database.begin() as connection:
         rows = webhooks.find_many(connection, caller.project_id, before=before, limit=limit + 1)
-    page = rows[:limit]
-    more = to_cursor(page[-1].id) if len(rows) > limit else None
-    return _json(WebhookList(data=[_document(row) for row in page], next_cursor=more))
+    page, more = paged(rows, limit)
+    return json_answer(WebhookList(data=[_document(row) for row in page], next_cursor=more))
 
 
 @router.get(
@@ -109,7 +99,7 @@ def read_webhook(webhook_id: str, caller: Admin, parts: PartsOf) -> Response:
     """Read one of the project's webhooks, without its secret."""
     with parts.database.begin() as connection:
         row = _find(connection, caller, webhook_id)
-    return _json(_document(row))
+    return json_answer(_document(row))
 
 
 @router.patch(
@@ -135,7 +125,7 @@ def change_webhook(webhook_id: str, caller: Admin, body: JsonBytes, parts: Parts
             enabled=asked.enabled,
         )
         _record(connection, caller, "webhook.change", row)
-    return _json(_document(row))
+    return json_answer(_document(row))
 
 
 @router.delete(
@@ -169,7 +159,7 @@ def rotate_webhook(webhook_id: str, caller: Admin, parts: PartsOf) -> Response:
     with parts.database.begin() as connection:
         row = webhooks.rotate(connection, _find(connection, caller, webhook_id, locked=True))
         _record(connection, caller, "webhook.rotate", row)
-    return _json(_with_secret(row, parts))
+    return json_answer(_with_secret(row, parts))
 
 
 @router.post(
@@ -189,7 +179,7 @@ def send_test(webhook_id: str, caller: Admin, parts: PartsOf) -> Response:
         sent = webhooks.send(connection, row.id, webhook.TEST, data)
         _record(connection, caller, "webhook.test", row)
     parts.courier.wake()
-    return _json(_delivery(sent), HTTPStatus.ACCEPTED)
+    return json_answer(_delivery(sent), HTTPStatus.ACCEPTED)
 
 
 @router.get(
@@ -214,9 +204,8 @@ def list_deliveries(
     with parts.database.begin() as connection:
         row = _find(connection, caller, webhook_id)
         rows = webhooks.find_deliveries(connection, row.id, state=state, before=before, limit=limit + 1)
-    page = rows[:limit]
-    more = to_cursor(page[-1].id) if len(rows) > limit else None
-    return _json(DeliveryList(data=[_delivery(each) for each in page], next_cursor=more))
+    page, more = paged(rows, limit)
+    return json_answer(DeliveryList(data=[_delivery(each) for each in page], next_cursor=more))
 
 
 @router.post(
@@ -241,7 +230,7 @@ def replay_delivery(webhook_id: str, delivery_id: str, caller: Admin, parts: Par
         again = webhooks.replay(connection, found.id)
         _record(connection, caller, "webhook.replay", row)
     parts.courier.wake()
-    return _json(_delivery(again), HTTPStatus.ACCEPTED)
+    return json_answer(_delivery(again), HTTPStatus.ACCEPTED)
 
 
 @router.post(
@@ -262,7 +251,7 @@ def replay_failed(webhook_id: str, caller: Admin, body: JsonBytes, parts: PartsO
         count = webhooks.replay_failed(connection, row.id, asked.since)
         _record(connection, caller, "webhook.replay", row)
     parts.courier.wake()
-    return _json(Replayed(replayed=count), HTTPStatus.ACCEPTED)
+    return json_answer(Replayed(replayed=count), HTTPStatus.ACCEPTED)
 
 
 def _refuse_forbidden(url: str, parts: Parts) -> None:
@@ -332,10 +321,3 @@ def _delivery(row: DeliveryRow) -> Delivery:
             "next_attempt_at": row.next_attempt_at,
         }
     )
-
-
-def _json(
-    document: BaseModel, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
-) -> Response:
-    text = document.model_dump_json()
-    return Response(text, status_code=status, media_type="application/json", headers=headers)
