@@ -10,6 +10,7 @@ from api.dashboard import (
     overview,
     page_route,
     rendering,
+    run_list,
     run_page,
     sign_in,
     spend_page,
@@ -17,7 +18,7 @@ from api.dashboard import (
 from api.dashboard.sign_in import SignIns
 from patchmill.store.ids import to_edge
 
-_PAGES = (sign_in, overview, job_list, job_page, run_page, spend_page, live, assets)
+_PAGES = (sign_in, overview, job_list, job_page, run_list, run_page, spend_page, live, assets)
 
 
 def install(app: FastAPI) -> None:

@@ -7,7 +7,7 @@ from api.dashboard.page_route import PageRoute
 from api.dashboard.rendering import page
 from api.dashboard.session import Viewer
 from api.parts import PartsOf
-from api.query import to_cursor
+from api.query import paged
 from patchmill.store import jobs, overview
 from patchmill.store.ids import to_edge
 
@@ -20,21 +20,22 @@ router = APIRouter(route_class=PageRoute)
 def list_jobs(request: Request, person: Viewer, parts: PartsOf) -> Response:
     """Show a page of jobs, newest first."""
     del person
-    chosen = filters.read(request.query_params)
+    chosen = filters.read_jobs(request.query_params)
     with parts.database.begin() as connection:
         found = jobs.find_many(
             connection, chosen.project_id, chosen.filter, before=chosen.before, limit=ROWS + 1
         )
+        rows, older = paged(found, ROWS)
         names = overview.project_names(connection)
-    rows = found[:ROWS]
-    older = chosen.address(cursor=to_cursor(rows[-1].id)) if len(found) > ROWS else None
+        asked = overview.asked_of(connection, [row.id for row in rows])
     values = {
         "rows": rows,
         "chosen": chosen,
-        "choices": filters.CHOICES,
+        "choices": filters.JOB_CHOICES,
         "projects": [(to_edge("prj", project_id), name) for project_id, name in names.items()],
         "names": names,
-        "older": older,
+        "asked": asked,
+        "older": chosen.address(cursor=older) if older else None,
         "newest": chosen.address() if chosen.before else None,
     }
     return page(request, "jobs", values)

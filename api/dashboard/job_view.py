@@ -10,11 +10,12 @@ from api.dashboard.diffs import Diff, diff
 from api.database import Connection
 from api.documents import job_document
 from api.schemas import JobDocument, Suggestion
-from patchmill.job.record import ErrorCode
+from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
+from patchmill.job.record import ErrorCode, Outcome
 from patchmill.store import events, jobs, overview
 from patchmill.store.events import EventRow
 from patchmill.store.jobs import FindingRow, JobRow
-from patchmill.store.overview import AttemptRow, CallRow
+from patchmill.store.overview import Asked, AttemptRow, CallRow
 from patchmill.store.results import CheckRow
 
 MAX_SUGGESTIONS = 30
@@ -75,6 +76,8 @@ class Loaded:
     row: JobRow
     document: JobDocument
     project: str
+    asked: Asked
+    last_reply: str | None  # of a job that changes nothing: it says why
     findings: Sequence[FindingRow]
     source: bytes | None
     refused: Sequence[CheckRow]
@@ -86,11 +89,14 @@ class Loaded:
 def load(connection: Connection, row: JobRow) -> Loaded:
     """Read everything that the page of a job shows."""
     document = job_document(connection, row)
+    declined = row.outcome == Outcome.NO_CHANGE
     compared = document.suggestions and jobs.source_of(connection, row.project_id, row.sha256)
     return Loaded(
         row=row,
         document=document,
         project=overview.project_names(connection).get(row.project_id, ""),
+        asked=overview.asked_of(connection, [row.id])[row.id],
+        last_reply=overview.last_reply_of(connection, row.id) if declined else None,
         findings=jobs.findings_of(connection, [row.id])[row.id],
         source=compared or None,
         refused=overview.refused_of(connection, row.id),
@@ -109,6 +115,8 @@ def job_values(loaded: Loaded) -> dict[str, Any]:
         "job": document,
         "row": row,
         "project": loaded.project,
+        "asked": loaded.asked,
+        "declined": _declined(loaded),
         "advice": ADVICE.get(document.error.code) if document.error else None,
         "suggestions": _suggestions(loaded),
         "more_suggestions": max(0, len(document.suggestions) - MAX_SUGGESTIONS),
@@ -140,6 +148,14 @@ def sentence(event: EventRow) -> str:
         case "job.suggestion":
             return f"suggestion {data.get('status')}"
     return ", ".join(f"{name}: {value}" for name, value in data.items())[:200]
+
+
+def _declined(loaded: Loaded) -> str | None:
+    """Give the model's own reason to change nothing, as the job's edit format reads it."""
+    if loaded.last_reply is None:
+        return None
+    name = loaded.asked.edit_format or DEFAULT
+    return EDIT_FORMATS[name].parse(loaded.last_reply).declined if name in EDIT_FORMATS else None
 
 
 def _suggestions(loaded: Loaded) -> list[ShownSuggestion]:

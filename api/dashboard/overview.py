@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
 
+from api.dashboard.notices import notices
 from api.dashboard.page_route import PageRoute
 from api.dashboard.rendering import page
 from api.dashboard.session import Viewer
@@ -35,10 +36,13 @@ def show_overview(request: Request, person: Viewer, parts: PartsOf) -> Response:
         latest = jobs.find_many(connection, None, JobFilter(), before=None, limit=LATEST)
         failures = overview.failures(connection, datetime.now(UTC) - FAILURES_WITHIN)
         names = overview.project_names(connection)
+        asked = overview.asked_of(connection, [row.id for row in latest])
     values = {
         "stats": numbers,
         "slots": parts.slots,
+        "notices": notices(numbers),
         "latest": latest,
+        "asked": asked,
         "failures": failures,
         "names": names,
         "site": f"{request.url.scheme}://{request.url.netloc}",

@@ -1,6 +1,6 @@
 """From values to a page: the templates, what they may call, and the headers that keep a page to itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -32,6 +32,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+SHORT = 16  # characters of an id that are written out
 _SECOND_MS = 1000
 _MINUTE_S = 60
 _HOUR_S = 3600
@@ -72,9 +73,21 @@ def duration(seconds: float | None) -> str:
     return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"
 
 
-def usd(picos: int) -> str:
-    """Write pico-dollars as dollars, to the last digit."""
-    return f"${to_usd(picos)}"
+def usd(picos: int, digits: int = 0) -> str:
+    """Write pico-dollars as dollars, to the last digit, and with zeros up to so many decimals."""
+    whole, _, decimals_of = to_usd(picos).partition(".")
+    written = decimals_of.ljust(digits, "0")
+    return f"${whole}.{written}" if written else f"${whole}"
+
+
+def decimals(amounts: Iterable[int]) -> int:
+    """Give the decimals that the finest of some amounts needs, so that a column of them lines up."""
+    return max((len(to_usd(picos).partition(".")[2]) for picos in amounts), default=0)
+
+
+def short(identity: str) -> str:
+    """Write an id so that it fits a line: its end tells it from others, its beginning when it was made."""
+    return f"{identity[:8]}…{identity[-6:]}" if len(identity) > SHORT else identity
 
 
 def number(value: int) -> str:
@@ -91,7 +104,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"clock": clock, "instant": instant, "duration": duration, "usd": usd, "number": number}
+    made.filters |= {each.__name__: each for each in (clock, instant, duration, usd, decimals, short, number)}
     made.globals |= {"version": __version__, "query": urlencode}
     return made
 
@@ -119,7 +132,6 @@ def page(
     request: Request, name: str, values: Mapping[str, Any] | None = None, *, status: int = HTTPStatus.OK
 ) -> HTMLResponse:
     """Render the page `name`, or its inner part alone when that is asked for."""
-    template = f"{name}_content.html" if is_fragment(request) else f"{name}.html"
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     shown = {
         "here": request.url.path,
@@ -127,8 +139,11 @@ def page(
         "theme": theme_of(request),
         "themes": THEMES,
         "person": getattr(request.state, "person", None),
+        "notices": None,  # a page that knows them shows them, in place of those that are shown
+        "content": f"{name}_content.html",
         **(values or {}),
     }
+    template = "fragment.html" if is_fragment(request) else f"{name}.html"
     return HTMLResponse(_PAGES.get_template(template).render(shown), status_code=status)
 
 

@@ -1,17 +1,15 @@
-"""What people look at across projects: names, failures, a job's attempts, and the edits that were refused."""
+"""What people look at across projects: names, failures, what jobs were asked, attempts, refused edits."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, func, select
 
 from patchmill.store.ids import first_id
 from patchmill.store.results import CheckRow
-from patchmill.store.run_progress import Counts, counts_of
-from patchmill.store.tables import attempts, calls, checks, jobs, projects, runs
+from patchmill.store.tables import attempts, calls, checks, findings, jobs, projects, runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,22 +20,6 @@ class AttemptRow:
     started_at: datetime
     ended_at: datetime | None
     ending: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
-    """A run as a page shows it."""
-
-    id: uuid.UUID
-    project_id: uuid.UUID
-    kind: str
-    state: str
-    outcome: str | None
-    cancel_requested: bool
-    skipped: list[dict[str, Any]]
-    origin: Mapping[str, Any]
-    created_at: datetime
-    finished_at: datetime | None
 
 
 def project_names(connection: Connection) -> dict[uuid.UUID, str]:
@@ -54,6 +36,14 @@ def project_of(connection: Connection, job_id: uuid.UUID) -> uuid.UUID | None:
     return connection.scalars(_PROJECT_OF, {"job_id": job_id}).one_or_none()
 
 
+_PROJECT_OF_RUN = select(runs.c.project_id).where(runs.c.id == bindparam("run_id"))
+
+
+def project_of_run(connection: Connection, run_id: uuid.UUID) -> uuid.UUID | None:
+    """Give the project that a run belongs to, or None when there is no such run."""
+    return connection.scalars(_PROJECT_OF_RUN, {"run_id": run_id}).one_or_none()
+
+
 _CODE = jobs.c.error["code"].astext.label("code")
 _FAILURES = (
     select(_CODE, func.count().label("number"))
@@ -67,6 +57,61 @@ def failures(connection: Connection, since: datetime) -> list[tuple[str, int]]:
     """Count the jobs submitted since an instant that failed, by error code, the most frequent first."""
     rows = connection.execute(_FAILURES, {"first": first_id(since)})
     return [(row.code, row.number) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a job was asked: the rules of its findings, an instruction, or annotations."""
+
+    rules: Sequence[tuple[str, int]]  # each with how often it was reported, the most frequent first
+    instruction: str | None
+    what: Sequence[str]  # types, docstrings
+    edit_format: str | None  # that the job chose
+
+
+_THESE = any_(bindparam("job_ids", type_=ARRAY(Uuid)))
+_REQUESTS = select(
+    jobs.c.id,
+    jobs.c.request["instruction"].astext.label("instruction"),
+    jobs.c.request["what"].label("what"),
+    jobs.c.request["options"]["edit_format"].astext.label("edit_format"),
+).where(jobs.c.id == _THESE)
+_RULES = (
+    select(findings.c.job_id, findings.c.rule, func.count().label("number"))
+    .where(findings.c.job_id == _THESE)
+    .group_by(findings.c.job_id, findings.c.rule)
+    .order_by(func.count().desc(), findings.c.rule)
+)
+
+
+def asked_of(connection: Connection, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Asked]:
+    """Give what jobs were asked to do."""
+    these = {"job_ids": list(job_ids)}
+    rules: dict[uuid.UUID, list[tuple[str, int]]] = {job_id: [] for job_id in job_ids}
+    for row in connection.execute(_RULES, these):
+        rules[row.job_id].append((row.rule, row.number))
+    return {
+        row.id: Asked(
+            rules=rules[row.id],
+            instruction=row.instruction,
+            what=row.what or (),
+            edit_format=row.edit_format,
+        )
+        for row in connection.execute(_REQUESTS, these)
+    }
+
+
+_LAST_REPLY = (
+    select(calls.c.reply)
+    .where(calls.c.job_id == bindparam("job_id"), calls.c.reply.is_not(None))
+    .order_by(calls.c.number.desc())
+    .limit(1)
+)
+
+
+def last_reply_of(connection: Connection, job_id: uuid.UUID) -> str | None:
+    """Give the latest answer that a job got; None without any, or when it was erased."""
+    return connection.scalars(_LAST_REPLY, {"job_id": job_id}).one_or_none()
 
 
 _ATTEMPTS_OF = (
@@ -127,17 +172,3 @@ _REFUSED_OF = (
 def refused_of(connection: Connection, job_id: uuid.UUID) -> list[CheckRow]:
     """Give the checks of edits that were refused, in the order in which they were made."""
     return [CheckRow(**row) for row in connection.execute(_REFUSED_OF, {"job_id": job_id}).mappings()]
-
-
-_RUN = select(*(runs.c[field.name] for field in fields(RunRow)), runs.c.findings.label("findings")).where(
-    runs.c.id == bindparam("run_id")
-)
-
-
-def find_run(connection: Connection, run_id: uuid.UUID) -> tuple[RunRow, Counts] | None:
-    """Give a run and how far its jobs are, or None."""
-    row = connection.execute(_RUN, {"run_id": run_id}).mappings().one_or_none()
-    if row is None:
-        return None
-    run = RunRow(**{field.name: row[field.name] for field in fields(RunRow)})
-    return run, counts_of(connection, {run_id: (row["findings"], len(run.skipped))})[run_id]

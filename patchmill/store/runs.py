@@ -70,8 +70,10 @@ class RunRow:
 
     id: uuid.UUID
     project_id: uuid.UUID
+    kind: str
     state: str
     outcome: str | None
+    cancel_requested: bool
     superseded_by: uuid.UUID | None
     findings: int  # of all reports
     skipped_count: int
@@ -91,6 +93,7 @@ class RunFilter:
     """What a list of runs may be narrowed by; None means any."""
 
     state: str | None = None
+    outcome: str | None = None
     repository: str | None = None
     labels: Mapping[str, str] | None = None
     created_after: datetime | None = None
@@ -210,22 +213,21 @@ def diff_of(connection: Connection, project_id: uuid.UUID, run_id: uuid.UUID) ->
 
 def find_many(
     connection: Connection,
-    project_id: uuid.UUID,
+    project_id: uuid.UUID | None,
     chosen: RunFilter,
     *,
     before: uuid.UUID | None,
     limit: int,
 ) -> list[RunRow]:
-    """Give a project's runs, newest first, older than the run `before`.
+    """Give a project's runs, or those of all, newest first, older than the run `before`.
 
     Of what each skipped there are the first `SKIPPED_IN_LISTS` alone.
     """
     statement = (
-        select(*_STORED, _FIRST_SKIPPED)
-        .where(runs.c.project_id == project_id, *_conditions(chosen))
-        .order_by(runs.c.id.desc())
-        .limit(limit)
+        select(*_STORED, _FIRST_SKIPPED).where(*_conditions(chosen)).order_by(runs.c.id.desc()).limit(limit)
     )
+    if project_id is not None:
+        statement = statement.where(runs.c.project_id == project_id)
     if before is not None:
         statement = statement.where(runs.c.id < before)
     return [_run(row) for row in connection.execute(statement).mappings()]
@@ -235,6 +237,8 @@ def _conditions(chosen: RunFilter) -> list[ColumnElement[bool]]:
     conditions = [runs.c.labels[name].astext == value for name, value in (chosen.labels or {}).items()]
     if chosen.state is not None:
         conditions.append(runs.c.state == chosen.state)
+    if chosen.outcome is not None:
+        conditions.append(runs.c.outcome == chosen.outcome)
     if chosen.repository is not None:
         conditions.append(runs.c.origin["repository"].astext == chosen.repository)
     if chosen.created_after is not None:

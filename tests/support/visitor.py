@@ -29,8 +29,8 @@ def make_user(api: Api, role: str = "admin") -> str:
 class Visitor:
     """A user who is signed in already."""
 
-    def __init__(self, api: Api, role: str = "admin") -> None:
-        self.name = make_user(api, role)
+    def __init__(self, api: Api, role: str = "admin", name: str | None = None) -> None:
+        self.name = name or make_user(api, role)
         self.token = make_token()
         with api.engine.begin() as connection:
             user = people.user_named(connection, self.name)
