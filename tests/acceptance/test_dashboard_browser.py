@@ -3,11 +3,9 @@
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
-from sqlalchemy import text
 
 from patchmill.store import password, people
 from patchmill.store.engine import open_engine
@@ -162,27 +160,13 @@ def test_notices_come_and_go_while_the_page_is_live(service: Stack, seen: Watche
     alert = seen.page.get_by_role("alert")
     expect(alert).to_have_count(0)
 
-    with ended_workers(service):
-        expect(alert).to_contain_text("No worker is alive")
+    service.behave(faults=[{"fault": "402", "times": 1}])
+    job = submit(service)
+    expect(alert).to_contain_text("The gateway is paused")
+    with service.http() as http:
+        http.post(f"/v1/jobs/{job}/cancel")
 
     expect(alert).to_have_count(0)
-
-
-@contextmanager
-def ended_workers(service: Stack) -> Iterator[None]:
-    """Let the database say that no worker runs."""
-    engine = open_engine(service.database_url, pool_size=1)
-
-    def say(ended_at: str) -> None:
-        with engine.begin() as connection:
-            connection.execute(text(f"UPDATE workers SET stopped_at = {ended_at}"))
-
-    say("now()")
-    try:
-        yield
-    finally:
-        say("NULL")
-        engine.dispose()
 
 
 def test_a_change_is_on_the_screen_within_two_seconds(service: Stack, seen: Watched) -> None:
