@@ -18,7 +18,7 @@ from api.dashboard import (
 from api.dashboard.sign_in import SignIns
 from patchmill.store.ids import to_edge
 
-_PAGES = (sign_in, overview, job_list, job_page, run_list, run_page, spend_page, live, assets)
+PAGES = (sign_in, overview, job_list, job_page, run_list, run_page, spend_page, live, assets)
 
 
 def install(app: FastAPI) -> None:
@@ -26,6 +26,6 @@ def install(app: FastAPI) -> None:
     app.state.sign_ins = SignIns()
     rendering.allow("asset", assets.address)
     rendering.allow("edge", to_edge)
-    for module in _PAGES:
+    for module in PAGES:
         app.include_router(module.router, include_in_schema=False)
     page_route.install(app)

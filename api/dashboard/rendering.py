@@ -32,6 +32,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+LONG_PATH = 60  # characters
 SHORT = 16  # characters of an id that are written out
 _SECOND_MS = 1000
 _MINUTE_S = 60
@@ -90,6 +91,12 @@ def short(identity: str) -> str:
     return f"{identity[:8]}…{identity[-6:]}" if len(identity) > SHORT else identity
 
 
+def brief(path: str) -> str:
+    """Write a path so that it fits a row: of a long one the first folder and the file's own name."""
+    folders = path.split("/")
+    return f"{folders[0]}/…/{folders[-1]}" if len(path) > LONG_PATH and len(folders) > 2 else path  # noqa: PLR2004 - nothing stands between two
+
+
 def number(value: int) -> str:
     """Write a whole number with separators."""
     return f"{value:,}"
@@ -104,7 +111,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {each.__name__: each for each in (clock, instant, duration, usd, decimals, short, number)}
+    made.filters |= {
+        each.__name__: each for each in (clock, instant, duration, usd, decimals, short, brief, number)
+    }
     made.globals |= {"version": __version__, "query": urlencode}
     return made
 

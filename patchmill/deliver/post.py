@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -19,6 +20,7 @@ from patchmill.deliver.addresses import Address, ForbiddenAddress, Network, judg
 
 TIMEOUT_S = 15.0  # for everything: name, connection, TLS, request and answer
 CONNECT_TIMEOUT_S = 5.0  # for each address
+MAX_READ_BYTES = 65_536  # of a connection, whatever they are: heads, trailers, and answers before the answer
 MAX_ANSWER_BYTES = 1_024  # read so that a short answer ends in good order; nobody looks at it
 MAX_REASON = 200  # characters of an error's own words
 _ASKS_TO_WAIT = frozenset(
@@ -53,6 +55,47 @@ class Answer:
         return self.status == HTTPStatus.GONE
 
 
+class BoundedStream(httpcore.AsyncNetworkStream):
+    """Reads so many bytes and no more: what an endpoint sends without end takes time from everybody."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+        self._inner = inner
+        self._left = MAX_READ_BYTES
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's name
+        """Read what has come.
+
+        Raises:
+            httpcore.ReadError: more came than any answer needs.
+        """
+        if self._left <= 0:
+            raise httpcore.ReadError(f"the answer goes on after {MAX_READ_BYTES:,} bytes")
+        piece = await self._inner.read(min(max_bytes, self._left), timeout)
+        self._left -= len(piece)
+        return piece
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's name
+        """Write all of it."""
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._inner.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's name
+    ) -> httpcore.AsyncNetworkStream:
+        """Speak TLS from now on, as bounded as before."""
+        return BoundedStream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell of the connection what httpcore asks."""
+        return self._inner.get_extra_info(info)
+
+
 class JudgedBackend(httpcore.AsyncNetworkBackend):
     """Connects to addresses, not to names: it looks a name up once, judges all it gets, and takes those."""
 
@@ -68,7 +111,7 @@ class JudgedBackend(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the name that httpcore gives it
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's name
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
@@ -88,11 +131,13 @@ class JudgedBackend(httpcore.AsyncNetworkBackend):
         failed: Exception = httpcore.ConnectError("the host's name leads to no address")
         for address in found:
             try:
-                return await self._inner.connect_tcp(
+                stream = await self._inner.connect_tcp(
                     str(address), port, timeout, local_address, socket_options
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failed = error
+            else:
+                return BoundedStream(stream)
         raise failed
 
 

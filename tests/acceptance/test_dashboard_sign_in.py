@@ -1,3 +1,4 @@
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -203,10 +204,52 @@ def test_a_form_without_the_token_of_its_session_is_refused(api: Api, admin: Vis
 
 
 @pytest.mark.parametrize(
-    "elsewhere", ["https://evil.example/", "//evil.example/", "/\\evil.example", "evil", "/a\r\nX: y", ""]
+    "elsewhere",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "///evil.example/",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/\t/evil.example",
+        "\t//evil.example",
+        " //evil.example",
+        "/\n/evil.example",
+        "javascript:alert(1)",
+        "evil",
+        "@evil.example",
+        ".evil.example",
+        "/a\r\nX: y",
+        "/\u2028/evil.example",
+        "",
+    ],
 )
 def test_signing_in_never_leads_to_another_site(api: Api, http: httpx.Client, elsewhere: str) -> None:
     assert sign_in(http, make_user(api), next=elsewhere).headers["location"] == "/"
+
+
+def test_a_token_that_was_planted_before_is_not_the_session_s(api: Api, http: httpx.Client) -> None:
+    planted = "A" * 43
+    http.cookies.set(COOKIE, planted)
+
+    sign_in(http, make_user(api))
+
+    with api.client({"Cookie": f"{COOKIE}={planted}"}) as other:
+        assert other.get("/spend").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example/jobs", "/\\evil.example", "/%2f%2fevil.example", "/.//evil.example"]
+)
+def test_an_odd_address_leads_to_no_other_site(http: httpx.Client, path: str) -> None:
+    host, port = http.base_url.host, http.base_url.port
+    with socket.create_connection((host, port or 80), timeout=10) as raw:
+        raw.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: raw.recv(65_536), b"")).decode()
+
+    head = answer.partition("\r\n\r\n")[0].lower()
+    assert head.startswith(("http/1.1 404", "http/1.1 400"))
+    assert "location:" not in head
 
 
 def test_a_form_that_is_no_form_is_refused(http: httpx.Client) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from patchmill.deliver.addresses import Address
 from patchmill.deliver.post import Answer, Poster, retry_after_s
-from tests.support.raw_server import Cut, RawServer
+from tests.support.raw_server import Cut, Hold, RawServer
 from tests.support.receiver import Receiver, Reply
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
@@ -179,6 +179,23 @@ def test_an_answer_that_is_none_is_a_failure(reply: bytes) -> None:
 
     assert answer.status is None
     assert (answer.error or "").startswith("the connection broke")
+
+
+ENDLESS = {
+    "answers before the answer": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100_000,
+    "headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000,
+    "a trailer": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 100_000,
+    "the sizes of chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"0" * 500_000,
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_an_answer_without_end_is_read_to_a_bound(what: str) -> None:
+    with RawServer([ENDLESS[what], Hold()]) as server:
+        answer = post(Poster(LOOPBACK), server.url)
+
+    assert (answer.error or "").startswith("the connection broke")
+    assert answer.latency_ms < 5_000
 
 
 def test_an_endpoint_that_drips_is_left_in_time() -> None:

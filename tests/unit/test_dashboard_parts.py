@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from api.dashboard.charts import HEIGHT, bars, parts
 from api.dashboard.diffs import MAX_SHOWN, diff
-from api.dashboard.rendering import duration
+from api.dashboard.rendering import brief, decimals, duration, short, usd
 from api.dashboard.throttle import MAX_OF_ADDRESS, MAX_OF_NAME, WINDOW_S, Throttle
 from api.dashboard.visible import marked, plain
 from tests.support.visitor import visible
@@ -46,6 +46,31 @@ def test_no_template_switches_escaping_off_or_holds_script_and_style() -> None:
     )
     for template in templates:
         assert not forbidden.search(template.read_text()), template.name
+
+
+def test_amounts_are_written_to_the_last_digit_of_the_finest() -> None:
+    amounts = [0, 10**12, 53_100_000, 5]
+
+    digits = decimals(amounts)
+
+    assert digits == 12
+    assert [usd(each, digits)[2:] for each in amounts] == [
+        ".000000000000",
+        ".000000000000",
+        ".000053100000",
+        ".000000000005",
+    ]
+    assert (usd(0), usd(10**12), usd(53_100_000)) == ("$0", "$1", "$0.0000531")
+    assert decimals([]) == decimals([10**12]) == 0
+
+
+def test_a_long_path_keeps_its_file_name_and_a_long_id_both_ends() -> None:
+    long = f"packages/{'folder/' * 20}module.py"
+
+    assert brief(long) == "packages/…/module.py"
+    assert brief("src/app.py") == "src/app.py"
+    assert brief(f"src/{'x' * 80}.py") == f"src/{'x' * 80}.py"
+    assert short(f"run_{'01' * 16}") == "run_0101…010101"
 
 
 def test_a_diff_numbers_both_sides_and_shows_lines_around() -> None:
