@@ -61,9 +61,8 @@ def create_app(settings: Settings, *, pace: Pace | None = None) -> FastAPI:
 
     app = FastAPI(
         lifespan=lifespan,
-        docs_url="/docs",
+        docs_url=None,  # a page of the dashboard's takes its place
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )

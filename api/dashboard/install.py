@@ -9,6 +9,7 @@ from api.dashboard import (
     live,
     overview,
     page_route,
+    reference,
     rendering,
     run_list,
     run_page,
@@ -18,7 +19,7 @@ from api.dashboard import (
 from api.dashboard.sign_in import SignIns
 from patchmill.store.ids import to_edge
 
-PAGES = (sign_in, overview, job_list, job_page, run_list, run_page, spend_page, live, assets)
+PAGES = (sign_in, overview, job_list, job_page, run_list, run_page, spend_page, reference, live, assets)
 
 
 def install(app: FastAPI) -> None:

@@ -268,6 +268,7 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         "/runs?outcome=failed",
         f"/runs/{run}",
         "/spend",
+        "/docs",
         "/nowhere",
     ]
     with watched(browser, site, dark=theme == "dark") as opened:

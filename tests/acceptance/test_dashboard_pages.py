@@ -190,7 +190,9 @@ def test_programs_keep_their_problem_documents(user: User, admin: Visitor) -> No
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs", "/runs", "/spend", "/nowhere", "/sign-in", "/jobs?state=x"])
+@pytest.mark.parametrize(
+    "path", ["/", "/jobs", "/runs", "/spend", "/docs", "/nowhere", "/sign-in", "/jobs?state=x"]
+)
 def test_every_page_carries_the_headers_that_keep_it_to_itself(admin: Visitor, path: str) -> None:
     headers = admin.http.get(path).headers
 
@@ -203,6 +205,21 @@ def test_every_page_carries_the_headers_that_keep_it_to_itself(admin: Visitor, p
     assert headers["cross-origin-opener-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
     assert headers["x-request-id"].startswith("req_")
+
+
+def test_the_reference_names_every_route_and_loads_nothing_from_elsewhere(api: Api) -> None:
+    with api.client({"Accept": "text/html"}) as http:
+        page = http.get("/docs").text
+        paths = http.get("/openapi.json").json()["paths"]
+
+    text = visible(page)
+    for path, methods in paths.items():
+        for method, told in methods.items():
+            assert f"{method.upper()} {path} {told['summary']}" in text
+    assert not re.findall(r'(?:src|href)="(?!/)(?!#)[^"]*"', page)
+    assert Tags(page).scripts == 3
+    assert "http" not in " ".join(re.findall(r"<(?:script|link|img)[^>]*>", page))
+    assert 'id="submit_job"' in page
 
 
 def test_styles_and_scripts_are_named_by_their_content_and_kept(admin: Visitor) -> None:
