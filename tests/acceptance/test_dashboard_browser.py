@@ -290,7 +290,7 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         assert [each for each in opened.complaints if "404" not in each] == []
 
 
-@pytest.mark.parametrize("address", ["/", "/jobs", "/runs", "/spend", "job"])
+@pytest.mark.parametrize("address", ["/", "/jobs", "/runs", "/spend", "/docs", "job"])
 def test_pages_fit_a_narrow_screen(service: Stack, site: str, browser: Browser, address: str) -> None:
     job = submit(service)
     service.ended(job)
