@@ -43,10 +43,14 @@ class Places:
         self._byte_marks = [0, *accumulate(sizes)]
 
     def offset(self, line: int, column: int) -> int:
-        """Find a line and a column of code points; what lies beyond the line or the file is its end."""
+        """Find a line and a column of code points, of which a byte order mark is none.
+
+        What lies beyond the line or the file is its end.
+        """
         if line > len(self.lines):
             return len(self.source)
-        return min(self._starts[line - 1] + column - 1, self.end_of(line))
+        mark = line == 1 and self.source.startswith(BOM)
+        return min(self._starts[line - 1] + mark + column - 1, self.end_of(line))
 
     def end_of(self, line: int) -> int:
         """Find where a line's content ends; the end of the file where there is no such line."""

@@ -26,7 +26,7 @@ def match(names: Iterable[str], paths: Iterable[str]) -> dict[str, str]:
     inner one is only a folder with a file of the same name.
     """
     known = set(paths)
-    depth = max((path.count("/") + 1 for path in known), default=0)
+    endings = _Endings(known)
     found: dict[str, str] = {}
     roots: dict[str, str] = {}
     for name in set(names):
@@ -34,14 +34,43 @@ def match(names: Iterable[str], paths: Iterable[str]) -> dict[str, str]:
         if normal in known:
             found[name] = normal
         elif normal.startswith("/") or _DRIVE.match(normal):
-            segments = normal.split("/")
-            endings = ("/".join(segments[-size:]) for size in range(min(depth, len(segments)), 0, -1))
-            path = next((ending for ending in endings if ending in known), None)
+            path = endings.longest(normal)
             if path is not None:
                 found[name] = path
                 roots[name] = normal.removesuffix(path)
     outermost = _outermost(set(roots.values()))
     return {name: path for name, path in found.items() if name not in roots or roots[name] in outermost}
+
+
+class _Endings:
+    """Paths by how they end, since a report may name thousands of files, each in hundreds of folders.
+
+    They are kept backwards and sorted: so what a name ends with stands right before the name, or is an
+    ending of what does.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._backwards = sorted(_backwards(path) for path in paths)
+        self._shorter: list[int] = []  # of each, the number of the longest other that it ends with, or -1
+        open_: list[int] = []
+        for number, path in enumerate(self._backwards):
+            while open_ and not path.startswith(self._backwards[open_[-1]]):
+                open_.pop()
+            self._shorter.append(open_[-1] if open_ else -1)
+            open_.append(number)
+
+    def longest(self, name: str) -> str | None:
+        """Give the longest path that an absolute name ends with, in whole segments."""
+        backwards = _backwards(name)
+        number = bisect_right(self._backwards, backwards) - 1
+        while number >= 0 and not backwards.startswith(self._backwards[number]):
+            number = self._shorter[number]
+        return None if number < 0 else self._backwards[number][-2::-1]
+
+
+def _backwards(path: str) -> str:
+    """A path from its end, with a slash where it begins, so that no segment is taken in part."""
+    return ("/" + path.removeprefix("/"))[::-1]
 
 
 def _outermost(roots: set[str]) -> set[str]:

@@ -1,6 +1,7 @@
 """What is rendered is applied by readers of their own: the file must come out as it was verified."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -271,6 +272,34 @@ def test_rdjson_counts_columns_in_bytes() -> None:
         "end": {"line": 2, "column": 10},
     }
     assert shown["severity"] == "UNKNOWN_SEVERITY"
+
+
+def test_rdjson_counts_the_bytes_of_a_byte_order_mark() -> None:
+    source = f"{BOM}import os\nx = 1\n"
+    found = [
+        finding(0, start_line=1, start_column=8, end_line=1, end_column=10),
+        finding(1, start_line=2, start_column=1, end_line=2, end_column=2),
+    ]
+
+    document = json.loads(FORMATS["rdjson"].render(offered(source, [], findings=found)))
+
+    shown = [diagnostic["location"]["range"] for diagnostic in document["diagnostics"]]
+    assert shown == [
+        {"start": {"line": 1, "column": 11}, "end": {"line": 1, "column": 13}},
+        {"start": {"line": 2, "column": 1}, "end": {"line": 2, "column": 2}},
+    ]
+
+
+def test_sarif_tells_thousands_of_rules_in_a_moment() -> None:
+    findings = [finding(number, rule=f"R{number}") for number in range(40_000)]
+    began = time.process_time()
+
+    log = json.loads(FORMATS["sarif"].render(offered(THREE, [], findings=findings)))
+
+    (run,) = log["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert [rules[result["ruleIndex"]] for result in run["results"]] == [f"R{n}" for n in range(40_000)]
+    assert time.process_time() - began < 3
 
 
 def test_the_schemas_refuse_what_is_wrong() -> None:

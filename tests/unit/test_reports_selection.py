@@ -1,6 +1,8 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from patchmill.edit.changes import ChangedFile, ChangedHunk
 from patchmill.reports.generated import is_generated
@@ -140,6 +142,28 @@ def test_duplicates_are_the_same_rule_at_the_same_place() -> None:
 )
 def test_a_name_means_the_longest_ending_that_was_submitted(name: str, path: str | None) -> None:
     assert match([name], ["src/app.py", "app.py", "lib/deep/app.py"]).get(name) == path
+
+
+_SEGMENTS = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4).map("/".join)
+
+
+@given(name=_SEGMENTS, paths=st.lists(_SEGMENTS, max_size=6))
+def test_of_all_endings_the_longest_is_found(name: str, paths: list[str]) -> None:
+    endings = [path for path in paths if f"/{name}".endswith(f"/{path}")]
+
+    assert match([f"/{name}"], paths).get(f"/{name}") == max(endings, key=len, default=None)
+
+
+def test_thousands_of_names_in_hundreds_of_folders_are_matched_in_a_moment() -> None:
+    deep = "a/" * 500
+    names = [f"/{'b/' * 1_500}{deep}{number}.py" for number in range(10_000)]
+    paths = [f"{deep}{number}.py" for number in range(9_000, 11_000)]
+    began = time.process_time()
+
+    found = match(names, paths)
+
+    assert len(found) == 1_000
+    assert time.process_time() - began < 3
 
 
 def test_a_file_of_the_same_name_in_a_folder_is_not_the_submitted_one() -> None:

@@ -37,9 +37,9 @@ def render(offer: Offered) -> str:
     several replacements; a fix that mends several findings stands with each of them, under the same ids.
     """
     results = [result for file in offer.files for result in _results(file)]
-    rules = list(dict.fromkeys(result["ruleId"] for result in results))
+    rules: dict[str, int] = {}
     for result in results:
-        result["ruleIndex"] = rules.index(result["ruleId"])
+        result["ruleIndex"] = rules.setdefault(result["ruleId"], len(rules))
     driver = {"name": "patchmill", "version": __version__, "rules": [{"id": rule} for rule in rules]}
     run = {
         "tool": {"driver": driver},
