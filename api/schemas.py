@@ -64,7 +64,7 @@ class JobFinding(Shape):
     start_line: int
     end_line: int
     status: FindingStatus
-    reason: str | None
+    reason: str | None = Field(description="why it is not verified: a word of docs/findings.md")
     suggestions: list[str]
 
 

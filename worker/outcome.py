@@ -18,7 +18,8 @@ from patchmill.kinds.fix import is_instructed
 from patchmill.store import claims, results
 from patchmill.store.claims import Claim
 from patchmill.store.results import CheckRow
-from patchmill.verify.evidence import CheckName, Result
+from patchmill.verify.candidate import lines_of
+from patchmill.verify.evidence import CheckName, Result, UnresolvedReason
 from patchmill.verify.run import Group, Verdict
 from worker.calling import Reply
 from worker.stages import Stage
@@ -35,6 +36,7 @@ def error_of(fail: Fail) -> dict[str, Any]:
 
 
 Fate = tuple[FindingStatus, str | None]
+_NOTHING_TRIED: Fate = (FindingStatus.UNRESOLVED, UnresolvedReason.NO_EDIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,7 @@ class Progress:
     fates: dict[int, Fate] = field(default_factory=dict)
     clean: bool = False  # the latest answer was accepted whole
     declined: str | None = None
+    unusable: str | None = None  # why the latest answer had an edit that belongs nowhere in the file
     unread: bool = False  # the latest verification could not read the source
     model_ms: int = 0
     verify_s: float = 0.0
@@ -163,6 +166,7 @@ class Progress:
                 explanation=proposal.explanation,
                 reply=reply,
             )
+        self.unusable = next((rejection.reason for rejection in rejections), None)
         for rejection in rejections:
             self._refuse(CheckName.APPLIES, f"{rejection.reason}: {rejection.detail}", reply)
         self.clean = bool(proposal.edits) and not (rejections or verdict.refusals or verdict.feedback)
@@ -195,9 +199,10 @@ class Progress:
         )
 
     def _judge(self, verdict: Verdict, reply: Reply | None) -> None:
-        self.fates |= {
-            index: fate for index, fate in verdict.findings.items() if self._standing(index) != "verified"
-        }
+        for index, fate in verdict.findings.items():
+            known = self.fates.get(index)
+            if known is None or (known[0] is not FindingStatus.VERIFIED and fate != _NOTHING_TRIED):
+                self.fates[index] = fate
         for refusal in verdict.refusals:
             for check in refusal.checks:
                 if check.result is Result.FAILED:
@@ -215,12 +220,10 @@ class Progress:
             )
         )
 
-    def _standing(self, index: int) -> str | None:
-        fate = self.fates.get(index)
-        return None if fate is None else fate[0]
-
     def _finding_title(self, group: Group) -> str:
-        finding = next(each for each in self.claim.task.findings if each.index in group.findings)
+        finding = next((each for each in self.claim.task.findings if each.index in group.findings), None)
+        if finding is None:
+            return f"Change {lines_of(group.hunks)}"
         return f"{finding.rule}: {' '.join(finding.message.split())}"[:120]
 
     def ended(self, now: datetime, *, stopped_by: Fail | None = None) -> Ended:
@@ -255,13 +258,18 @@ class Progress:
         return Fail(code=ErrorCode.UNVERIFIED, message=message, retryable=True, details=details)
 
     def _final_fates(self, stopped_by: Fail | None) -> dict[int, Fate]:
-        """Leave no finding pending: one that nothing judged is unresolved, with the reason."""
-        reason = "declined" if self.declined is not None else "no_edit"
+        """Leave no finding pending: one that no edit was for is unresolved, with what kept it from one."""
+        why: str = UnresolvedReason.NO_EDIT
         if stopped_by is not None:
-            reason = stopped_by.code
+            why = stopped_by.code
+        elif self.declined is not None:
+            why = UnresolvedReason.DECLINED
+        elif self.unusable is not None:
+            why = self.unusable
+        fates = {each.index: self.fates.get(each.index, _NOTHING_TRIED) for each in self.claim.task.findings}
         return {
-            finding.index: self.fates.get(finding.index, (FindingStatus.UNRESOLVED, reason))
-            for finding in self.claim.task.findings
+            index: (FindingStatus.UNRESOLVED, why) if fate == _NOTHING_TRIED else fate
+            for index, fate in fates.items()
         }
 
     def _timings(self, now: datetime) -> dict[str, int]:

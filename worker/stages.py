@@ -4,15 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from patchmill.edit.apply import overlap
 from patchmill.edit.span import Hunk
-from patchmill.job.record import ErrorCode, Finding, KindName, Task
+from patchmill.job.record import ErrorCode, KindName, Task
 from patchmill.job.retry import Fail
 from patchmill.kinds.fix import is_instructed
+from patchmill.verify.candidate import Meant
+from patchmill.verify.mending import mend
 from patchmill.verify.run import Group, Verdict, unprovable, verify_annotate, verify_fix
-from patchmill.verify.tool_fixes import tool_fix_hunks
-
-NOTHING = Verdict(groups=(), refusals=(), findings={}, feedback="")
+from patchmill.verify.verdict import NOTHING
 
 
 class Stage(Protocol):
@@ -53,10 +52,6 @@ def stage_for(task: Task) -> Stage:
     return stages[task.kind](task)
 
 
-def _touches(hunk: Hunk, finding: Finding) -> bool:
-    return hunk.start_line <= finding.end_line and finding.start_line <= max(hunk.start_line, hunk.end_line)
-
-
 @dataclass(frozen=True, slots=True)
 class FixStage:
     """Findings go away, or an instruction is followed, and nothing new appears."""
@@ -64,25 +59,10 @@ class FixStage:
     task: Task
 
     def own_fixes(self, accepted: Sequence[Group], *, contested: bool) -> Verdict:
-        """Verify the tools' safe fixes; of those that overlap, the first is taken."""
+        """Verify the tools' safe fixes, in rounds, so that as many as possible go together."""
         if not self.task.options.tool_fixes:
             return NOTHING
-        mended = {index for group in accepted for index in group.findings}
-        fixes = {
-            finding.index: tool_fix_hunks(self.task.source, finding)
-            for finding in self.task.findings
-            if finding.index not in mended
-        }
-        unmended = [finding for finding in self.task.findings if fixes.get(finding.index, ()) is None]
-        taken = [hunk for group in accepted for hunk in group.hunks]
-        hunks: list[Hunk] = []
-        for fix in fixes.values():
-            fresh = [hunk for hunk in fix or () if hunk not in hunks]
-            if not contested and any(_touches(hunk, finding) for hunk in fresh for finding in unmended):
-                continue
-            if not any(overlap(hunk, other) for hunk in fresh for other in [*taken, *hunks]):
-                hunks += fresh
-        return self.verify(hunks, accepted) if hunks else NOTHING
+        return mend(self.task, accepted, contested=contested, verify=self._verify_meant)
 
     def unusable(self) -> Fail | None:
         """Say nothing: source that does not parse may be what the findings are about."""
@@ -95,6 +75,12 @@ class FixStage:
 
     def verify(self, hunks: Sequence[Hunk], accepted: Sequence[Group]) -> Verdict:
         """Verify by the checkers that reported the findings; what an instruction asks for they cannot."""
+        return self._verify(hunks, accepted, ())
+
+    def _verify_meant(self, meant: Sequence[Meant], accepted: Sequence[Group]) -> Verdict:
+        return self._verify([hunk for one in meant for hunk in one.hunks], accepted, meant)
+
+    def _verify(self, hunks: Sequence[Hunk], accepted: Sequence[Group], meant: Sequence[Meant]) -> Verdict:
         return verify_fix(
             source=self.task.source,
             path=self.task.path,
@@ -105,6 +91,7 @@ class FixStage:
             reported=self.task.reported,
             scope=None if self.task.scope is None else self.task.scope.as_pair(),
             accepted=accepted,
+            meant=meant,
             instructed=is_instructed(self.task),
         )
 

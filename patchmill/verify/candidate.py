@@ -11,6 +11,14 @@ Hunks = tuple[Hunk, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Meant:
+    """Hunks that whoever made them means to go together, and the indexes of the findings they are for."""
+
+    hunks: Hunks
+    findings: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """Hunks, the edited text if they apply, and the checks `applies` and `in_scope`."""
 

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from patchmill.job.record import ToolEdit
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
     """One report of a checker: lines 1-based, both included; columns 1-based code points, end exclusive.
 
     `marks` are further lines that the checker points at, as pairs of first and last: where two places make
-    one problem, tools differ in which of them they name.
+    one problem, tools differ in which of them they name. `fix` is the repair that the checker itself calls
+    safe, if it has one.
     """
 
     rule: str
@@ -21,6 +24,7 @@ class Diagnostic:
     end_line: int
     end_column: int
     marks: tuple[tuple[int, int], ...] = ()
+    fix: tuple[ToolEdit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,14 @@ class CheckName(StrEnum):
     SAME_BEHAVIOUR = "same_behaviour"
 
 
+class UnresolvedReason(StrEnum):
+    """Why a finding stays unresolved where no check of an edit for it says so; see docs/findings.md."""
+
+    OVERLAP = "overlap"
+    DECLINED = "declined"
+    NO_EDIT = "no_edit"
+
+
 class Result(StrEnum):
     """A check's verdict; skipped means that it does not apply or could not judge."""
 

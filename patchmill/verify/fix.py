@@ -7,8 +7,9 @@ The same holds for an edit that follows an instruction, since no tool can say wh
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from patchmill.edit.span import Hunk
 from patchmill.job.record import Finding, FindingStatus
-from patchmill.verify.candidate import Candidate, Hunks, candidate
+from patchmill.verify.candidate import Candidate, Hunks, Meant, candidate
 from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, FailureReason, FileReport
 from patchmill.verify.comparison import Comparison, Version
 from patchmill.verify.evidence import Check, CheckName, Result
@@ -41,6 +42,7 @@ class FixJudge:
         reported: Mapping[str, Sequence[str]],
         scope: tuple[int, int] | None,
         settled: frozenset[int] = frozenset(),
+        meant: Sequence[Meant] = (),
         instructed: bool = False,
     ) -> None:
         self.targets = Targets.of(findings, checker)
@@ -53,6 +55,7 @@ class FixJudge:
         self._rules = sorted({*self.targets.rules.values(), *_canonical(reported, checker)})
         self._scope = scope
         self._settled = settled
+        self._meant = {hunk: one.findings for one in meant for hunk in one.hunks}
         self._instructed = instructed
         self._base: Version | None = None
 
@@ -62,6 +65,11 @@ class FixJudge:
         texts = [trial.text for trial in trials if trial.usable and trial.text is not None]
         reports = iter(self._reports(texts))
         return [self._judge(trial, next(reports) if trial.usable else None) for trial in trials]
+
+    def aims(self, hunks: Sequence[Hunk]) -> list[int]:
+        """The findings that hunks are for."""
+        told = [self._meant[hunk] for hunk in hunks if hunk in self._meant]
+        return sorted(frozenset().union(*told)) if told else self.targets.near(hunks)
 
     def _reports(self, texts: Sequence[str]) -> list[FileReport | CheckerFailure | None]:
         """A report for each text, after reading the unchanged file if that is still to do."""
@@ -98,12 +106,15 @@ class FixJudge:
         wrong = report.syntax_error if isinstance(report, FileReport) else None
         if self._checker is None:  # all that a grammar reports are places that do not parse
             wrong, new = wrong or next(iter(new or ()), None), None
-        near = self.targets.near(trial.hunks)
+        near = self.aims(trial.hunks)
         guards = [self._parses(report, wrong), self._nothing_new(new), no_suppression(trial.hunks)]
         sound = guards[0].result is Result.PASSED and all(
             guard.result is not Result.FAILED for guard in guards
         )
-        unjudged = self._instructed or (bool(near) and all(index in self.targets.unchecked for index in near))
+        wanted = [index for index in near if index not in self._settled]
+        unjudged = self._instructed or (
+            bool(wanted) and all(index in self.targets.unchecked for index in wanted)
+        )
         gain = len(set(gone) - self._settled)
         status = _status(sound=sound, achieves=gain > 0, unjudged=unjudged)
         return Judgement(

@@ -1,6 +1,6 @@
 """Which hunks need each other: each is tried alone, then those that fail together, then all that passed.
 
-At most three rounds, each judging many candidates at once:
+Hunks that were made to go together count as one. At most three rounds, each judging many candidates at once:
 1. each hunk alone;
 2. those that achieve nothing alone joined (and joined without one of them), everything as one, and all
    together what passed;
@@ -74,11 +74,17 @@ class _Bench:
 
 
 def form_groups(
-    proposals: Sequence[Hunk], judge: Judge, *, accepted: Sequence[Group] = (), alone: bool = True
+    proposals: Sequence[Hunk],
+    judge: Judge,
+    *,
+    accepted: Sequence[Group] = (),
+    alone: bool = True,
+    together: Sequence[Hunks] = (),
 ) -> Grouping:
     """Divide proposals into groups that pass each by itself and all together, `accepted` included.
 
-    With `alone` false everything is one candidate: for files too large to try each hunk.
+    With `alone` false everything is one candidate: for files too large to try each hunk. `together` are
+    disjoint sets of proposals that are not divided.
     """
     bench = _Bench(judge)
     hunks = in_order(proposals)
@@ -87,7 +93,8 @@ def form_groups(
     if not alone or len(hunks) > MAX_ALONE:
         whole = bench.ask([hunks])[0]
         return _all_together(bench, [whole], [], accepted) if whole.status else _none(whole)
-    singles = bench.ask([(hunk,) for hunk in hunks])
+    whole_of = {hunk: in_order(unit) for unit in together for hunk in unit}
+    singles = bench.ask(list(dict.fromkeys(whole_of.get(hunk, (hunk,)) for hunk in hunks)))
     good = [single for single in singles if single.status]
     idle = [single for single in singles if not single.status and single.joinable]
     hopeless = [single for single in singles if not single.status and not single.joinable]
@@ -109,7 +116,7 @@ def _join(
     joined = _hunks(idle)
     wanted = [joined] if len(idle) > 1 else []
     if _LEFT_OUT[0] <= len(idle) <= _LEFT_OUT[1]:
-        wanted += [tuple(hunk for hunk in joined if hunk != dropped) for dropped in joined]
+        wanted += [tuple(hunk for hunk in joined if hunk not in dropped.hunks) for dropped in idle]
     everything = [_hunks([*good, *idle])] if good else []
     # What the next step will ask is asked along, so that it costs no process of its own.
     before = _with(accepted, good)

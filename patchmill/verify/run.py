@@ -9,18 +9,17 @@ from patchmill.job.record import Annotation, Finding, FindingStatus
 from patchmill.kinds.checker_settings import target_version
 from patchmill.verify import feedback
 from patchmill.verify.annotate import AnnotateJudge
+from patchmill.verify.candidate import Meant, lines_of
 from patchmill.verify.checkers import BY_LANGUAGE
-from patchmill.verify.evidence import Check, CheckName, Result
+from patchmill.verify.evidence import Check, CheckName, Result, UnresolvedReason
 from patchmill.verify.fix import FixJudge
 from patchmill.verify.grouping import Grouping, Judgement, form_groups
 from patchmill.verify.proof.prove import Unproven, prove
 from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
-from patchmill.verify.targets import Targets
 from patchmill.verify.verdict import Group, Refusal, Verdict
 
 __all__ = ["Group", "Refusal", "Verdict", "unprovable", "verify_annotate", "verify_fix"]
 
-NO_EDIT = "no_edit"
 NO_RULES: Mapping[str, Sequence[str]] = {}
 
 # Each hunk is tried alone only while all the candidates of a round stay below this many characters.
@@ -40,15 +39,17 @@ def verify_fix(
     scope: tuple[int, int] | None,
     reported: Mapping[str, Sequence[str]] = NO_RULES,
     accepted: Sequence[Group] = (),
+    meant: Sequence[Meant] = (),
     instructed: bool = False,
 ) -> Verdict:
     """Verify hunks of `source` against its findings, in at most three checker processes, four after a crash.
 
     `settings` is the request's `checkers` object, already validated. `reported` are rules by tool that are
     reported elsewhere: nothing of them may appear either. `accepted` are groups that passed before, on the
-    same source: new groups must pass with them, and their findings count as settled. With
-    `instructed` an instruction takes the place of findings: the hunks are then one group, since nobody can
-    tell which of them it could do without, and are unchecked at best.
+    same source: new groups must pass with them, and their findings count as settled. `meant` are disjoint
+    sets of proposals that are not divided, with the findings they are for; any other hunk is for what it is
+    near. With `instructed` an instruction takes the place of findings: the hunks are then one group, since
+    nobody can tell which of them it could do without, and are unchecked at best.
     """
     settled = frozenset(index for group in accepted for index in group.findings)
     checker = BY_LANGUAGE.get(language)
@@ -62,6 +63,7 @@ def verify_fix(
         reported=reported,
         scope=scope,
         settled=settled,
+        meant=meant,
         instructed=instructed,
     )
     fresh, clashing = _beside(proposals, accepted)
@@ -69,13 +71,14 @@ def verify_fix(
         judge([])
     most = _MAX_PARSED_CHARACTERS if checker is None else _MAX_FIX_CHARACTERS
     alone = not instructed and (len(fresh) + 1) * len(source) <= most
-    grouping = form_groups(fresh, judge, accepted=accepted, alone=alone)
+    together = [one.hunks for one in meant if set(one.hunks) <= set(fresh)]
+    grouping = form_groups(fresh, judge, accepted=accepted, alone=alone, together=together)
     groups = tuple(_group(judgement, settled) for judgement in grouping.passed)
-    statuses = _statuses(judge.targets, (*accepted, *groups), grouping.refused)
+    statuses = _statuses(judge, (*accepted, *groups), grouping.refused, clashing)
     if instructed:
         left = feedback.refusals(grouping.refused)
     else:
-        left = _fix_feedback(judge.targets, statuses, grouping.refused, source)
+        left = _fix_feedback(judge, statuses, grouping.refused, source)
     return Verdict(
         groups=groups,
         refusals=(*clashing, *_refusals(grouping)),
@@ -116,27 +119,24 @@ def verify_annotate(
 
 def _beside(proposals: Sequence[Hunk], accepted: Sequence[Group]) -> tuple[list[Hunk], tuple[Refusal, ...]]:
     """Leave out what is accepted already, and refuse what would change the same lines again."""
-    taken = [hunk for group in accepted for hunk in group.hunks]
-    fresh = [hunk for hunk in proposals if hunk not in taken]
-    clashing = [hunk for hunk in fresh if any(overlap(hunk, other) for other in taken)]
-    refusals = tuple(
-        Refusal(
-            hunks=(hunk,),
-            checks=(
-                Check(
-                    check=CheckName.APPLIES,
-                    result=Result.FAILED,
-                    detail=f"lines {hunk.start_line} to {hunk.end_line} are mended already by another edit",
-                ),
-            ),
-        )
-        for hunk in clashing
-    )
-    return [hunk for hunk in fresh if hunk not in clashing], refusals
+    taken = {hunk for group in accepted for hunk in group.hunks}
+    fresh: list[Hunk] = []
+    refusals: list[Refusal] = []
+    for hunk in proposals:
+        clashing = next((other for other in taken if overlap(hunk, other)), None)
+        if hunk in taken:
+            continue
+        if clashing is None:
+            fresh.append(hunk)
+            continue
+        detail = f"{lines_of([hunk])}: overlaps the edit of {lines_of([clashing])}, which is kept"
+        check = Check(check=CheckName.APPLIES, result=Result.FAILED, detail=detail)
+        refusals.append(Refusal(hunks=(hunk,), checks=(check,)))
+    return fresh, tuple(refusals)
 
 
 def _clashes(refusals: Sequence[Refusal]) -> list[str]:
-    return [f"{refusal.checks[0].detail}; leave them as they are" for refusal in refusals]
+    return [f"{refusal.checks[0].detail}: leave those lines as they are" for refusal in refusals]
 
 
 def unprovable(source: str, *, path: str) -> str | None:
@@ -156,12 +156,13 @@ def _refusals(grouping: Grouping) -> tuple[Refusal, ...]:
 
 
 def _statuses(
-    targets: Targets, groups: Sequence[Group], refused: Sequence[Judgement]
+    judge: FixJudge, groups: Sequence[Group], refused: Sequence[Judgement], clashing: Sequence[Refusal]
 ) -> dict[int, tuple[FindingStatus, str | None]]:
     """Each finding's status: by its group, else unchecked if it could not be judged, else unresolved."""
     verified = {
         index for group in groups if group.status is FindingStatus.VERIFIED for index in group.findings
     }
+    targets = judge.targets
     statuses: dict[int, tuple[FindingStatus, str | None]] = {}
     for index in targets.findings:
         if index in verified:
@@ -169,31 +170,35 @@ def _statuses(
         elif index in targets.unchecked:
             statuses[index] = (FindingStatus.UNCHECKED, targets.unchecked[index])
         else:
-            statuses[index] = (FindingStatus.UNRESOLVED, _why_unresolved(targets, index, refused))
+            statuses[index] = (FindingStatus.UNRESOLVED, _why_unresolved(judge, index, refused, clashing))
     return statuses
 
 
-def _why_unresolved(targets: Targets, index: int, refused: Sequence[Judgement]) -> str:
-    """The first check that an edit for this finding failed; `no_edit` if there was none."""
+def _why_unresolved(
+    judge: FixJudge, index: int, refused: Sequence[Judgement], clashing: Sequence[Refusal]
+) -> str:
+    """The first check that an edit for this finding failed, what it clashed with, or that there was none."""
     for judgement in refused:
-        if index in judgement.findings or index in targets.near(judgement.hunks):
+        if index in judgement.findings or index in judge.aims(judgement.hunks):
             failed = [check.check for check in judgement.checks if check.result is Result.FAILED]
             if failed:
-                return str(failed[0])
-    return NO_EDIT
+                return failed[0]
+    clashes = any(index in judge.aims(refusal.hunks) for refusal in clashing)
+    return UnresolvedReason.OVERLAP if clashes else UnresolvedReason.NO_EDIT
 
 
 def _fix_feedback(
-    targets: Targets,
+    judge: FixJudge,
     statuses: Mapping[int, tuple[FindingStatus, str | None]],
     refused: Sequence[Judgement],
     source: str,
 ) -> list[str]:
+    targets = judge.targets
     unresolved = [index for index, (status, _) in statuses.items() if status is FindingStatus.UNRESOLVED]
     missed = [
         index
         for judgement in refused
-        for index in targets.near(judgement.hunks)
+        for index in judge.aims(judgement.hunks)
         if statuses[index][0] is FindingStatus.UNCHECKED
     ]
     if not unresolved and not missed:

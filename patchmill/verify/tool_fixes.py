@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from patchmill.edit.offered import without_repeated
 from patchmill.edit.span import Hunk, line_content, line_end, split_lines
 from patchmill.job.record import Finding, ToolEdit
 
@@ -15,11 +16,20 @@ def tool_fix_hunks(source: str, finding: Finding) -> tuple[Hunk, ...] | None:
 
     None if there is no such fix, if its places are not in the source, or if its edits overlap.
     """
-    fix = next((fix for fix in finding.fixes if fix.safe), None)
-    if fix is None or not fix.edits:
+    return edits_as_hunks(source, safe_edits(finding))
+
+
+def safe_edits(finding: Finding) -> tuple[ToolEdit, ...]:
+    """The edits of the first fix that the tool calls safe; none without such a fix."""
+    return next((fix.edits for fix in finding.fixes if fix.safe), ())
+
+
+def edits_as_hunks(source: str, edits: Sequence[ToolEdit]) -> tuple[Hunk, ...] | None:
+    """The edits of one fix as hunks of whole lines, in the order of the file; None as above."""
+    if not edits:
         return None
     lines = split_lines(source)
-    spans = [_span(lines, edit) for edit in fix.edits]
+    spans = [_span(lines, edit) for edit in edits]
     placed = sorted(span for span in spans if span is not None)
     if len(placed) < len(spans) or any(after.start < before.end for before, after in pairwise(placed)):
         return None
@@ -86,12 +96,6 @@ def _hunk(lines: Sequence[str], spans: Sequence[_Span]) -> Hunk | None:
     for span in spans:
         new += old[done : starts[span.start.line - low] + span.start.offset] + span.text
         done = starts[span.end.line - low] + span.end.offset
-    after = split_lines(new + old[done:])
-    before = list(lines[low:high])
-    while before and after and before[0] == after[0]:
-        before, after, low = before[1:], after[1:], low + 1
-    while before and after and before[-1] == after[-1]:
-        before, after, high = before[:-1], after[:-1], high - 1
-    if not before and not after:
-        return None
-    return Hunk(start_line=low + 1, end_line=high, original="".join(before), replacement="".join(after))
+    whole = Hunk(start_line=low + 1, end_line=high, original=old, replacement=new + old[done:])
+    hunk = without_repeated(whole)
+    return hunk if hunk.original or hunk.replacement else None

@@ -43,3 +43,6 @@ class Verdict:
     findings: Mapping[int, tuple[FindingStatus, str | None]]
     feedback: str
     unread: bool = False
+
+
+NOTHING = Verdict(groups=(), refusals=(), findings={}, feedback="")

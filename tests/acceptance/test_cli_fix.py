@@ -301,3 +301,16 @@ def test_a_service_on_this_machine_is_found_by_what_it_left(project: Project, tm
     done = project.run("status", job["id"])
 
     assert (done.code, job["id"] in done.data) == (0, True)
+
+
+def test_fixes_of_the_linter_itself_go_together_and_cost_no_call(project: Project) -> None:
+    source = "import sys\nimport os\nimport json\nimport abc\n\nprint(json, abc)\n"
+    (project.folder / "src" / "app.py").write_text(source)
+
+    done = project.run("fix", "src/app.py", "--select", "I,F", "--json")
+
+    (job,) = json.loads(done.data)["jobs"]
+    assert (job["outcome"], job["usage"]["calls"]) == ("verified", 0)
+    assert {finding["rule"] for finding in job["findings"]} == {"I001", "F401"}
+    assert project.run("fix", "src/app.py", "--select", "I,F", "--apply").code == 0
+    assert project.contents()["src/app.py"] == "import abc\nimport json\n\nprint(json, abc)\n"

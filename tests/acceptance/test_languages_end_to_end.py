@@ -189,3 +189,37 @@ def test_a_tools_own_fix_in_any_language_costs_nothing(service: Stack) -> None:
 
     assert (ended["outcome"], ended["usage"]["calls"]) == ("unchecked", 0)
     assert [(each["source"], each["status"]) for each in ended["suggestions"]] == [("tool", "unchecked")]
+
+
+def test_an_unchecked_fix_beside_a_paid_answer_is_offered_for_its_own_finding(service: Stack) -> None:
+    source = GO.format(number=unique()) + "\nvar a = 1\nvar b = 2\n\n\n\n\nvar c = 3\n"
+    edit = {"start_line": 9, "start_column": 9, "end_line": 9, "end_column": 10, "text": "4"}
+    findings = [
+        finding("revive", "paid", 8) | {"end_line": 9},
+        finding("revive", "own", 14) | {"fixes": [{"safe": True, "edits": [edit]}]},
+    ]
+    scripted(service, answer("var a = 1\n", "var a = 5\n"))
+
+    ended = service.run(job("cmd/main.go", source, findings))
+
+    assert (ended["state"], ended["error"]) == ("succeeded", None)
+    offered = {each["source"]: each["findings"] for each in ended["suggestions"]}
+    assert offered == {"stand-in": [0], "tool": [1]}
+
+
+def test_what_a_model_was_stopped_from_is_the_reason_of_what_is_left(service: Stack) -> None:
+    source = f"import os\n\nNUMBER = {unique()}\n\n\ndef f(a=[]):\n    return a\n"
+    edit = {"start_line": 1, "start_column": 1, "end_line": 2, "end_column": 1, "text": ""}
+    findings = [
+        finding("ruff", "F401", 1) | {"fixes": [{"safe": True, "edits": [edit]}]},
+        finding("ruff", "B006", 6),
+    ]
+    reasons = []
+    scripted(service, "NO CHANGE: it is right as it is")
+    for options in ({}, {"max_calls": 1, "escalate": False}):
+        ended = service.run(job("a.py", source, findings) | {"options": {"reuse": False, **options}})
+        assert ended["outcome"] == "partial"
+        reasons.append(ended["findings"][1]["reason"])
+        scripted(service, answer("nowhere\n", "here\n"))
+
+    assert reasons == ["declined", "not_found"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import ruff
 
+from patchmill.job.record import ToolEdit
 from patchmill.kinds.checker_settings import RUFF
 from patchmill.verify import sandbox, selection
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
@@ -169,6 +170,22 @@ def _diagnostic(entry: Mapping[str, Any]) -> Diagnostic:
         start_column=entry["location"]["column"],
         end_line=entry["end_location"]["row"],
         end_column=entry["end_location"]["column"],
+        fix=_safe_fix(entry["fix"]),
+    )
+
+
+def _safe_fix(fix: Mapping[str, Any] | None) -> tuple[ToolEdit, ...]:
+    if fix is None or fix["applicability"] != "safe":
+        return ()
+    return tuple(
+        ToolEdit(
+            start_line=edit["location"]["row"],
+            start_column=edit["location"]["column"],
+            end_line=edit["end_location"]["row"],
+            end_column=edit["end_location"]["column"],
+            text=edit["content"] or "",
+        )
+        for edit in fix["edits"]
     )
 
 

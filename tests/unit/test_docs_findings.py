@@ -1,0 +1,17 @@
+import re
+from pathlib import Path
+
+from patchmill.edit.protocol import RejectionReason
+from patchmill.job.state import State
+from patchmill.verify.checker import FailureReason
+from patchmill.verify.evidence import CheckName, UnresolvedReason
+from patchmill.verify.targets import NO_CHECKER, NOT_REPRODUCED, UNKNOWN_RULE
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "findings.md"
+
+
+def test_the_page_lists_every_reason_once() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+    reasons = {*CheckName, *UnresolvedReason, *FailureReason, *RejectionReason, State.CANCELLED}
+    assert sorted(listed) == sorted({*reasons, NO_CHECKER, UNKNOWN_RULE, NOT_REPRODUCED})
