@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _MAX_ITEMS = 1_000
+_MAX_CHARACTERS = 65_536  # of a whole list: it must fit into one argument of a command
 _SELECTOR = re.compile(r"[A-Z]{1,12}[0-9]{0,6}|[a-z][a-z0-9-]{1,80}")
 _NAME = re.compile(r"[A-Za-z0-9_.*-]{1,200}")
 _GLOBAL = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,199}")
@@ -45,9 +46,11 @@ def _list(item: re.Pattern[str], expects: str) -> Setting:
             isinstance(value, list)
             and len(value) <= _MAX_ITEMS
             and all(isinstance(entry, str) and item.fullmatch(entry) for entry in value)
+            and sum(map(len, value)) <= _MAX_CHARACTERS
         )
 
-    return Setting(accepts=accepts, expects=f"a list of {expects}")
+    most = f"at most {_MAX_ITEMS:,} in {_MAX_CHARACTERS:,} characters"
+    return Setting(accepts=accepts, expects=f"a list of {expects}; {most}")
 
 
 def _selectors() -> Setting:

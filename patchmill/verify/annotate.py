@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from patchmill.edit.span import split_lines
 from patchmill.job.record import Annotation, FindingStatus
 from patchmill.verify.candidate import Candidate, Hunks, candidate
 from patchmill.verify.evidence import Check, CheckName, Result
@@ -64,7 +65,7 @@ class AnnotateJudge:
             and silent.result is Result.PASSED,
             complaints=tuple(
                 f"{refusal.rule}: {refusal.detail}. After the edit:\n"
-                f"{quoted(trial.text, refusal.line, refusal.line)}"
+                f"{quoted(split_lines(trial.text), refusal.line, refusal.line)}"
                 for refusal in proof.refusals[:_SHOWN]
             ),
         )

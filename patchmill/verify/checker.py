@@ -65,8 +65,8 @@ class Checker(Protocol):
         """The rule as `diagnose` reports it, from the way in which a finding names it; None if unknown."""
         ...
 
-    def is_enabled(self, rule: str, settings: Mapping[str, Any]) -> bool:
-        """Whether a rule, in its canonical form, is on under these settings; on if they do not say."""
+    def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
+        """Those of some rules, in their canonical form, that are on; all are where settings do not say."""
         ...
 
     def diagnose(

@@ -1,9 +1,12 @@
 """Reports before and after an edit: which findings are reproduced, which are gone, what is new."""
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Finding
@@ -21,16 +24,17 @@ def reproduced(findings: Mapping[int, tuple[Finding, str]], report: FileReport) 
     """
     matches: dict[int, Diagnostic] = {}
     taken: Counter[Diagnostic] = Counter()
+    by_lines = ByLines(report.diagnostics, marks=True)
+    exact: dict[Hashable, list[Diagnostic]] = {}
+    for found in reversed(report.diagnostics):
+        exact.setdefault((found.rule, found.message, found.start_line, found.start_column), []).append(found)
     for index, (finding, rule) in findings.items():
-        fitting = [
-            found
-            for found in report.diagnostics
-            if found.rule == rule
-            and any(
-                start <= max(finding.end_line, finding.start_line) and end >= finding.start_line
-                for start, end in ((found.start_line, found.end_line), *found.marks)
-            )
-        ]
+        same = exact.get((rule, finding.message, finding.start_line, finding.start_column), [])
+        while same and taken[same[-1]]:
+            same.pop()
+        fitting = same[-1:] or by_lines.touching(
+            rule, finding.start_line, max(finding.start_line, finding.end_line)
+        )
         if fitting:
             best = min(fitting, key=lambda found: (taken[found], *_distance(finding, found)))
             matches[index] = best
@@ -38,17 +42,52 @@ def reproduced(findings: Mapping[int, tuple[Finding, str]], report: FileReport) 
     return matches
 
 
+class ByLines:
+    """Diagnostics of a report by rule and lines, so that thousands can be looked up in a moment.
+
+    With `marks` the further lines that a diagnostic points at count as its own.
+    """
+
+    def __init__(self, diagnostics: Sequence[Diagnostic], *, marks: bool = False) -> None:
+        self._diagnostics = diagnostics
+        self._spans: dict[str, list[tuple[int, int, int]]] = {}  # first and last line, and which it is
+        for number, found in enumerate(diagnostics):
+            for start, end in ((found.start_line, found.end_line), *(found.marks if marks else ())):
+                self._spans.setdefault(found.rule, []).append((start, end, number))
+        for spans in self._spans.values():
+            spans.sort()
+        self._reach = {
+            rule: list(accumulate((end for _, end, _ in spans), max)) for rule, spans in self._spans.items()
+        }
+
+    def touching(self, rule: str, start: int, end: int) -> list[Diagnostic]:
+        """Give those of a rule that share a line with start to end, in the order of the report."""
+        spans = self._spans.get(rule, [])
+        found: set[int] = set()
+        place = bisect_right(spans, end, key=lambda span: span[0]) - 1
+        while place >= 0 and self._reach[rule][place] >= start:
+            if spans[place][1] >= start:
+                found.add(spans[place][2])
+            place -= 1
+        return [self._diagnostics[number] for number in sorted(found)]
+
+
 def _distance(finding: Finding, found: Diagnostic) -> tuple[bool, int, int]:
     columns = 0 if finding.start_column is None else abs(finding.start_column - found.start_column)
     return found.message != finding.message, abs(finding.start_line - found.start_line), columns
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Version:
     """A text of the file and the checker's report on it."""
 
     text: str
     report: FileReport
+
+    @cached_property
+    def by_lines(self) -> ByLines:
+        """The report's diagnostics by their lines."""
+        return ByLines(self.report.diagnostics)
 
 
 class Comparison:
@@ -110,16 +149,8 @@ class Comparison:
     def _survives(self, diagnostic: Diagnostic) -> bool:
         """Whether something in the edited report can be this diagnostic: by text, by words, or by rule."""
         then, now = self._places.region(diagnostic.start_line, diagnostic.end_line)
-        before = [
-            found
-            for found in self._base.report.diagnostics
-            if found.rule == diagnostic.rule and then.overlaps(found.start_line, found.end_line)
-        ]
-        after = [
-            found
-            for found in self._edited.report.diagnostics
-            if found.rule == diagnostic.rule and now.overlaps(found.start_line, found.end_line)
-        ]
+        before = self._base.by_lines.touching(diagnostic.rule, then.start, then.end)
+        after = self._edited.by_lines.touching(diagnostic.rule, now.start, now.end)
         for old_key, new_key in ((self._old_line, self._new_line), (_words, _words), (_rule, _rule)):
             before, after = _unmatched(before, after, old_key, new_key)
         return diagnostic not in before

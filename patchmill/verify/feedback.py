@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from patchmill.edit.span import line_content, split_lines
+from patchmill.edit.span import line_content
 from patchmill.verify.candidate import lines_of
 from patchmill.verify.evidence import Result
 from patchmill.verify.grouping import Judgement
@@ -12,9 +12,8 @@ _MOST_COMPLAINTS = 8
 _LONGEST_LINE = 200
 
 
-def quoted(text: str, start_line: int, end_line: int) -> str:
-    """Lines of a text with their numbers, indented, at most six of them."""
-    lines = split_lines(text)
+def quoted(lines: list[str], start_line: int, end_line: int) -> str:
+    """Some of a text's lines with their numbers, indented, at most six of them."""
     shown = [
         f"    {number} | {line_content(lines[number - 1])[:_LONGEST_LINE]}"
         for number in range(max(1, start_line), min(len(lines), end_line, start_line + 5) + 1)

@@ -7,7 +7,7 @@ The same holds for an edit that follows an instruction, since no tool can say wh
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from patchmill.edit.span import Hunk
+from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Finding, FindingStatus
 from patchmill.verify.candidate import Candidate, Hunks, Meant, candidate
 from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, FailureReason, FileReport
@@ -224,4 +224,4 @@ def _status(*, sound: bool, achieves: bool, unjudged: bool) -> FindingStatus | N
 def _shown(found: Diagnostic, text: str) -> str:
     """A diagnostic of the edited file, with the lines that it is about."""
     words = f"After the edit, line {found.start_line}: {found.rule} {found.message}"
-    return f"{words}\n{quoted(text, found.start_line, found.end_line)}"
+    return f"{words}\n{quoted(split_lines(text), found.start_line, found.end_line)}"

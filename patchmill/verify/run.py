@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from patchmill.edit.apply import overlap
-from patchmill.edit.span import Hunk
+from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Annotation, Finding, FindingStatus
 from patchmill.kinds.checker_settings import target_version
 from patchmill.verify import feedback
@@ -204,8 +204,9 @@ def _fix_feedback(
     if not unresolved and not missed:
         return []
     paragraphs = feedback.refusals(refused)
+    lines = split_lines(source)
     for index in unresolved:
         finding, match = targets.findings[index], targets.matches[index]
         words = f"Still to do: {finding.tool} {finding.rule} at line {match.start_line}: {match.message}"
-        paragraphs.append(f"{words}\n{feedback.quoted(source, match.start_line, match.end_line)}")
+        paragraphs.append(f"{words}\n{feedback.quoted(lines, match.start_line, match.end_line)}")
     return paragraphs

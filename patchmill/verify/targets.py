@@ -47,10 +47,9 @@ class Targets:
 
     def met(self, report: FileReport, checker: Checker, settings: Mapping[str, Any]) -> Self:
         """The targets after the unchanged file's report; a rule that is off reproduces nothing."""
+        enabled = checker.enabled(set(self.rules.values()), settings)
         wanted = {
-            index: (self.findings[index], rule)
-            for index, rule in self.rules.items()
-            if checker.is_enabled(rule, settings)
+            index: (self.findings[index], rule) for index, rule in self.rules.items() if rule in enabled
         }
         matches = reproduced(wanted, report)
         missed = {index: NOT_REPRODUCED for index in self.rules if index not in matches}

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -446,3 +447,34 @@ def test_many_edits_are_verified_in_one_go() -> None:
 
     assert len(verdict.groups) == 60
     assert {status for status, _ in verdict.findings.values()} == {VERIFIED}
+
+
+_PYTHON = ("ruff", "a.py", "python", "F401", "import a{}\n")
+_SCRIPT = ("oxlint", "a.js", "javascript", "no-var", "var a{} = 1;\n")
+
+
+@pytest.mark.parametrize(
+    ("judged", "unknown"),
+    [(_PYTHON, None), (_PYTHON, "ABC{}"), (_SCRIPT, None), (_SCRIPT, f"no-{'x' * 50}{{}}")],
+    ids=["ruff", "ruff_lists", "oxlint", "oxlint_lists"],
+)
+def test_thousands_of_findings_under_long_lists_are_judged_in_a_moment(
+    judged: tuple[str, ...], unknown: str | None
+) -> None:
+    tool, path, language, rule, line = judged
+    source = "".join(map(line.format, range(5_000)))
+    entries = [] if unknown is None else list(map(unknown.format, range(1_000)))
+    began = time.process_time()
+
+    verdict = verify_fix(
+        source=source,
+        path=path,
+        language=language,
+        findings=[finding(number, rule, number + 1, tool=tool) for number in range(5_000)],
+        proposals=[hunk(1, 1, "", source)],
+        settings={tool: {"select": [*entries, rule], "ignore": entries}},
+        scope=None,
+    )
+
+    assert verdict.findings[0] == (VERIFIED, None)
+    assert time.process_time() - began < 2

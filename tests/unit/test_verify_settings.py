@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from patchmill.kinds.checker_settings import RUFF, settings_errors, target_version
-from patchmill.verify.selection import is_enabled, is_ignored
+from patchmill.verify.selection import Selection
 
 GOOD: dict[str, Any] = {
     "target-version": "py311",
@@ -43,6 +43,7 @@ def test_no_settings_have_no_errors() -> None:
         ("select", ["--fix"]),
         ("select", [1]),
         ("select", ["B"] * 1001),
+        ("builtins", ["a" * 100] * 700),
         ("lint.mccabe.max-complexity", -1),
         ("lint.pydocstyle.convention", "mine"),
         ("lint.isort.known-first-party", ["a']\nextend = '/etc/passwd"]),
@@ -76,6 +77,18 @@ def test_an_unknown_setting_is_refused_with_the_nearest_known(name: str, meant: 
 def test_settings_that_reach_files_or_hide_findings_are_not_allowed(name: str) -> None:
     assert name not in RUFF
     assert len(settings_errors({"ruff": {name: "x"}})) == 1
+
+
+@pytest.mark.parametrize(
+    ("checker", "name", "value"),
+    [("oxlint", "select", ["no-var"] * 1001), ("ruff", "builtins", ["a" * 100] * 700)],
+)
+def test_a_list_that_is_too_long_is_refused_with_how_long_it_may_be(
+    checker: str, name: str, value: list[str]
+) -> None:
+    ((_, detail),) = settings_errors({checker: {name: value}})
+
+    assert "at most 1,000 in 65,536 characters" in detail
 
 
 def test_an_unknown_checker_is_refused_with_the_nearest_known() -> None:
@@ -129,10 +142,10 @@ def test_the_target_version_is_read(checkers: dict[str, Any], version: tuple[int
 def test_rules_are_selected_as_ruff_selects_them(
     settings: dict[str, Any], rule: str, *, enabled: bool
 ) -> None:
-    assert is_enabled(rule, settings) is enabled
+    assert Selection(settings).enables(rule) is enabled
 
 
 def test_a_rule_that_is_merely_not_selected_is_not_ignored() -> None:
-    assert not is_ignored("F401", {"select": ["B"]})
-    assert is_ignored("F401", {"select": ["B"], "ignore": ["F"]})
-    assert not is_ignored("F401", {"select": ["F401"], "ignore": ["F"]})
+    assert not Selection({"select": ["B"]}).ignores("F401")
+    assert Selection({"select": ["B"], "ignore": ["F"]}).ignores("F401")
+    assert not Selection({"select": ["F401"], "ignore": ["F"]}).ignores("F401")

@@ -90,13 +90,15 @@ class Oxlint:
         catalogue = _catalogue()
         return rule if isinstance(catalogue, CheckerFailure) else _canonical(catalogue, rule)
 
-    def is_enabled(self, rule: str, settings: Mapping[str, Any]) -> bool:
-        """Whether a rule is on under select and ignore; syntax errors always are."""
+    def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
+        """The rules that are on under select and ignore; syntax errors always are."""
         catalogue = _catalogue()
-        if rule == SYNTAX_ERROR or isinstance(catalogue, CheckerFailure):
-            return True
-        selected = "select" not in settings or _listed(catalogue, rule, settings["select"])
-        return selected and not _listed(catalogue, rule, settings.get("ignore", ()))
+        if isinstance(catalogue, CheckerFailure):
+            return set(rules)
+        ignored = _listed(catalogue, settings.get("ignore", ()))
+        selected = _listed(catalogue, settings["select"]) if "select" in settings else set(rules)
+        on = {SYNTAX_ERROR, *(selected - ignored)}
+        return {rule for rule in rules if rule in on}
 
     def diagnose(
         self, versions: Sequence[str], *, path: str, rules: Collection[str], settings: Mapping[str, Any]
@@ -105,11 +107,7 @@ class Oxlint:
         catalogue = _catalogue()
         if isinstance(catalogue, CheckerFailure):
             return catalogue
-        always = {
-            rule
-            for rule in {*catalogue.default, _ALWAYS}
-            if not _listed(catalogue, rule, settings.get("ignore", ()))
-        }
+        always = {*catalogue.default, _ALWAYS} - _listed(catalogue, settings.get("ignore", ()))
         wanted = sorted((always | set(rules)) & set(catalogue.categories))
         return _check(versions, name=self._safe_name(path), rules=wanted, settings=settings)
 
@@ -182,11 +180,12 @@ def _canonical(catalogue: _Catalogue, rule: str) -> str | None:
     return core if core in known else known[0] if len(known) == 1 else None
 
 
-def _listed(catalogue: _Catalogue, rule: str, entries: Iterable[str]) -> bool:
-    """Whether a list names the rule or its category."""
-    return any(
-        entry == catalogue.categories.get(rule) or _canonical(catalogue, entry) == rule for entry in entries
-    )
+def _listed(catalogue: _Catalogue, entries: Iterable[str]) -> set[str]:
+    """The rules that a list names, by themselves or by their category."""
+    named = set(entries)
+    by_category = {rule for rule, category in catalogue.categories.items() if category in named}
+    by_name = {rule for entry in named if (rule := _canonical(catalogue, entry)) is not None}
+    return by_category | by_name
 
 
 def _check(
@@ -247,8 +246,9 @@ def _reports(versions: Sequence[str], entries: Iterable[Mapping[str, Any]]) -> l
     rulers: dict[int, _Ruler] = {}
     for entry in entries:
         number = int(PurePosixPath(entry["filename"]).parent.name)
-        ruler = rulers.setdefault(number, _Ruler(versions[number]))
-        found[number].append(_diagnostic(entry, ruler))
+        if number not in rulers:
+            rulers[number] = _Ruler(versions[number])
+        found[number].append(_diagnostic(entry, rulers[number]))
     return [_report(diagnostics) for diagnostics in found]
 
 

@@ -13,8 +13,9 @@ import ruff
 
 from patchmill.job.record import ToolEdit
 from patchmill.kinds.checker_settings import RUFF
-from patchmill.verify import sandbox, selection
+from patchmill.verify import sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
+from patchmill.verify.selection import Selection
 
 SYNTAX_ERROR = "invalid-syntax"
 _SYNTAX_NAMES = frozenset({"invalid-syntax", "syntax-error", "syntaxerror", "e999"})
@@ -58,9 +59,10 @@ class Ruff:
             return rule.upper()
         return catalogue.codes.get(rule.lower())
 
-    def is_enabled(self, rule: str, settings: Mapping[str, Any]) -> bool:
-        """Whether a rule is on under select, extend-select and ignore; syntax errors always are."""
-        return rule == SYNTAX_ERROR or selection.is_enabled(rule, settings)
+    def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
+        """The rules that are on under select, extend-select and ignore; syntax errors always are."""
+        selection = Selection(settings)
+        return {rule for rule in rules if rule == SYNTAX_ERROR or selection.enables(rule)}
 
     def diagnose(
         self, versions: Sequence[str], *, path: str, rules: Collection[str], settings: Mapping[str, Any]
@@ -99,7 +101,8 @@ def _read_catalogue(rules: Iterable[Mapping[str, Any]]) -> _Catalogue:
 def _selected(catalogue: _Catalogue, rules: Collection[str], settings: Mapping[str, Any]) -> list[str]:
     """The rules to run, by their full codes: a prefix or a rule unknown to ruff would end the run."""
     known = catalogue.stable | catalogue.preview if settings.get("preview") else catalogue.stable
-    kept = {code for code in catalogue.errors & known if not selection.is_ignored(code, settings)}
+    selection = Selection(settings)
+    kept = {code for code in catalogue.errors & known if not selection.ignores(code)}
     return sorted({_FILE_UNREADABLE} | kept | (known & set(rules)))
 
 
