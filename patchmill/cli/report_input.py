@@ -10,6 +10,7 @@ from patchmill.cli.talk import say, some
 from patchmill.cli.tree import SourceFile, Tree
 from patchmill.errors import ConfigurationError
 from patchmill.reports import READERS
+from patchmill.reports.json_text import read_json
 from patchmill.reports.report import UnreadableReport
 
 STDIN = "-"
@@ -82,10 +83,13 @@ def guess(content: str) -> str:
     """
     try:
         document = json.loads(content)
-    except (ValueError, RecursionError):
+    except RecursionError:
         document = None
-        if content.lstrip().startswith("{"):
+    except ValueError:
+        if _begins_with_an_object(content):
             return "rdjsonl"
+        _refuse_broken(content)
+        document = None
     if isinstance(document, list):
         return "ruff"
     if isinstance(document, dict):
@@ -99,6 +103,23 @@ def guess(content: str) -> str:
         f"the report is none that is known; let the checker write one of {', '.join(READERS)}, "
         "and name it with --report-format"
     )
+
+
+def _begins_with_an_object(content: str) -> bool:
+    """Whether the first line is an object by itself, as in a report of one object a line."""
+    try:
+        return isinstance(json.loads(content.lstrip().partition("\n")[0]), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _refuse_broken(content: str) -> None:
+    """Say where what begins as JSON stops being it; raises ConfigurationError."""
+    if content.lstrip().startswith(("{", "[")):
+        try:
+            read_json(content)
+        except UnreadableReport as error:
+            raise ConfigurationError(f"the report {error}; did the checker end well?") from None
 
 
 def read_named(tree: Tree, names: Sequence[str], within: Collection[str] | None = None) -> list[SourceFile]:

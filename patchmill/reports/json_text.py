@@ -11,6 +11,9 @@ MAX_VALUES = 500_000  # of one report; counted by its punctuation, before anythi
 MAX_INT = 2**31 - 1
 _SHOWN = 200  # characters of a place in a sentence
 _BOM = "\ufeff"
+# What a whole value may begin with that is none by itself.
+_MAY_BREAK_OFF = ("true", "false", "null", "NaN", "-Infinity", ".", "e+", "e-", "E+", "E-")
+_ESCAPE_LENGTH = len("u12ab")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SUSPECT = re.compile(r"\\u0000|\\u[dD][89a-fA-F]|[\ud800-\udfff]")  # may hide what is no text
 
@@ -26,9 +29,7 @@ def read_json(content: str) -> "Node":
     try:
         document = Node(json.loads(content.removeprefix(_BOM), parse_constant=_refuse_constant))
     except json.JSONDecodeError as error:
-        raise UnreadableReport(
-            f"is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-        ) from None
+        raise UnreadableReport(_wrong(error)) from None
     except RecursionError:
         raise UnreadableReport("is nested too deeply") from None
     except ValueError as error:
@@ -38,6 +39,22 @@ def read_json(content: str) -> "Node":
     if _SUSPECT.search(content):
         document.refuse_what_is_no_text()
     return document
+
+
+def _wrong(error: json.JSONDecodeError) -> str:
+    """Say where text stops being JSON, and if that is only because the rest of it is missing."""
+    text = error.doc.rstrip(" \t\r\n")
+    rest = text[error.pos :]
+    unfinished = (
+        not rest
+        or error.msg.startswith("Unterminated string")
+        or any(whole.startswith(rest) for whole in _MAY_BREAK_OFF)
+        or (error.msg.startswith("Invalid \\u") and len(rest) <= _ESCAPE_LENGTH)
+    )
+    if not text or not unfinished or error.msg == "Extra data":
+        return f"is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+    line, column = text.count("\n") + 1, len(text) - text.rfind("\n") - 1
+    return f"is cut off: it ends at line {line}, column {column}, in the middle of a value"
 
 
 def _refuse_constant(name: str) -> Any:

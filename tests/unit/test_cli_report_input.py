@@ -41,6 +41,37 @@ def test_what_is_no_report_is_refused_with_what_to_do(content: str) -> None:
         guess(content)
 
 
+@pytest.mark.parametrize(
+    ("whole", "kept"),
+    [
+        (json.dumps({"version": "2.1.0", "runs": [{"tool": None}]}), 30),
+        (json.dumps({"version": "2.1.0", "runs": [{"tool": None}]}), 43),
+        (json.dumps({"diagnostics": [RDJSON_LINE]}, indent=2), 60),
+        (json.dumps(RUFF), 40),
+        (json.dumps(RDJSON_LINE), 30),
+    ],
+)
+def test_a_report_that_is_cut_off_is_refused_with_where_it_ends(whole: str, kept: int) -> None:
+    text = whole[:kept]
+    place = f"line {text.count(chr(10)) + 1}, column {len(text.rpartition(chr(10))[2])}"
+
+    with pytest.raises(ConfigurationError, match=f"the report is cut off: it ends at {place}"):
+        guess(text)
+
+
+def test_a_last_line_that_is_cut_off_is_told_too(tmp_path: Path) -> None:
+    file = tmp_path / "report"
+    file.write_text(f"{json.dumps(RDJSON_LINE)}\n{json.dumps(RDJSON_LINE)[:20]}")
+
+    with pytest.raises(ConfigurationError, match=r"read as rdjsonl: line 2: is cut off: .* column 20"):
+        read_report(str(file), None)
+
+
+def test_a_report_that_is_broken_in_its_middle_is_not_called_cut_off() -> None:
+    with pytest.raises(ConfigurationError, match="the report is not JSON: line 1, column 13: Expecting"):
+        guess('{"runs": [] "version": "2.1.0"}')
+
+
 def test_a_report_knows_its_findings_and_the_files_that_it_names(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     file.write_text(json.dumps([*RUFF, *RUFF, {**RUFF[0], "filename": "b.py"}]))
