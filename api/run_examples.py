@@ -55,6 +55,7 @@ QUEUED_RUN: dict[str, Any] = {
     "superseded_by": None,
     "jobs": {"total": 1, "queued": 1, "running": 0, "succeeded": 0, "failed": 0, "cancelled": 0},
     "findings": {"total": 2, "verified": 0, "unchecked": 0, "unresolved": 0, "skipped": 1},
+    "coverage": "some",
     "skipped": [{"report": 0, "finding": 1, "path": "src/vendor/app.py", "reason": "generated_file"}],
     "origin": {"forge": "github", "repository": "acme/app", "pull_request": 12},
     "usage": {**JOB["usage"], **dict.fromkeys(["calls", "input_tokens", "cached_tokens", "output_tokens"], 0)}

@@ -40,6 +40,9 @@ class RunSkipped(Shape):
     reason: Reason
 
 
+Coverage = Literal["all", "some", "none", "outside_diff"]
+
+
 class RunDocument(Shape):
     """A run and how far it is."""
 
@@ -49,6 +52,10 @@ class RunDocument(Shape):
     superseded_by: str | None
     jobs: RunJobs
     findings: RunFindings
+    coverage: Coverage = Field(
+        description="how many of the reports' findings jobs are about; outside_diff: none, since all are "
+        "outside of the diff"
+    )
     skipped: list[RunSkipped] = Field(description="in a list of runs the first 20 of each")
     origin: dict[str, Any]
     usage: JobUsage

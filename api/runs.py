@@ -29,7 +29,7 @@ from api.query import (
 )
 from api.results import OFFERED, FormatName, format_named
 from api.run_requests import AskedRun, RunRequest, read_run_request
-from api.run_shapes import RunDocument, RunFindings, RunJobs, RunList, RunSkipped, RunState
+from api.run_shapes import Coverage, RunDocument, RunFindings, RunJobs, RunList, RunSkipped, RunState
 from api.schemas import JobUsage
 from api.submit import IDEMPOTENCY_KEY, accepted, body_hash, chosen_options, idempotency_key
 from patchmill.budget.prices import from_usd, to_usd
@@ -201,6 +201,7 @@ def run_documents(connection: Connection, rows: Sequence[RunRow]) -> list[RunDoc
                 "superseded_by": None if row.superseded_by is None else to_edge("run", row.superseded_by),
                 "jobs": RunJobs(**counts[row.id].jobs),
                 "findings": RunFindings(**counts[row.id].findings),
+                "coverage": _coverage(row),
                 "skipped": [RunSkipped(**one) for one in row.skipped],
                 "origin": dict(row.origin),
                 "usage": _usage(usage[row.id]),
@@ -210,6 +211,14 @@ def run_documents(connection: Connection, rows: Sequence[RunRow]) -> list[RunDoc
         )
         for row in rows
     ]
+
+
+def _coverage(row: RunRow) -> Coverage:
+    if not row.skipped_count:
+        return "all"
+    if row.skipped_count < row.findings:
+        return "some"
+    return "outside_diff" if row.outside_diff_count == row.findings else "none"
 
 
 def _usage(used: RunUsage) -> JobUsage:

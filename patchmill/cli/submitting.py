@@ -1,5 +1,6 @@
 """Requests from files and findings: what `fix`, `annotate` and `suggest` send."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from patchmill.cli.refusal import naming
 from patchmill.cli.serving import Served, served
 from patchmill.cli.talk import say
 from patchmill.cli.tree import SourceFile, Tree
-from patchmill.cli.work import Work
+from patchmill.cli.work import Standing, Work
 
 Timeout = Annotated[
     float | None,
@@ -23,10 +24,11 @@ Timeout = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What is to be submitted: one run, or jobs; and the files in it."""
+    """What is to be submitted: one run, or jobs; the files in it, and the findings of each report."""
 
     requests: Sequence[Mapping[str, Any]]
     files: Sequence[SourceFile]
+    reported: Sequence[int] = ()
 
 
 def run_request(
@@ -68,8 +70,19 @@ def submit_and_give(
     with served(local=local) as service:
         work = _submit(service, submission.requests)
         ended = wait_for(service, work, timeout_s=timeout_s)
+        _tell_outside(ended, submission.reported)
         sources = {file.path: file.content for file in submission.files}
         return give(service, work, ended, wish=wish, tree=tree, sources=sources)
+
+
+def _tell_outside(ended: Standing, reported: Sequence[int]) -> None:
+    """Say of which reports nothing is mended because the diff has none of it: it may be of another folder."""
+    skipped = [] if ended.run is None else ended.run["skipped"]
+    outside = Counter(each["report"] for each in skipped if each["reason"] == "outside_diff")
+    for number, findings in enumerate(reported):
+        if findings and outside[number] == findings:
+            named = f"report {number + 1}" if len(reported) > 1 else "the report"
+            say(f"nothing to mend of {named}: all its {findings} findings are outside of the diff")
 
 
 def _submit(service: Served, requests: Sequence[Mapping[str, Any]]) -> Work:

@@ -144,6 +144,7 @@ class Run(TypedDict):
     superseded_by: str | None
     jobs: JobCounts
     findings: FindingCounts
+    coverage: str
     skipped: list[Skipped]
     origin: dict[str, Any]
     usage: Usage

@@ -77,6 +77,7 @@ class RunRow:
     superseded_by: uuid.UUID | None
     findings: int  # of all reports
     skipped_count: int
+    outside_diff_count: int
     skipped: Sequence[Mapping[str, Any]]  # in a list of runs the first ones alone
     origin: Mapping[str, Any]
     created_at: datetime
@@ -182,9 +183,17 @@ def _run_values(entering: RunSubmission) -> dict[str, Any]:
 
 
 _STORED: list[ColumnElement[Any]] = [
-    runs.c[field.name] for field in fields(RunRow) if field.name not in {"skipped", "skipped_count"}
+    runs.c[field.name]
+    for field in fields(RunRow)
+    if field.name not in {"skipped", "skipped_count", "outside_diff_count"}
 ]
-_STORED.append(func.jsonb_array_length(runs.c.skipped).label("skipped_count"))
+_OUTSIDE_DIFF = func.jsonb_path_query_array(
+    runs.c.skipped, cast('$[*] ? (@.reason == "outside_diff")', JSONPATH)
+)
+_STORED += [
+    func.jsonb_array_length(runs.c.skipped).label("skipped_count"),
+    func.jsonb_array_length(_OUTSIDE_DIFF).label("outside_diff_count"),
+]
 _FIRST_SKIPPED = func.jsonb_path_query_array(
     runs.c.skipped, cast(f"$[0 to {SKIPPED_IN_LISTS - 1}]", JSONPATH), type_=JSONB
 ).label("skipped")

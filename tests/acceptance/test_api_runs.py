@@ -212,6 +212,7 @@ def test_a_diff_narrows_a_run(user: User, filters: dict[str, Any], kept: list[in
     assert [len(job["findings"]) for job in jobs_of(user, run["id"])] == kept
     assert {entry["reason"] for entry in run["skipped"]} <= {"outside_diff"}
     assert run["findings"]["skipped"] == 4 - sum(kept)
+    assert run["coverage"] == ("all" if sum(kept) == 4 else "some")
 
 
 def test_a_run_with_nothing_to_do_is_finished_at_once_and_told(user: User) -> None:

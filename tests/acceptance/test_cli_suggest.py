@@ -214,3 +214,18 @@ def test_a_report_of_another_folder_is_told_apart_from_one_without_findings(proj
 
     assert done.code == 2
     assert "run the command in the folder that the checker ran in" in done.talk
+
+
+def test_a_report_wholly_outside_of_the_diff_is_told(project: Project) -> None:
+    diff = project.folder.parent / "pr.diff"
+    diff.write_text("--- a/other.py\n+++ b/other.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n")
+    empty = project.folder.parent / "empty.json"
+    empty.write_text("[]")
+
+    words = ("suggest", "--report", project.report("json"), "--diff", str(diff), "--json")
+    done, several = project.run(*words), project.run(*words, "--report", str(empty))
+
+    run = json.loads(done.data)["run"]
+    assert (done.code, run["outcome"], run["coverage"]) == (0, "no_change", "outside_diff")
+    assert "nothing to mend of the report: all its 4 findings are outside of the diff" in done.talk
+    assert "nothing to mend of report 1: all its 4 findings" in several.talk

@@ -133,7 +133,7 @@ def _submission(tree: Tree, reports: list[Report], **more: Any) -> Submission:
             "run the command in the folder that the checker ran in"
         )
     request = run_request([(report.form, report.content) for report in reports], files, **more)
-    return Submission(requests=[request], files=files)
+    return Submission(requests=[request], files=files, reported=[report.findings for report in reports])
 
 
 def _git_diff(tree: Tree, revision: str) -> str:
