@@ -67,11 +67,12 @@ def verify_fix(
         instructed=instructed,
     )
     fresh, clashing = _beside(proposals, accepted)
+    clashed = {hunk for refusal in clashing for hunk in refusal.hunks}
     if not fresh:
         judge([])
     most = _MAX_PARSED_CHARACTERS if checker is None else _MAX_FIX_CHARACTERS
     alone = not instructed and (len(fresh) + 1) * len(source) <= most
-    together = [one.hunks for one in meant if set(one.hunks) <= set(fresh)]
+    together = [one.hunks for one in meant if set(one.hunks).isdisjoint(clashed)]
     grouping = form_groups(fresh, judge, accepted=accepted, alone=alone, together=together)
     groups = tuple(_group(judgement, settled) for judgement in grouping.passed)
     statuses = _statuses(judge, (*accepted, *groups), grouping.refused, clashing)

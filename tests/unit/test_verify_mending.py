@@ -93,6 +93,12 @@ def test_fixes_that_do_not_meet_stay_suggestions_of_their_own() -> None:
     assert [(group.hunks[0].start_line, group.findings) for group in verdict.groups] == [(1, (0,)), (2, (1,))]
 
 
+def test_each_of_many_fixes_is_a_suggestion_of_its_own() -> None:
+    source = "".join(f"import module_{number}\n" for number in range(190))
+
+    assert len(mended(reported(source, "F401")).groups) == 190
+
+
 def test_fixes_within_one_line_are_taken_one_after_the_other() -> None:
     source = "x = 1\nif not x == 2:\n    print('{}'.format(x), str('a'))\n"
     of = reported(source, "UP,SIM")

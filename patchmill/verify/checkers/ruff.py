@@ -22,7 +22,8 @@ _SYNTAX_NAMES = frozenset({"invalid-syntax", "syntax-error", "syntaxerror", "e99
 _FILE_UNREADABLE = "E902"
 
 _SELECTION = frozenset({"select", "extend-select", "ignore"})
-_LIMITS = sandbox.Limits()
+# Its report has some 600 bytes for each finding, and each of many versions has all that the source has.
+_LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
 # One thread for the few small files of a check: starting a pool costs more than it gives.
 _ENVIRONMENT = {"RAYON_NUM_THREADS": "1"}
 
