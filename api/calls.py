@@ -13,7 +13,7 @@ from api.parts import PartsOf
 from api.query import MAX_PAGE, PAGE, refuse_unknown
 from patchmill.budget.prices import to_usd
 from patchmill.errors import FieldError, InvalidFields, NotFound
-from patchmill.job.retry import FailureClass
+from patchmill.job.failure import FailureClass
 from patchmill.store import call_log, events
 from patchmill.store.call_log import CallRow
 from patchmill.store.ids import known_id, no_such, to_edge

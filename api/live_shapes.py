@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.schemas import Instant, Shape, Usd
-from patchmill.job.retry import FailureClass
+from patchmill.job.failure import FailureClass
 
 
 class Event(Shape):

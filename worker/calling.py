@@ -14,14 +14,13 @@ from patchmill.budget.tokens import input_bound, limits_of
 from patchmill.call.gateway import ChatRequest, request_body
 from patchmill.call.loop import CallLoopStopped
 from patchmill.call.reply import Answered, CallOutcome, CallTimings, Rejected, Unknown, Usage
+from patchmill.job.failure import Failure, FailureClass
 from patchmill.job.record import ErrorCode
 from patchmill.job.retry import (
     MAX_BILLED_CALLS,
     SLOT_WAIT_S,
     Decision,
     Fail,
-    Failure,
-    FailureClass,
     History,
     NoRoom,
     decide,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from patchmill.job.retry import Failure, FailureClass
+from patchmill.job.failure import Failure, FailureClass
 
 LONGEST_MESSAGE = 300
 LONGEST_CODE = 64

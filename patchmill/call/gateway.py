@@ -20,7 +20,7 @@ from patchmill.call.failures import clean, failure_of_frame, failure_of_status, 
 from patchmill.call.reply import Answered, CallOutcome, CallTimings, Rejected, Unknown
 from patchmill.call.stream import AnswerBuilder, Event, MalformedAnswer, SseParser, storable
 from patchmill.errors import ConfigurationError
-from patchmill.job.retry import Failure, FailureClass
+from patchmill.job.failure import Failure, FailureClass
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024

@@ -13,7 +13,7 @@ import uvloop
 from patchmill.call.gateway import ChatRequest, Gateway
 from patchmill.call.reply import CallOutcome, CallTimings, Unknown
 from patchmill.errors import PatchmillError
-from patchmill.job.retry import Failure, FailureClass
+from patchmill.job.failure import Failure, FailureClass
 
 # How long a stop waits for cancelled calls to close their connections.
 _STOP_GRACE_S = 2.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from patchmill.job.retry import Failure
+from patchmill.job.failure import Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

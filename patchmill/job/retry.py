@@ -7,9 +7,12 @@ Transport and Celery retries are zero. A decision is a value: `Wait` becomes a `
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from patchmill.job.circuit import Circuit, Condition, Why
+from patchmill.job.failure import Failure, FailureClass
 from patchmill.job.record import ErrorCode
 from patchmill.job.state import WaitReason
 
@@ -20,8 +23,22 @@ MAX_LOSSES = 3
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 60.0
 MAX_CHECKER_FAILURES = 3
-ACCOUNT_PROBE_S = 30.0
 GATEWAY_POLL_S = 4.0
+LONGEST_SURPLUS_S = (
+    1.0  # added to a wait that was asked for, so that not all come back at once, and none early
+)
+# While a circuit is open its jobs are woken by a probe or by its end; this is for a wake-up that was lost.
+CIRCUIT_POLL_S = 900.0
+# Seconds until an open circuit is probed: at first, doubled after each probe that failed, and at most.
+_PROBES = {
+    Condition.PAUSED: (30.0, 600.0),
+    Condition.DOWN: (2.0, 60.0),
+    Condition.OFF: (600.0, 3_600.0),
+}
+_WAITS_FOR = {
+    Condition.PAUSED: WaitReason.GATEWAY_ACCOUNT,
+    Condition.DOWN: WaitReason.GATEWAY_DOWN,
+}
 SLOT_WAIT_S = 2.0  # a thread waits no longer for a place among the calls in flight
 # Between the attempts of a webhook's delivery: ten within about 75 hours.
 DELIVERY_WAITS_S = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
@@ -29,36 +46,11 @@ LONGEST_ASKED_WAIT_S = 86_400.0  # an endpoint may not put a delivery off for lo
 BUDGET_POLL_S = 5.0  # a settlement wakes waiters earlier; this is for a wake-up that was lost
 
 
-class FailureClass(StrEnum):
-    """What kind of failure ended a call, as far as a decision needs to know."""
-
-    CONCURRENCY = "concurrency"  # 429 concurrency_limit
-    SPEND_CAP = "spend_cap"  # 429 for a spend cap; the header says until when
-    SERVER = "server"  # 5xx
-    CONNECT = "connect"  # no byte was sent
-    ACCOUNT = "account"  # 401, 402, 403: the account, not the request
-    MODEL = "model"  # this model cannot be reached with this key
-    CONTEXT_TOO_LONG = "context_too_long"
-    REQUEST = "request"  # 400, 404, 413, 422: the same body fails the same way
-    BROKEN = "broken"  # sent, and then no complete answer: may be billed
-    DEADLINE = "deadline"  # sent, and no complete answer in time: may be billed
-    CANCELLED = "cancelled"  # given up by us while it ran: may be billed
-
-
 class UnknownPolicy(StrEnum):
     """What to do when nobody can know whether a call was billed."""
 
     RETRY = "retry"
     FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """One failed call: its class, what the gateway said, and the wait that it asked for, in seconds."""
-
-    failure: FailureClass
-    message: str
-    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,20 +113,48 @@ def decide(failure: Failure, history: History, *, policy: UnknownPolicy, rng: ra
         case FailureClass.BROKEN | FailureClass.DEADLINE | FailureClass.CANCELLED:
             return _after_unknown(failure, history, policy, rng)
         case FailureClass.CONCURRENCY:
-            after_s, reason = failure.retry_after_s or rng.uniform(1.0, 3.0), WaitReason.RATE_LIMIT
+            after_s, reason = _asked(failure, rng) or rng.uniform(1.0, 3.0), WaitReason.RATE_LIMIT
         case FailureClass.SPEND_CAP:
-            after_s, reason = failure.retry_after_s or LONGEST_BACKOFF_S, WaitReason.RATE_LIMIT
+            after_s, reason = _asked(failure, rng) or LONGEST_BACKOFF_S, WaitReason.RATE_LIMIT
         case FailureClass.ACCOUNT:
-            after_s, reason = ACCOUNT_PROBE_S, WaitReason.GATEWAY_ACCOUNT
+            after_s, reason = CIRCUIT_POLL_S, WaitReason.GATEWAY_ACCOUNT
         case FailureClass.CONNECT:
             after_s, reason = rng.uniform(0.5, GATEWAY_POLL_S), WaitReason.GATEWAY_DOWN
     return Wait(after_s=after_s, reason=reason, costs_attempt=False)
 
 
+def _asked(failure: Failure, rng: random.Random) -> float | None:
+    """Give the wait that the gateway asked for, never less and a little more; None if it asked for none."""
+    asked_s = failure.retry_after_s
+    return None if asked_s is None else asked_s + rng.uniform(0.0, min(LONGEST_SURPLUS_S, asked_s))
+
+
+def until_circuit_closes(circuit: Circuit, now: datetime, rng: random.Random) -> Decision:
+    """Decide what follows for a job that needs what an open circuit guards.
+
+    It waits without losing anything; only a model that this key does not reach will not come back by itself.
+    """
+    if circuit.state is Condition.OFF:
+        return Fail(code=ErrorCode.GATEWAY_REJECTED, message=circuit.message, retryable=True)
+    if circuit.until is not None:
+        left_s = max(0.0, (circuit.until - now).total_seconds())
+        after_s = left_s + rng.uniform(0.0, 1.0)
+        return Wait(after_s=after_s, reason=WaitReason.RATE_LIMIT, costs_attempt=False)
+    reason = WaitReason.PAUSED if circuit.why is Why.OPERATOR else _WAITS_FOR[circuit.state]
+    return Wait(after_s=CIRCUIT_POLL_S, reason=reason, costs_attempt=False)
+
+
+def probe_after_s(state: Condition, probes: int, rng: random.Random) -> float:
+    """Give the seconds until an open circuit may be probed, after `probes` that failed."""
+    first_s, longest_s = _PROBES[state]
+    doubled_s: float = first_s * 2 ** min(probes, 16)
+    return min(longest_s, doubled_s) * rng.uniform(0.9, 1.1)
+
+
 def _after_server_error(failure: Failure, history: History, rng: random.Random) -> Decision:
     if history.server_errors_in_a_row >= MAX_SERVER_ERRORS_IN_A_ROW or history.attempts >= MAX_ATTEMPTS:
         return Fail(code=ErrorCode.GATEWAY_UNAVAILABLE, message=failure.message, retryable=True)
-    after_s = failure.retry_after_s or backoff_s(history.server_errors_in_a_row, rng)
+    after_s = _asked(failure, rng) or backoff_s(history.server_errors_in_a_row, rng)
     return Wait(after_s=after_s, reason=WaitReason.RETRY, costs_attempt=True)
 
 

@@ -39,7 +39,8 @@ from patchmill.budget.ledger import (
 )
 from patchmill.budget.prices import Rates
 from patchmill.errors import CancelRequested, LostClaim
-from patchmill.job.retry import BUDGET_POLL_S, Decision, FailureClass
+from patchmill.job.failure import FailureClass
+from patchmill.job.retry import BUDGET_POLL_S, Decision
 from patchmill.job.state import State, WaitReason
 from patchmill.store.budgets import NOTHING
 from patchmill.store.call_news import told_of_call

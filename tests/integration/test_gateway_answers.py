@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from patchmill.call.gateway import request_body
 from patchmill.call.reply import Answered, Rejected, Unknown
-from patchmill.job.retry import FailureClass
+from patchmill.job.failure import FailureClass
 from tests.support.answers import (
     DONE,
     KEY,

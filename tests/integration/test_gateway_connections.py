@@ -7,7 +7,7 @@ import uvloop
 from patchmill.call.gateway import Gateway
 from patchmill.call.reply import Answered, CallOutcome, Rejected, Unknown
 from patchmill.errors import ConfigurationError
-from patchmill.job.retry import FailureClass
+from patchmill.job.failure import FailureClass
 from tests.support.answers import NOW, STREAM, ask, delta, open_gateway, plain, question, sse
 from tests.support.raw_server import Cut, Hold, Meet, RawServer, Reset, Script, chunk, chunked_head, response
 

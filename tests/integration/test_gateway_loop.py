@@ -10,7 +10,7 @@ import pytest
 from patchmill.call.gateway import Gateway
 from patchmill.call.loop import CallLoop, CallLoopStopped, Slots
 from patchmill.call.reply import Answered, Unknown
-from patchmill.job.retry import FailureClass
+from patchmill.job.failure import FailureClass
 from tests.support.answers import KEY, open_gateway, plain, question
 from tests.support.raw_server import Hold, Meet, RawServer, response
 

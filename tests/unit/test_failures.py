@@ -13,7 +13,7 @@ from patchmill.call.failures import (
     read_report,
     retry_after_s,
 )
-from patchmill.job.retry import FailureClass as Class
+from patchmill.job.failure import FailureClass as Class
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 KEY = "sk-byts-0123456789abcdef"

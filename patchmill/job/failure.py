@@ -1,0 +1,29 @@
+"""What ended a call that was not answered, as far as a decision about it needs to know."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FailureClass(StrEnum):
+    """What kind of failure ended a call, as far as a decision needs to know."""
+
+    CONCURRENCY = "concurrency"  # 429 concurrency_limit
+    SPEND_CAP = "spend_cap"  # 429 for a spend cap; the header says until when
+    SERVER = "server"  # 5xx
+    CONNECT = "connect"  # no byte was sent
+    ACCOUNT = "account"  # 401, 402, 403: the account, not the request
+    MODEL = "model"  # this model cannot be reached with this key
+    CONTEXT_TOO_LONG = "context_too_long"
+    REQUEST = "request"  # 400, 404, 413, 422: the same body fails the same way
+    BROKEN = "broken"  # sent, and then no complete answer: may be billed
+    DEADLINE = "deadline"  # sent, and no complete answer in time: may be billed
+    CANCELLED = "cancelled"  # given up by us while it ran: may be billed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One failed call: its class, what the gateway said, and the wait that it asked for, in seconds."""
+
+    failure: FailureClass
+    message: str
+    retry_after_s: float | None = None
