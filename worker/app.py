@@ -12,15 +12,17 @@ from kombu.asynchronous import set_event_loop
 
 from patchmill.call.gateway import Gateway
 from patchmill.call.loop import CallLoop
+from patchmill.job.ladder import Policy
 from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.app import QUEUES, make_celery
 from patchmill.queue.dispatch import Broker, MessageTemplate
 from patchmill.settings import Settings, gateway_key, services
 from patchmill.store.engine import open_engine
 from patchmill.telemetry import get_logger
+from worker.circuits import Circuits
 from worker.clock import Clock
 from worker.lease import Lease
-from worker.process import Ladder, Process
+from worker.process import Process
 from worker.tasks import register
 
 SPARE_CONNECTIONS = 4  # beside those of the jobs: for the clock and for the lease
@@ -46,7 +48,12 @@ class WorkerApp:
             calls=CallLoop(gateway, limit=settings.gateway_concurrency),
             lease=Lease(open_engine(where.database_url, pool_size=1), ttl_s=settings.lease_ttl_s),
             broker=Broker(where.redis_url, max_connections=self._threads + SPARE_CONNECTIONS),
-            ladder=Ladder(model=settings.model, escalation=settings.escalation_model),
+            circuits=Circuits(engine),
+            policy=Policy(
+                model=settings.model,
+                escalation_model=settings.escalation_model,
+                fallback_model=settings.fallback_model,
+            ),
             call_deadline_s=settings.call_deadline_s,
             unknown_policy=UnknownPolicy(settings.unknown_policy),
         )

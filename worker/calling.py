@@ -4,37 +4,52 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from patchmill.budget.ledger import Fit, Room, Spent, affordable_output, fit, worst_case
+from patchmill.budget.ledger import Fit, Room, affordable_output, fit, worst_case
 from patchmill.budget.prices import Price, highest_rates, rates_at
 from patchmill.budget.tokens import input_bound, limits_of
 from patchmill.call.gateway import ChatRequest, request_body
 from patchmill.call.loop import CallLoopStopped
-from patchmill.call.reply import Answered, CallOutcome, CallTimings, Rejected, Unknown, Usage
-from patchmill.job.failure import Failure, FailureClass
+from patchmill.call.reply import Answered, CallOutcome, Rejected, Unknown
+from patchmill.job.circuit import GATEWAY, Circuit, Condition
+from patchmill.job.failure import FailureClass
+from patchmill.job.ladder import Rung, SkippedRung, Step
 from patchmill.job.record import ErrorCode
 from patchmill.job.retry import (
+    BUDGET_POLL_S,
     MAX_BILLED_CALLS,
     SLOT_WAIT_S,
     Decision,
     Fail,
     History,
     NoRoom,
+    Wait,
     decide,
     given_back,
+    until_circuit_closes,
     without_room,
     without_slot,
 )
 from patchmill.kinds.kind import Kind
 from patchmill.store import ledger
 from patchmill.store.budgets import prices_of
-from patchmill.store.claims import Claim
+from patchmill.store.claims import Claim, StoredReply
+from patchmill.telemetry import get_logger
+from worker.circuits import Permit
+from worker.endings import broken_off, ending_of, not_sent
 from worker.process import Process
 
 Messages = Sequence[Mapping[str, str]]
+
+log = get_logger(__name__)
+
+# After so many server errors in a row a job no longer waits for its first model, but asks the fallback.
+ERRORS_BEFORE_FALLBACK = 3
+GROWTH = 4  # an answer that was cut short is asked for again with this many times the tokens
+REASONING_TOKENS = 4_096  # room in `max_tokens` beside the answer, since reasoning counts as output
 
 
 class Interrupted(Exception):
@@ -48,6 +63,31 @@ class Interrupted(Exception):
         super().__init__(decision)
         self.decision = decision
         self.server_errors = server_errors
+
+
+class RungSkipped(Exception):
+    """No call is made for a step of the ladder, and the job goes on without it."""
+
+    def __init__(self, step: Step, reason: str) -> None:
+        super().__init__(reason)
+        self.skipped = SkippedRung(rung=step.rung, model=step.model, reason=reason)
+
+
+class _NoPrice(Exception):
+    """No price is known for a model, and without a price no call is made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a step asks: messages, the most tokens of an answer, and the version of the fixed prompt."""
+
+    messages: Messages
+    max_tokens: int
+    prompt_version: str
+
+    def longer(self) -> "Question":
+        """Ask the same with more room, for an answer that was cut short."""
+        return replace(self, max_tokens=self.max_tokens * GROWTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,44 +113,81 @@ class Calling:
         self._server_errors = claim.failures_in_a_row
         self._limit = min(claim.task.options.max_calls or MAX_BILLED_CALLS, MAX_BILLED_CALLS)
 
-    def ask(self, model: str, messages: Messages, *, max_tokens: int) -> Reply | None:
-        """Get the answer to these messages: from the store when it is paid for, else by a call.
-
-        None when it would take a call and no more may be bought.
+    def ask(self, step: Step, question: Question) -> Reply:
+        """Get a step's answer: from the store when it is paid for, else by a call.
 
         Raises:
+            RungSkipped: no call may be made for this step, and none needs to be waited for.
             Interrupted: the call failed or may not be made now; nothing is left on the wire.
             LostClaim: the job was taken from this worker.
             CancelRequested: somebody asked to stop the job.
         """
-        turn = _turn(model, messages, max_tokens)
-        stored = self._stored.get(turn)
-        if stored is not None:
-            return Reply(
-                call_id=stored.call_id,
-                text=stored.text,
-                finish_reason=stored.finish_reason,
-                stand_in=stored.stand_in,
-                model_ms=0,
-            )
+        for model in self._candidates(step):
+            stored = self._stored.get(_turn(model, step, question))
+            if stored is not None:
+                return _of_store(stored)
         if self._billed >= self._limit:
-            return None
+            raise RungSkipped(step, "calls_spent")
         if self._process.lease.draining:
             raise self._interrupted(given_back())
         with self._process.calls.slot(min(SLOT_WAIT_S, self._deadline_s())) as free:
             if not free:
                 raise self._interrupted(without_slot(self._process.rng))
-            return self._buy(model, messages, turn, max_tokens)
+            return self._ask_whoever_answers(step, question)
 
-    def _buy(self, model: str, messages: Messages, turn: str, max_tokens: int) -> Reply:
+    def _candidates(self, step: Step) -> tuple[str, ...]:
+        """Give who may answer a step, in order: the fallback first once the first model fails repeatedly."""
+        if step.fallback is None:
+            return (step.model,)
+        if self._server_errors >= ERRORS_BEFORE_FALLBACK:
+            return step.fallback, step.model
+        return step.model, step.fallback
+
+    def _ask_whoever_answers(self, step: Step, question: Question) -> Reply:
+        """Call the first candidate that is available and has a price."""
+        in_the_way: list[Circuit] = []
+        for model in self._candidates(step):
+            entered = self._process.circuits.enter(model)
+            if isinstance(entered, Circuit):
+                in_the_way.append(entered)
+                if entered.name == GATEWAY:
+                    break
+                continue
+            try:
+                return self._buy(step, entered, question)
+            except _NoPrice:
+                log.warning("no price is known for the model; it is not asked", model=model)
+        raise self._unavailable(step, in_the_way)
+
+    def _unavailable(self, step: Step, in_the_way: Sequence[Circuit]) -> Exception:
+        """Say what follows when nobody can be asked: wait for whoever comes back, or go on without."""
+        if not in_the_way:
+            if step.rung is Rung.ESCALATION:
+                return RungSkipped(step, "no_price")
+            message = f"no price is known for model {step.model}, and without a price no call is made"
+            return self._interrupted(Fail(code=ErrorCode.OVER_BUDGET, message=message, retryable=True))
+        best = min(in_the_way, key=lambda each: (each.name != GATEWAY, each.state is Condition.OFF))
+        if step.rung is Rung.ESCALATION and best.name != GATEWAY:
+            return RungSkipped(step, "unavailable")
+        return self._interrupted(until_circuit_closes(best, datetime.now(UTC), self._process.rng))
+
+    def _buy(self, step: Step, permit: Permit, question: Question) -> Reply:
         deadline_s = self._deadline_s()
-        plan = ledger.CallPlan(model=model, turn=turn, messages=messages, deadline_s=deadline_s)
-        admitted, request = self._admit(plan, max_tokens)
+        plan = ledger.CallPlan(
+            model=permit.model,
+            rung=step.rung if permit.model == step.model else Rung.FALLBACK,
+            prompt_version=question.prompt_version,
+            turn=_turn(permit.model, step, question),
+            messages=question.messages,
+            deadline_s=deadline_s,
+        )
+        admitted, request = self._admit(step, plan, question.max_tokens)
         outcome = self._send(request, deadline_s)
-        ending = _ending(outcome)
+        ending = ending_of(outcome)
         ended = self._process.persist(
             lambda connection: ledger.end_call(connection, self._claim.job_id, admitted.call_id, ending)
         )
+        self._process.circuits.leave(permit, outcome)
         if ended is ledger.EndedCall.FREED_ROOM:
             self._wake_waiters()
         if isinstance(outcome, Answered):
@@ -133,16 +210,17 @@ class Calling:
     def _send(self, request: ChatRequest, deadline_s: float) -> CallOutcome:
         """Send the request once, unless this process may not act any more."""
         if not self._process.lease.valid():
-            return _not_sent("the lease of this worker ran out before the call was sent")
+            return not_sent("the lease of this worker ran out before the call was sent")
         try:
             return self._process.calls.call(request, deadline_s=deadline_s)
         except CallLoopStopped as stopped:
             if not stopped.may_be_billed:
-                return _not_sent("this worker stopped before the call was sent")
-            failure = Failure(failure=FailureClass.CANCELLED, message="this worker stopped during the call")
-            return Unknown(failure=failure, partial="", usage=None, timings=_NO_TIME)
+                return not_sent("this worker stopped before the call was sent")
+            return broken_off("this worker stopped during the call")
 
-    def _admit(self, plan: ledger.CallPlan, max_tokens: int) -> tuple[ledger.AdmittedCall, ChatRequest]:
+    def _admit(
+        self, step: Step, plan: ledger.CallPlan, max_tokens: int
+    ) -> tuple[ledger.AdmittedCall, ChatRequest]:
         """Hold the worst case of the request, made smaller where that is what fits."""
         largest = _request(plan, min(max_tokens, limits_of(plan.model).output_tokens))
         size = len(request_body(largest))
@@ -157,7 +235,7 @@ class Calling:
                     lambda rooms: self._decide(rooms, plan, prices, size, largest.max_tokens),
                 )
             except ledger.Refused as refused:
-                raise self._interrupted(refused.decision) from None
+                raise self._without_room(step, refused) from None
         return admitted, _request(plan, admitted.max_tokens)
 
     def _decide(
@@ -167,8 +245,7 @@ class Calling:
         highest = highest_rates(prices, now, now + timedelta(seconds=plan.deadline_s))
         current = rates_at(prices, now)
         if highest is None or current is None:
-            message = f"no price is known for model {plan.model}, and without a price no call is made"
-            raise ledger.Refused(Fail(code=ErrorCode.OVER_BUDGET, message=message, retryable=True))
+            raise _NoPrice
         entering = input_bound(size, len(plan.messages), limits_of(plan.model))
         floor = min(self._kind.floor_tokens, wanted)
         output = affordable_output(entering, wanted, floor, highest, rooms)
@@ -178,6 +255,14 @@ class Calling:
             if blocked is not Fit.FITS:
                 raise ledger.Refused(without_room(_no_room(blocked, room, now)))
         return ledger.Admission(max_tokens=output, hold=hold, rates=current)
+
+    def _without_room(self, step: Step, refused: ledger.Refused) -> Exception:
+        """Wait for room that is only held; the stronger model is left out rather than waited for longer."""
+        waits_briefly = isinstance(refused.decision, Wait) and refused.decision.after_s <= BUDGET_POLL_S
+        if step.rung is Rung.ESCALATION and not waits_briefly:
+            over = isinstance(refused.decision, Fail) and refused.decision.code is ErrorCode.OVER_BUDGET
+            return RungSkipped(step, "over_budget" if over else "budget_exhausted")
+        return self._interrupted(refused.decision)
 
     def _deadline_s(self) -> float:
         """Give the seconds that a call may take: the setting's, or what the job has left."""
@@ -204,23 +289,27 @@ class Calling:
         return Interrupted(decision, self._server_errors)
 
 
-_NO_TIME = CallTimings(first_token_ms=None, total_ms=0)
-
-
-def _not_sent(message: str) -> Rejected:
-    failure = Failure(failure=FailureClass.CONNECT, message=message)
-    return Rejected(failure=failure, status=None, code=None, timings=_NO_TIME)
-
-
 def _overdue() -> Interrupted:
     message = "the job's deadline passed"
     return Interrupted(Fail(code=ErrorCode.DEADLINE_EXCEEDED, message=message, retryable=True))
 
 
-def _turn(model: str, messages: Messages, max_tokens: int) -> str:
+def _of_store(stored: StoredReply) -> Reply:
+    return Reply(
+        call_id=stored.call_id,
+        text=stored.text,
+        finish_reason=stored.finish_reason,
+        stand_in=stored.stand_in,
+        model_ms=0,
+    )
+
+
+def _turn(model: str, step: Step, question: Question) -> str:
     """Identify a request: the same one again is served by the reply that was paid for."""
-    text = json.dumps([model, max_tokens, [dict(message) for message in messages]], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    asked: list[Any] = [model, question.max_tokens, [dict(message) for message in question.messages]]
+    if step.reasoning:
+        asked.append("reasoning")
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def _request(plan: ledger.CallPlan, max_tokens: int) -> ChatRequest:
@@ -236,44 +325,4 @@ def _no_room(blocked: Fit, room: Room, now: datetime) -> NoRoom:
         waits=room.waits,
         resets_in_s=None if resets_at is None else (resets_at - now).total_seconds(),
         resets_at=None if resets_at is None else resets_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-    )
-
-
-def _ending(outcome: CallOutcome) -> ledger.Ending:
-    """Say in the ledger's words how a call ended."""
-    times = {"first_token_ms": outcome.timings.first_token_ms, "total_ms": outcome.timings.total_ms}
-    if isinstance(outcome, Answered):
-        values = {
-            **times,
-            "reply": outcome.text,
-            "finish_reason": outcome.finish_reason,
-            "returned_model": outcome.returned_model,
-            "gateway_request_id": outcome.gateway_request_id,
-            "stand_in": outcome.stand_in,
-            **_reported(outcome.usage),
-        }
-        return ledger.Ending(billed=True, phase="answered", spent=_spent(outcome.usage), values=values)
-    said = {**times, "failure": outcome.failure.failure, "message": outcome.failure.message}
-    if isinstance(outcome, Rejected):
-        return ledger.Ending(
-            billed=False, phase="rejected", spent=None, values={**said, "status": outcome.status}
-        )
-    return ledger.Ending(
-        billed=None, phase="unknown", spent=None, values={**said, **_reported(outcome.usage)}
-    )
-
-
-def _reported(usage: Usage | None) -> dict[str, Any]:
-    if usage is None:
-        return {}
-    return {"usage": dict(usage.raw), "reasoning_tokens": usage.reasoning_tokens}
-
-
-def _spent(usage: Usage | None) -> Spent | None:
-    if usage is None:
-        return None
-    return Spent(
-        input_tokens=usage.input_tokens,
-        cached_tokens=usage.cached_tokens,
-        output_tokens=usage.output_tokens,
     )

@@ -50,6 +50,7 @@ class Clock:
             _Timer(often, lambda: stale_dispatches.sweep(engine, older_than_s=lease_ttl_s)),
             _Timer(often, lost_jobs.Sweeper(process, lease_ttl_s=lease_ttl_s).sweep),
             _Timer(often, self._share_slots),
+            _Timer(min(often, POLL_S), process.circuits.refresh),
         ]
 
     def start(self) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from patchmill.deliver.offer import Offer, rows
 from patchmill.edit.protocol import Proposal, Rejection
 from patchmill.edit.span import Hunk
+from patchmill.job.ladder import SkippedRung
 from patchmill.job.record import ErrorCode, FindingStatus, KindName, Outcome
 from patchmill.job.retry import Fail
 from patchmill.job.state import State
@@ -49,6 +50,7 @@ class Ended:
     refused: tuple[CheckRow, ...]
     fates: dict[int, Fate]
     timings: dict[str, int]
+    skipped: tuple[SkippedRung, ...]
 
     def write(self, connection: Connection, claim: Claim) -> None:
         """End the job and store its suggestions, all or nothing.
@@ -76,6 +78,7 @@ class Ended:
             outcome=self.outcome,
             error=error,
             timings=self.timings,
+            skipped_rungs=[asdict(rung) for rung in self.skipped],
         )
 
 
@@ -93,6 +96,7 @@ class Progress:
     declined: str | None = None
     unusable: str | None = None  # why the latest answer had an edit that belongs nowhere in the file
     unread: bool = False  # the latest verification could not read the source
+    skipped: list[SkippedRung] = field(default_factory=list)
     model_ms: int = 0
     verify_s: float = 0.0
 
@@ -129,6 +133,10 @@ class Progress:
     def heard(self, reply: Reply) -> None:
         """Count the time of an answer."""
         self.model_ms += reply.model_ms
+
+    def skip(self, rung: SkippedRung) -> None:
+        """Remember a rung of the ladder that was not taken, and why."""
+        self.skipped.append(rung)
 
     def decline(self, reason: str) -> None:
         """Remember why the model would change nothing."""
@@ -236,6 +244,7 @@ class Progress:
             refused=tuple(self.refused),
             fates=self._final_fates(stopped_by),
             timings=self._timings(now),
+            skipped=tuple(self.skipped),
         )
 
     def _verdict(self, stopped_by: Fail | None) -> Outcome | Fail:

@@ -4,6 +4,7 @@ This is the only place that knows the order of the stages; each stage is a funct
 """
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
@@ -15,21 +16,19 @@ from patchmill.edit.apply import locate
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.edit.protocol import Proposal, Rejection
 from patchmill.errors import CancelRequested, LostClaim
+from patchmill.job.ladder import Step, steps
 from patchmill.job.record import ErrorCode
 from patchmill.job.retry import MAX_ATTEMPTS, Fail, Wait, without_checker
 from patchmill.job.state import State
 from patchmill.kinds import KINDS
-from patchmill.store import claims, ledger
+from patchmill.store import access, claims, ledger
 from patchmill.store.claims import Claim
 from patchmill.store.engine import passes
 from patchmill.telemetry import get_logger
-from worker.calling import Calling, Interrupted, Reply
+from worker.calling import Calling, Interrupted, Question, Reply, RungSkipped
 from worker.outcome import Ended, Progress, error_of
 from worker.process import Process, StoppedWhileWriting
 from worker.stages import Stage, stage_for
-
-REPAIRS = 1  # how often the first model is told what was wrong before the next one is asked
-GROWTH = 4  # an answer that was cut short is asked for again with this many times the tokens
 
 log = get_logger(__name__)
 
@@ -116,24 +115,23 @@ def _work(process: Process, claim: Claim) -> Ended:
 
 
 def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress) -> None:
-    """Ask the first model, tell it what was wrong, then climb the ladder, until nothing is left to ask."""
+    """Climb the ladder: ask, and tell the next who is asked what was wrong, until nothing is left to ask."""
     task = stage.remaining(progress.mended)
     kind = KINDS[task.kind]
     edit_format = EDIT_FORMATS[task.options.edit_format or DEFAULT]
     calling = Calling(process, claim, kind)
     messages = first_turn(task, kind, edit_format, mended=progress.mended_lines)
     max_tokens = kind.max_tokens
-    for model in _models(process, claim):
-        reply = calling.ask(model, messages, max_tokens=max_tokens)
-        if reply is None:
-            return
+    for step in _steps(process, claim):
+        question = Question(messages=messages, max_tokens=max_tokens, prompt_version="")
+        try:
+            reply = _answer(calling, step, question)
+        except RungSkipped as skipped:
+            progress.skip(skipped.skipped)
+            continue
         progress.heard(reply)
         if reply.finish_reason == "length":
-            max_tokens *= GROWTH
-            longer = calling.ask(model, messages, max_tokens=max_tokens)
-            if longer is not None:
-                reply = longer
-                progress.heard(reply)
+            max_tokens = question.longer().max_tokens
         proposal = edit_format.parse(reply.text)
         if proposal.declined is not None:
             progress.decline(proposal.declined)
@@ -146,6 +144,18 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
         messages = repair_turn(messages, reply.text, feedback)
 
 
+def _answer(calling: Calling, step: Step, question: Question) -> Reply:
+    """Get the answer of a step; one that was cut short is asked for once more, with more room."""
+    reply = calling.ask(step, question)
+    if reply.finish_reason != "length":
+        return reply
+    try:
+        longer = calling.ask(step, question.longer())
+    except RungSkipped:
+        return reply
+    return replace(longer, model_ms=reply.model_ms + longer.model_ms)
+
+
 def _wait_for_checker(process: Process, claim: Claim) -> None:
     """Try the whole later when a checker could not run; the answer is stored and need not be bought again."""
     wait = without_checker(claim.attempts, process.rng)
@@ -153,14 +163,11 @@ def _wait_for_checker(process: Process, claim: Claim) -> None:
         raise Interrupted(wait)
 
 
-def _models(process: Process, claim: Claim) -> list[str]:
-    """Give the models of successive calls: the first one, again with the reason, then the stronger one."""
-    options = claim.task.options
-    first = options.model or process.ladder.model
-    models = [first] * (1 + REPAIRS)
-    if options.escalate and first != process.ladder.escalation:
-        models.append(process.ladder.escalation)
-    return models
+def _steps(process: Process, claim: Claim) -> tuple[Step, ...]:
+    """Give the rungs that this job may climb, by its project's policy."""
+    with process.engine.begin() as connection:
+        own = access.policy_of(connection, claim.project_id)
+    return steps(process.policy.changed(own), claim.task.options)
 
 
 def _try(stage: Stage, progress: Progress, proposal: Proposal, reply: Reply) -> str:

@@ -12,24 +12,18 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from patchmill.call.loop import CallLoop
+from patchmill.job.ladder import Policy
 from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.dispatch import Broker
 from patchmill.store.engine import passes
 from patchmill.telemetry import get_logger
+from worker.circuits import Circuits
 from worker.lease import Lease
 
 PERSIST_PAUSE_S = 1.0
 
 log = get_logger(__name__)
 Written = TypeVar("Written")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ladder:
-    """The models of a job's calls: the first, and the one for what it could not do."""
-
-    model: str
-    escalation: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +37,8 @@ class Process:
     calls: CallLoop
     lease: Lease
     broker: Broker
-    ladder: Ladder
+    circuits: Circuits
+    policy: Policy  # of projects that have set nothing of their own
     call_deadline_s: float
     unknown_policy: UnknownPolicy
     rng: random.Random = field(default_factory=random.Random)

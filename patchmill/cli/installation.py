@@ -28,6 +28,8 @@ def _price(model: str, *, input_picos: int, cached_picos: int, output_picos: int
 PRICES = (
     _price("deepseek-v4-flash", input_picos=140_000, cached_picos=3_000, output_picos=280_000),
     _price("deepseek-v4-pro", input_picos=435_000, cached_picos=4_000, output_picos=870_000),
+    # The gateway's pages print none for this one: this is the maker's own list price of V3.2.
+    _price("deepseek-v3-2", input_picos=280_000, cached_picos=28_000, output_picos=420_000),
 )
 
 

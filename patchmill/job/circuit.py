@@ -71,7 +71,12 @@ _ACCOUNT_BY_STATUS = {
     403: Why.PERMISSION_DENIED,
 }
 _FAILING = {FailureClass.SERVER, FailureClass.BROKEN, FailureClass.DEADLINE}
-_NO_EVIDENCE = {FailureClass.CONCURRENCY, FailureClass.CANCELLED}
+_NO_EVIDENCE = {
+    FailureClass.CONCURRENCY,
+    FailureClass.CANCELLED,
+    FailureClass.CONNECT,
+    FailureClass.NOT_SENT,
+}
 
 
 def counts_against(failure: FailureClass) -> str | None:
@@ -112,7 +117,7 @@ def closes(circuit: Circuit, failure: FailureClass | None) -> bool:
     """Say whether a probe's end shows that the circuit can close; None stands for an answer."""
     if failure is None:
         return True
-    if failure in _NO_EVIDENCE or failure is FailureClass.CONNECT:
+    if failure in _NO_EVIDENCE:
         return False
     if circuit.why is Why.UNREACHABLE:
         return True

@@ -11,6 +11,7 @@ class FailureClass(StrEnum):
     SPEND_CAP = "spend_cap"  # 429 for a spend cap; the header says until when
     SERVER = "server"  # 5xx
     CONNECT = "connect"  # no byte was sent
+    NOT_SENT = "not_sent"  # given up by us before a byte was sent
     ACCOUNT = "account"  # 401, 402, 403: the account, not the request
     MODEL = "model"  # this model cannot be reached with this key
     CONTEXT_TOO_LONG = "context_too_long"

@@ -118,6 +118,8 @@ def decide(failure: Failure, history: History, *, policy: UnknownPolicy, rng: ra
             after_s, reason = _asked(failure, rng) or LONGEST_BACKOFF_S, WaitReason.RATE_LIMIT
         case FailureClass.ACCOUNT:
             after_s, reason = CIRCUIT_POLL_S, WaitReason.GATEWAY_ACCOUNT
+        case FailureClass.NOT_SENT:
+            after_s, reason = 0.0, None
         case FailureClass.CONNECT:
             after_s, reason = rng.uniform(0.5, GATEWAY_POLL_S), WaitReason.GATEWAY_DOWN
     return Wait(after_s=after_s, reason=reason, costs_attempt=False)

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -38,6 +39,15 @@ def ensure_project(connection: Connection, name: str) -> uuid.UUID:
 def find_project(connection: Connection, name: str) -> uuid.UUID | None:
     """Give the project of this name, or None."""
     return connection.scalars(select(projects.c.id).where(projects.c.name == name)).one_or_none()
+
+
+_POLICY = select(projects.c.policy).where(projects.c.id == bindparam("project_id"))
+
+
+def policy_of(connection: Connection, project_id: uuid.UUID) -> dict[str, Any]:
+    """Give what a project has set of its ladder (see `job/ladder.py`); what is not there is the setting's."""
+    policy: dict[str, Any] = connection.scalars(_POLICY, {"project_id": project_id}).one()
+    return policy
 
 
 def add_key(

@@ -185,6 +185,7 @@ _FINISH = {
             "outcome": given("outcome"),
             "error": given("error"),
             "timings": _or_as_it_is("timings"),
+            "skipped_rungs": _or_as_it_is("skipped_rungs"),
             "losses": _or_as_it_is("losses"),
         },
         where=[_THIS_CLAIM, _ASKED_TO_STOP if target is State.CANCELLED else ~_ASKED_TO_STOP],
@@ -254,9 +255,10 @@ def finish(
     outcome: Outcome | None = None,
     error: Mapping[str, Any] | None = None,
     timings: Mapping[str, int] | None = None,
+    skipped_rungs: Sequence[Mapping[str, str]] | None = None,
     losses: int | None = None,
 ) -> None:
-    """End a running job; timings and losses that are None stay as they are.
+    """End a running job; timings, skipped rungs and losses that are None stay as they are.
 
     Raises:
         LostClaim: this claim is no longer the current one.
@@ -267,6 +269,7 @@ def finish(
         "outcome": outcome,
         "error": error,
         "timings": timings,
+        "skipped_rungs": skipped_rungs,
         "losses": losses,
     }
     _leave(connection, job_id, fence, _FINISH[target], parameters)

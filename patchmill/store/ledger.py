@@ -58,6 +58,8 @@ class CallPlan:
     """A call about to be made: what it asks, and until when it may run."""
 
     model: str
+    rung: str
+    prompt_version: str
     turn: str
     messages: Sequence[Mapping[str, str]]
     deadline_s: float
@@ -298,6 +300,8 @@ def _insert_call(
             "number": number,
             "fence": job["fence"],
             "model": plan.model,
+            "rung": plan.rung,
+            "prompt_version": plan.prompt_version,
             "state": "sent",
             "turn": plan.turn,
             "messages": [dict(message) for message in plan.messages],

@@ -18,7 +18,9 @@ from tests.support.requests import SOURCE
 
 RATES = Rates(input_picos=140_000, cached_picos=3_000, output_picos=280_000)
 HOLD = Amount(tokens=1_000, picos=10**9)
-PLAN = ledger.CallPlan(model="deepseek-v4-flash", turn="t", messages=(), deadline_s=60.0)
+PLAN = ledger.CallPlan(
+    model="deepseek-v4-flash", rung="first", prompt_version="v", turn="t", messages=(), deadline_s=60.0
+)
 
 
 def submitted(engine: Engine, number: int = 0, **more: Any) -> uuid.UUID:

@@ -5,6 +5,7 @@ Times are aware UTC; money is pico-US-dollars (1e-12 USD) in bigint; tokens are 
 
 from patchmill.store.tables.access import audit, keys, projects, sessions, users
 from patchmill.store.tables.base import metadata
+from patchmill.store.tables.gateway import circuits, models
 from patchmill.store.tables.jobs import attempts, events, findings, jobs, runs, sources, workers
 from patchmill.store.tables.money import budgets, call_windows, ledger_entries, prices, windows
 from patchmill.store.tables.outbox import deliveries, webhooks
@@ -17,6 +18,7 @@ __all__ = [
     "call_windows",
     "calls",
     "checks",
+    "circuits",
     "deliveries",
     "events",
     "findings",
@@ -24,6 +26,7 @@ __all__ = [
     "keys",
     "ledger_entries",
     "metadata",
+    "models",
     "prices",
     "projects",
     "runs",

@@ -1,7 +1,7 @@
 """Who may do what, and who did."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Identity, Index, LargeBinary, Table, Text, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, Column, ForeignKey, Identity, Index, LargeBinary, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from patchmill.store.tables.base import at, json, metadata, now, one_of
 
@@ -10,6 +10,7 @@ projects = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    Column("policy", JSONB, nullable=False, server_default=text("'{}'")),  # what it set of the ladder
     now("created_at"),
 )
 

@@ -103,6 +103,7 @@ jobs = Table(
     count("uncertain_picos"),
     json("timings"),
     json("error", nullable=True),
+    Column("skipped_rungs", JSONB, nullable=False, server_default=text("'[]'")),  # [{rung, model, reason}]
     Column("event_seq", Integer, nullable=False, server_default=text("1")),
     Column("calls_before", Integer, nullable=False, server_default=text("0")),  # made before the latest retry
     Column("answers_after", Integer, nullable=False, server_default=text("0")),  # later calls' answers serve
@@ -138,6 +139,14 @@ jobs = Table(
         "ix_jobs_waiting_for_budget",
         "id",
         postgresql_where=text("state = 'queued' AND wait_reason = 'budget'"),
+    ),
+    Index(
+        "ix_jobs_waiting_for_gateway",
+        "priority",
+        "id",
+        postgresql_where=text(
+            "state = 'queued' AND wait_reason IN ('gateway_account', 'gateway_down', 'paused')"
+        ),
     ),
     Index("ix_jobs_list", "project_id", "id"),
     Index("ix_jobs_run", "run_id", "state", postgresql_where=text("run_id IS NOT NULL")),

@@ -27,6 +27,8 @@ calls = Table(
     Column("number", Integer, nullable=False),  # within the job, from 1
     Column("fence", Integer, nullable=False),
     Column("model", Text, nullable=False),
+    Column("rung", Text, nullable=False, server_default="first"),  # of the ladder: why it was made
+    Column("prompt_version", Text),  # of what every prompt of its sort begins with
     Column("state", Text, nullable=False),
     Column("turn", Text, nullable=False),  # sha256 of the request: an answer serves exactly this request
     json("messages"),
@@ -42,6 +44,8 @@ calls = Table(
     Column("reply", Text),
     Column("finish_reason", Text),
     Column("returned_model", Text),
+    Column("fingerprint", Text),  # of the system that answered, as the gateway names it
+    Column("anomalies", ARRAY(Text), nullable=False, server_default=text("'{}'")),  # odd, and yet an answer
     Column("gateway_request_id", Text),
     Column("stand_in", Boolean, nullable=False, server_default=text("false")),
     json("usage", nullable=True),  # the gateway's own report, verbatim
@@ -50,6 +54,7 @@ calls = Table(
     count("output_tokens"),
     count("reasoning_tokens"),
     count("cost_picos"),
+    Column("queue_ms", Integer),  # before the request was on the wire
     Column("first_token_ms", Integer),
     Column("total_ms", Integer),
     now("sent_at"),
@@ -58,6 +63,7 @@ calls = Table(
     UniqueConstraint("job_id", "number"),
     ForeignKeyConstraint(["job_id", "fence"], ["attempts.job_id", "attempts.fence"]),
     one_of("state", "sent settled void uncertain"),
+    one_of("rung", "first repair escalation fallback"),
     Index("ix_calls_sent", "deadline_at", postgresql_where=text("state = 'sent'")),
 )
 

@@ -1,0 +1,170 @@
+"""Circuits in Postgres: whoever sees a failure opens one, one probe at a time may try, an answer closes it.
+
+Every process reads the open ones each second; nothing is lost when it reads late, since a call that the
+gateway refuses is not billed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Interval, RowMapping, bindparam, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from patchmill.job.circuit import GATEWAY, Circuit, Condition, Trip, Why
+from patchmill.job.state import State, WaitReason
+from patchmill.store.tables import circuits, jobs
+
+_COLUMNS = [circuits.c[field.name] for field in fields(Circuit)]
+_OPEN = select(*_COLUMNS).where(circuits.c.state != Condition.OK)
+_ALL = select(*_COLUMNS).order_by(circuits.c.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What the gateway's headers said last, as it said it, and when."""
+
+    said: Mapping[str, Any]
+    at: datetime
+
+
+def open_ones(connection: Connection) -> dict[str, Circuit]:
+    """Give the circuits that are open, by name."""
+    return {row["name"]: _circuit(row) for row in connection.execute(_OPEN).mappings()}
+
+
+def every_one(connection: Connection) -> dict[str, Circuit]:
+    """Give all circuits that there are rows for, by name; the others have always been closed."""
+    return {row["name"]: _circuit(row) for row in connection.execute(_ALL).mappings()}
+
+
+_NEW = upsert(circuits).values(
+    name=bindparam("of"),
+    state=bindparam("to_state"),
+    why=bindparam("reason"),
+    message=bindparam("words"),
+    until=func.now() + bindparam("for", type_=Interval),
+    probe_at=func.now() + bindparam("probe_after", type_=Interval),
+)
+_SAME = (circuits.c.why == _NEW.excluded.why) & (circuits.c.state != Condition.OK)
+_TRIP = (
+    _NEW.on_conflict_do_update(
+        index_elements=["name"],
+        set_={
+            "state": _NEW.excluded.state,
+            "why": _NEW.excluded.why,
+            "message": _NEW.excluded.message,
+            "until": func.greatest(circuits.c.until, _NEW.excluded.until),
+            "since": func.now(),
+            "probe_at": _NEW.excluded.probe_at,
+            "probes": 0,
+        },
+        # What is open for the same reason stays as it is, and so does what an operator has paused.
+        where=or_(circuits.c.state == Condition.OK, ~_SAME & (circuits.c.why != Why.OPERATOR)),
+    )
+).returning(circuits.c.name)
+
+
+def trip(connection: Connection, what: Trip, *, probe_after_s: float | None) -> bool:
+    """Open a circuit; False when it was open already. Without `probe_after_s` it is not probed."""
+    row = connection.execute(
+        _TRIP,
+        {
+            "of": what.name,
+            "to_state": what.state,
+            "reason": what.why,
+            "words": what.message,
+            "for": None if what.until_s is None else timedelta(seconds=what.until_s),
+            "probe_after": None if probe_after_s is None else timedelta(seconds=probe_after_s),
+        },
+    )
+    return row.one_or_none() is not None
+
+
+_CLAIM_PROBE = (
+    update(circuits)
+    .where(
+        circuits.c.name == bindparam("of"),
+        circuits.c.state != Condition.OK,
+        circuits.c.probe_at <= func.now(),
+    )
+    .values(probes=circuits.c.probes + 1, probe_at=func.now() + bindparam("next_after", type_=Interval))
+)
+
+
+def claim_probe(connection: Connection, name: str, *, next_after_s: float) -> bool:
+    """Take the turn to probe an open circuit; the next one comes after so many seconds."""
+    parameters = {"of": name, "next_after": timedelta(seconds=next_after_s)}
+    return connection.execute(_CLAIM_PROBE, parameters).rowcount == 1
+
+
+_CLOSE = (
+    update(circuits)
+    .where(circuits.c.name == bindparam("of"), circuits.c.state != Condition.OK)
+    .values(state=Condition.OK, why=None, message="", since=func.now(), until=None, probe_at=None, probes=0)
+)
+_WAITING = (
+    (jobs.c.state == State.QUEUED)
+    & jobs.c.wait_reason.in_([WaitReason.GATEWAY_ACCOUNT, WaitReason.GATEWAY_DOWN, WaitReason.PAUSED])
+    & (jobs.c.run_at > func.now())
+)
+_WAKE_ALL = update(jobs).where(_WAITING).values(run_at=func.now())
+_FIRST_WAITING = (
+    select(jobs.c.id)
+    .where(_WAITING)
+    .order_by(jobs.c.priority.desc(), jobs.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True, key_share=True)
+)
+_WAKE_ONE = update(jobs).where(jobs.c.id.in_(_FIRST_WAITING)).values(run_at=func.now())
+
+
+def close(connection: Connection, name: str) -> bool:
+    """Close a circuit and make every job due that waits for the gateway; False when it was closed already.
+
+    A job that needs another circuit, which is open still, finds that out and waits again.
+    """
+    if connection.execute(_CLOSE, {"of": name}).rowcount == 0:
+        return False
+    connection.execute(_WAKE_ALL)
+    return True
+
+
+def wake_for_probe(connection: Connection) -> bool:
+    """Make one job due that waits for the gateway, the first in order; False when none waits."""
+    return connection.execute(_WAKE_ONE).rowcount == 1
+
+
+_OVER = select(circuits.c.name).where(circuits.c.state != Condition.OK, circuits.c.until <= func.now())
+
+
+def close_those_over(connection: Connection) -> list[str]:
+    """Close the circuits whose time is over, as the gateway had named it."""
+    names: Sequence[str] = connection.scalars(_OVER).all()
+    return [name for name in names if close(connection, name)]
+
+
+_NOTE_QUOTA = upsert(circuits).values(name=GATEWAY, quota=bindparam("said"), quota_at=func.now(), message="")
+_NOTE_QUOTA = _NOTE_QUOTA.on_conflict_do_update(
+    index_elements=["name"], set_={"quota": _NOTE_QUOTA.excluded.quota, "quota_at": func.now()}
+)
+_QUOTA = select(circuits.c.quota, circuits.c.quota_at).where(
+    circuits.c.name == GATEWAY, circuits.c.quota.is_not(None)
+)
+
+
+def note_quota(connection: Connection, said: Mapping[str, Any]) -> None:
+    """Keep what the gateway's headers said last."""
+    connection.execute(_NOTE_QUOTA, {"said": dict(said)})
+
+
+def quota(connection: Connection) -> Quota | None:
+    """Give what the gateway's headers said last, or None."""
+    row = connection.execute(_QUOTA).one_or_none()
+    return None if row is None else Quota(said=row.quota, at=row.quota_at)
+
+
+def _circuit(row: RowMapping) -> Circuit:
+    why = row["why"]
+    return Circuit(**{**row, "state": Condition(row["state"]), "why": None if why is None else Why(why)})

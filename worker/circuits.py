@@ -1,0 +1,150 @@
+"""The circuits as this process sees them: who may call now, what a call's end opens or closes.
+
+They are read from Postgres each second and changed there at once; in between, this process goes by what it
+has seen itself. A call that goes out in the second that a circuit opens is refused unbilled, or fails alone.
+"""
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from patchmill.call.reply import Answered, CallOutcome, Rejected
+from patchmill.job import circuit as rules
+from patchmill.job.circuit import GATEWAY, Circuit, Trip, Why
+from patchmill.job.failure import FailureClass
+from patchmill.job.retry import probe_after_s
+from patchmill.store import circuits as store
+from patchmill.telemetry import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """Leave to make one call to `model`; `probed` are the open circuits that it tries."""
+
+    model: str
+    probed: tuple[Circuit, ...] = ()
+
+
+class Circuits:
+    """The circuits of this process; every method may be called from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._rng = random.SystemRandom()
+        self._lock = threading.Lock()
+        self._open: Mapping[str, Circuit] = {}
+        self._in_a_row: Counter[str] = Counter()
+
+    def refresh(self) -> None:
+        """Read the circuits, close those whose time is over, and wake a job for each probe that is due."""
+        with self._engine.begin() as connection:
+            seen = store.open_ones(connection)
+            if not seen and not self._open:
+                return
+            for name in store.close_those_over(connection):
+                seen.pop(name, None)
+                log.info("circuit closed", circuit=name, by="time")
+            if any(_due(circuit) for circuit in seen.values()):
+                store.wake_for_probe(connection)
+        with self._lock:
+            self._open = seen
+
+    def enter(self, model: str) -> Permit | Circuit:
+        """Give leave for one call, as a probe where it is the turn of one; else the circuit in the way."""
+        closed_to_us = [self._open[name] for name in (GATEWAY, model) if name in self._open]
+        for circuit in closed_to_us:
+            if not _due(circuit):
+                return circuit
+        for circuit in closed_to_us:
+            if not self._claim_probe(circuit):
+                return circuit
+        return Permit(model=model, probed=tuple(closed_to_us))
+
+    def leave(self, permit: Permit, outcome: CallOutcome) -> None:
+        """Take what a call came to: it may open a circuit, or close those that it probed."""
+        failed = None if isinstance(outcome, Answered) else outcome.failure.failure
+        for circuit in permit.probed:
+            if rules.closes(circuit, failed):
+                self._close(circuit)
+        trip = self._trip_of(permit.model, outcome)
+        if trip is not None:
+            self._trip(trip)
+
+    def _trip_of(self, model: str, outcome: CallOutcome) -> Trip | None:
+        if isinstance(outcome, Answered):
+            self._succeeded(model)
+            return None
+        kind = outcome.failure.failure
+        against = rules.counts_against(kind)
+        name = GATEWAY if against == GATEWAY else model
+        with self._lock:
+            if kind not in {FailureClass.CONNECT, FailureClass.NOT_SENT}:
+                self._in_a_row.pop(GATEWAY, None)
+            if against is not None:
+                self._in_a_row[name] += 1
+            in_a_row = self._in_a_row[name]
+        refused = outcome if isinstance(outcome, Rejected) else None
+        return rules.trip_of(
+            outcome.failure,
+            model=model,
+            code=None if refused is None else refused.code,
+            status=None if refused is None else refused.status,
+            in_a_row=in_a_row,
+        )
+
+    def _succeeded(self, model: str) -> None:
+        if self._in_a_row:
+            with self._lock:
+                self._in_a_row.pop(GATEWAY, None)
+                self._in_a_row.pop(model, None)
+
+    def _claim_probe(self, circuit: Circuit) -> bool:
+        after_s = probe_after_s(circuit.state, circuit.probes + 1, self._rng)
+        with self._engine.begin() as connection:
+            if not store.claim_probe(connection, circuit.name, next_after_s=after_s):
+                return False
+        log.info("circuit probed", circuit=circuit.name, why=circuit.why, probes=circuit.probes + 1)
+        return True
+
+    def _trip(self, trip: Trip) -> None:
+        after_s = None if trip.until_s is not None else probe_after_s(trip.state, 0, self._rng)
+        try:
+            with self._engine.begin() as connection:
+                opened = store.trip(connection, trip, probe_after_s=after_s)
+                seen = store.open_ones(connection)
+        except SQLAlchemyError as error:
+            # The next call that fails the same way says it again.
+            log.warning("circuit not opened: postgres is away", error=type(error).__name__)
+            return
+        with self._lock:
+            self._open = seen
+        if opened:
+            log.warning("circuit opened", circuit=trip.name, why=trip.why, said=trip.message)
+
+    def _close(self, circuit: Circuit) -> None:
+        if circuit.why is Why.OPERATOR:
+            return
+        try:
+            with self._engine.begin() as connection:
+                closed = store.close(connection, circuit.name)
+                seen = store.open_ones(connection)
+        except SQLAlchemyError as error:
+            log.warning("circuit not closed: postgres is away", error=type(error).__name__)
+            return
+        with self._lock:
+            self._open = seen
+        if closed:
+            log.info("circuit closed", circuit=circuit.name, by="probe")
+
+
+def _due(circuit: Circuit) -> bool:
+    """Whether one call may probe it now."""
+    return circuit.probe_at is not None and circuit.probe_at <= datetime.now(UTC)
