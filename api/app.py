@@ -10,11 +10,13 @@ from api import (
     calls,
     ended_jobs,
     events,
+    gateway,
     health,
     jobs,
     keys,
     openapi,
     problems,
+    projects,
     results,
     runs,
     stats,
@@ -30,6 +32,7 @@ from api.parts import Parts
 from api.waiting import Broadcaster
 from api.waking import Waker
 from patchmill.deliver.post import Poster
+from patchmill.job.ladder import Policy
 from patchmill.queue.dispatch import Broker
 from patchmill.settings import Settings, allowed_networks, services
 from patchmill.store.engine import open_engine
@@ -79,6 +82,8 @@ def create_app(settings: Settings, *, pace: Pace | None = None) -> FastAPI:
             runs,
             usage,
             stats,
+            gateway,
+            projects,
             keys,
             webhooks,
             health,
@@ -110,7 +115,11 @@ def _compose(settings: Settings, pace: Pace) -> Parts:
         courier=Courier(outbox, pepper, Poster(networks), pace),
         webhook_networks=networks,
         pepper=pepper,
-        model=settings.model,
+        policy=Policy(
+            model=settings.model,
+            escalation_model=settings.escalation_model,
+            fallback_model=settings.fallback_model,
+        ),
         call_deadline_s=settings.call_deadline_s,
         lease_ttl_s=settings.lease_ttl_s,
         slots=settings.gateway_concurrency,

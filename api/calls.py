@@ -7,7 +7,16 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api import live_examples
 from api.auth import Reader
-from api.live_shapes import Call, CallFailure, CallList, CallTimings, CallUsage, Message, Rejected
+from api.live_shapes import (
+    Call,
+    CallFailure,
+    CallList,
+    CallTimings,
+    CallUsage,
+    Message,
+    Rejected,
+    SkippedRung,
+)
 from api.openapi import answers, problems
 from api.parts import PartsOf
 from api.query import MAX_PAGE, PAGE, refuse_unknown
@@ -49,7 +58,12 @@ def read_calls(
             raise no_such("job", job_id)
         rows = call_log.calls_of(connection, identity, after=after, limit=limit)
         more = bool(rows) and call_log.has_later(connection, identity, rows[-1].number)
-    listed = CallList(data=[_call(row) for row in rows], next_cursor=str(rows[-1].number) if more else None)
+        skipped = call_log.skipped_rungs(connection, identity)
+    listed = CallList(
+        data=[_call(row) for row in rows],
+        skipped_rungs=[SkippedRung.model_validate(one) for one in skipped],
+        next_cursor=str(rows[-1].number) if more else None,
+    )
     return Response(listed.model_dump_json(), media_type="application/json")
 
 
@@ -70,11 +84,14 @@ def _call(row: CallRow) -> Call:
             "number": row.number,
             "attempt": row.fence,
             "model": row.model,
+            "rung": row.rung,
+            "prompt_version": row.prompt_version,
             "returned_model": row.returned_model,
             "outcome": _outcome(row),
             "failure": _failure(row),
             "finish_reason": row.finish_reason,
             "stand_in": row.stand_in,
+            "anomalies": list(row.anomalies),
             "max_tokens": row.max_tokens,
             "messages": [Message(role=one["role"], content=one["content"]) for one in row.messages],
             "reply": row.reply,
@@ -91,7 +108,9 @@ def _call(row: CallRow) -> Call:
             "cost_usd": to_usd(row.cost_picos),
             "held_usd": to_usd(row.hold_picos),
             "uncertain_usd": to_usd(row.hold_picos if row.state == "uncertain" else 0),
-            "timings": CallTimings(first_token_ms=row.first_token_ms, total_ms=row.total_ms),
+            "timings": CallTimings(
+                queue_ms=row.queue_ms, first_token_ms=row.first_token_ms, total_ms=row.total_ms
+            ),
             "sent_at": row.sent_at,
             "ended_at": row.ended_at,
         }

@@ -32,11 +32,14 @@ CALLS: dict[str, Any] = {
             "number": 1,
             "attempt": 1,
             "model": "deepseek-v4-flash",
+            "rung": "first",
+            "prompt_version": "fix/search_replace/5d41402a",
             "returned_model": "deepseek-v4-flash",
             "outcome": "answered",
             "failure": None,
             "finish_reason": "stop",
             "stand_in": False,
+            "anomalies": [],
             "max_tokens": 1024,
             "messages": [
                 {"role": "system", "content": "You mend findings in one file …"},
@@ -53,11 +56,12 @@ CALLS: dict[str, Any] = {
             "cost_usd": "0.000053",
             "held_usd": "0.0009",
             "uncertain_usd": "0",
-            "timings": {"first_token_ms": 310, "total_ms": 905},
+            "timings": {"queue_ms": 2, "first_token_ms": 310, "total_ms": 905},
             "sent_at": "2026-11-22T09:30:00.161000Z",
             "ended_at": "2026-11-22T09:30:01.066000Z",
         }
     ],
+    "skipped_rungs": [{"rung": "escalation", "model": "deepseek-v4-pro", "reason": "budget_exhausted"}],
     "next_cursor": None,
 }
 

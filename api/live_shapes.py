@@ -39,6 +39,7 @@ class CallUsage(Shape):
 class CallTimings(Shape):
     """How long a call took, in milliseconds; null until it is known."""
 
+    queue_ms: int | None = Field(description="before the request was on the wire")
     first_token_ms: int | None
     total_ms: int | None
 
@@ -66,11 +67,16 @@ class Call(Shape):
     number: int
     attempt: int
     model: str
+    rung: Literal["first", "repair", "escalation", "fallback"] = Field(
+        description="of the ladder: why this model was asked"
+    )
+    prompt_version: str | None = Field(description="of the fixed beginning of the prompt")
     returned_model: str | None
     outcome: Literal["answered", "rejected", "unknown"] | None = Field(description="null while it runs")
     failure: CallFailure | None
     finish_reason: str | None
     stand_in: bool
+    anomalies: list[str] = Field(description="what was odd about an answer that was taken all the same")
     max_tokens: int
     messages: list[Message]
     reply: str | None
@@ -84,10 +90,19 @@ class Call(Shape):
     ended_at: Instant | None
 
 
+class SkippedRung(Shape):
+    """A rung of the ladder on which no call was made, and why."""
+
+    rung: Literal["first", "repair", "escalation", "fallback"]
+    model: str
+    reason: Literal["calls_spent", "budget_exhausted", "over_budget", "unavailable", "no_price"]
+
+
 class CallList(Shape):
-    """A job's calls, in the order in which they were made."""
+    """A job's calls, in the order in which they were made, and the rungs that were left out at its end."""
 
     data: list[Call]
+    skipped_rungs: list[SkippedRung]
     next_cursor: str | None
 
 
@@ -108,7 +123,7 @@ class Slots(Shape):
 
 
 class GatewayState(Shape):
-    """Whether calls can be made, as far as waiting jobs tell."""
+    """Whether calls can be made, and if not, why: see `GET /v1/gateway`."""
 
     state: Literal["ok", "paused", "down"]
     reason: str | None

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.gateway_shapes import ProjectChange
 from api.problems import MEDIA_TYPE
 from api.requests import BudgetRequest, JobRequest, KeyRequest
 from api.run_requests import RunRequest
@@ -37,6 +38,7 @@ _REQUESTS = (
     RunRequest,
     BudgetRequest,
     KeyRequest,
+    ProjectChange,
     WebhookRequest,
     WebhookChange,
     ReplayRequest,

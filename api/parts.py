@@ -10,6 +10,7 @@ from api.database import Database
 from api.waiting import Broadcaster
 from api.waking import Waker
 from patchmill.deliver.addresses import Network
+from patchmill.job.ladder import Policy
 from patchmill.queue.dispatch import Broker
 
 
@@ -24,7 +25,7 @@ class Parts:
     courier: Courier
     webhook_networks: tuple[Network, ...]  # that are not public, and may be reached all the same
     pepper: bytes
-    model: str  # of a first call: its price bounds the smallest useful budget
+    policy: Policy  # of projects that have set nothing; its model's price bounds the smallest budget
     call_deadline_s: float
     lease_ttl_s: float  # how long a worker may be silent and still counts as alive
     slots: int  # calls that may be in flight at once

@@ -132,14 +132,14 @@ def _refuse_useless(
     if limit_picos is None and limit_tokens is None:
         raise InvalidFields([FieldError("/limit", "missing", "give usd, tokens, or both")])
     until = now + timedelta(seconds=parts.call_deadline_s)
-    rates = highest_rates(budgets.prices_of(connection, parts.model), now, until)
+    rates = highest_rates(budgets.prices_of(connection, parts.policy.model), now, until)
     if rates is None:
         return
     rules = EDIT_FORMATS[DEFAULT].instructions
     smallest = min(
         (
             smallest_hold(
-                len(f"{kind.rules}{rules}".encode()), kind.floor_tokens, limits_of(parts.model), rates
+                len(f"{kind.rules}{rules}".encode()), kind.floor_tokens, limits_of(parts.policy.model), rates
             )
             for kind in KINDS.values()
         ),
@@ -147,10 +147,10 @@ def _refuse_useless(
     )
     if limit_picos is not None and limit_picos < smallest.picos:
         raise BelowMinimumHold(
-            f"the smallest call to {parts.model} holds {to_usd(smallest.picos)} US dollars"
+            f"the smallest call to {parts.policy.model} holds {to_usd(smallest.picos)} US dollars"
         )
     if limit_tokens is not None and limit_tokens < smallest.tokens:
-        raise BelowMinimumHold(f"the smallest call to {parts.model} holds {smallest.tokens} tokens")
+        raise BelowMinimumHold(f"the smallest call to {parts.policy.model} holds {smallest.tokens} tokens")
 
 
 def _read(connection: Connection, caller: Caller, budget_id: UUID, now: datetime) -> Budget:

@@ -47,9 +47,7 @@ class Settings(BaseSettings):
     gateway_concurrency: int = Field(25, ge=1, le=10_000, description="calls in flight for the account")
     model: str = Field("deepseek-v4-flash", description="the model of a first call")
     escalation_model: str = Field("deepseek-v4-pro", description="for what the first model could not do")
-    fallback_model: str = Field(
-        "deepseek-v3-2", description="when the first model is unavailable (kept for later; not used yet)"
-    )
+    fallback_model: str = Field("deepseek-v3-2", description="while the first model is unavailable")
     call_deadline_s: float = Field(120.0, gt=0, description="longest time of one call, in seconds")
     lease_ttl_s: float = Field(
         30.0, gt=0, description="a worker silent for this many seconds is lost; it beats six times as often"

@@ -41,12 +41,14 @@ class Circuits:
         self._rng = random.SystemRandom()
         self._lock = threading.Lock()
         self._open: Mapping[str, Circuit] = {}
+        self._read = False
         self._in_a_row: Counter[str] = Counter()
 
     def refresh(self) -> None:
         """Read the circuits, close those whose time is over, and wake a job for each probe that is due."""
         with self._engine.begin() as connection:
             seen = store.open_ones(connection)
+            self._read = True
             if not seen and not self._open:
                 return
             for name in store.close_those_over(connection):
@@ -59,6 +61,8 @@ class Circuits:
 
     def enter(self, model: str) -> Permit | Circuit:
         """Give leave for one call, as a probe where it is the turn of one; else the circuit in the way."""
+        if not self._read:
+            self.refresh()
         closed_to_us = [self._open[name] for name in (GATEWAY, model) if name in self._open]
         for circuit in closed_to_us:
             if not _due(circuit):

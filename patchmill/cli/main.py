@@ -40,6 +40,8 @@ COMMANDS = {
     "jobs": "List jobs, cancel one, start one anew.",
     "runs": "List runs, cancel one.",
     "webhooks": "List, create, test and delete webhooks, see deliveries and replay them.",
+    "pause": "Make no calls until `resume`; jobs wait, and nothing is lost.",
+    "resume": "Let calls go on, whatever had paused them.",
     "doctor": "Check that everything is in order, and say what to do.",
     "migrate": "Bring a database to this version's schema, and fill in the basics.",
     "keys": "Create, list and revoke API keys.",

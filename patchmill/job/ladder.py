@@ -35,6 +35,7 @@ class Policy:
     fallback_model: str | None
     repairs: int = 1
     escalate: bool = True
+    fall_back: bool = True
     reasoning: bool = False
 
     def changed(self, own: Mapping[str, Any]) -> "Policy":
@@ -68,7 +69,9 @@ class SkippedRung:
 def steps(policy: Policy, options: Options) -> tuple[Step, ...]:
     """Give the rungs of a job in order; a model that the job names itself has no fallback."""
     first = options.model or policy.model
-    fallback = policy.fallback_model if options.model is None and policy.fallback_model != first else None
+    fallback = policy.fallback_model if policy.fall_back and options.model is None else None
+    if fallback == first:
+        fallback = None
     climbed = [Step(rung=Rung.FIRST, model=first, fallback=fallback)]
     climbed += [Step(rung=Rung.REPAIR, model=first, fallback=fallback)] * policy.repairs
     higher = policy.escalation_model

@@ -89,7 +89,6 @@ Decision = Wait | Fail
 _PERMANENT = {
     FailureClass.CONTEXT_TOO_LONG: ErrorCode.CONTEXT_TOO_LONG,
     FailureClass.REQUEST: ErrorCode.GATEWAY_REJECTED,
-    FailureClass.MODEL: ErrorCode.GATEWAY_REJECTED,
 }
 
 
@@ -105,9 +104,13 @@ def backoff_s(failures_in_a_row: int, rng: random.Random) -> float:
 
 def decide(failure: Failure, history: History, *, policy: UnknownPolicy, rng: random.Random) -> Decision:
     """Decide what follows a failed call; `history` already counts it."""
+    reason: WaitReason | None
     match failure.failure:
-        case FailureClass.CONTEXT_TOO_LONG | FailureClass.REQUEST | FailureClass.MODEL:
+        case FailureClass.CONTEXT_TOO_LONG | FailureClass.REQUEST:
             return Fail(code=_PERMANENT[failure.failure], message=failure.message, retryable=False)
+        case FailureClass.MODEL:
+            # Its circuit is open now: whoever else may answer is asked next, or the job ends.
+            return Wait(after_s=0.0, reason=None, costs_attempt=True)
         case FailureClass.SERVER:
             return _after_server_error(failure, history, rng)
         case FailureClass.BROKEN | FailureClass.DEADLINE | FailureClass.CANCELLED:

@@ -1,7 +1,7 @@
 """Projects and keys: who may submit, and on whose account."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,6 +39,39 @@ def ensure_project(connection: Connection, name: str) -> uuid.UUID:
 def find_project(connection: Connection, name: str) -> uuid.UUID | None:
     """Give the project of this name, or None."""
     return connection.scalars(select(projects.c.id).where(projects.c.name == name)).one_or_none()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectRow:
+    """A project; `policy` is what it has set of its ladder."""
+
+    id: uuid.UUID
+    name: str
+    policy: dict[str, Any]
+    created_at: datetime
+
+
+_PROJECTS = select(projects.c.id, projects.c.name, projects.c.policy, projects.c.created_at)
+
+
+def list_projects(connection: Connection) -> list[ProjectRow]:
+    """Give every project, by name."""
+    rows = connection.execute(_PROJECTS.order_by(projects.c.name)).mappings()
+    return [ProjectRow(**row) for row in rows]
+
+
+def project(connection: Connection, project_id: uuid.UUID) -> ProjectRow:
+    """Give a project that is known to be there."""
+    row = connection.execute(_PROJECTS.where(projects.c.id == project_id)).mappings().one()
+    return ProjectRow(**row)
+
+
+def change_policy(connection: Connection, project_id: uuid.UUID, changes: Mapping[str, Any]) -> None:
+    """Set fields of a project's ladder; None takes one back to the installation's."""
+    locked = select(projects.c.policy).where(projects.c.id == project_id).with_for_update()
+    policy = {**connection.scalars(locked).one(), **changes}
+    kept = {name: value for name, value in policy.items() if value is not None}
+    connection.execute(update(projects).where(projects.c.id == project_id).values(policy=kept))
 
 
 _POLICY = select(projects.c.policy).where(projects.c.id == bindparam("project_id"))

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Connection, Text, Uuid, any_, bindparam, cast, func, literal, select
 
 from patchmill.store.results import CheckRow
-from patchmill.store.tables import calls, checks
+from patchmill.store.tables import calls, checks, jobs
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024  # of prompts and answers in one page; one call is given however long it is
 
@@ -26,6 +26,8 @@ class CallRow:
     number: int
     fence: int
     model: str
+    rung: str
+    prompt_version: str | None
     returned_model: str | None
     state: str
     failure: str | None
@@ -33,6 +35,7 @@ class CallRow:
     status: int | None
     finish_reason: str | None
     stand_in: bool
+    anomalies: Sequence[str]
     messages: Sequence[Mapping[str, str]]
     reply: str | None
     usage: Mapping[str, Any] | None
@@ -43,6 +46,7 @@ class CallRow:
     reasoning_tokens: int
     cost_picos: int
     hold_picos: int
+    queue_ms: int | None
     first_token_ms: int | None
     total_ms: int | None
     sent_at: datetime
@@ -107,3 +111,12 @@ _LATER = (
 def has_later(connection: Connection, job_id: uuid.UUID, number: int) -> bool:
     """Say whether a job has calls after the one with this number."""
     return connection.scalar(_LATER, {"job_id": job_id, "after": number}) is not None
+
+
+_SKIPPED = select(jobs.c.skipped_rungs).where(jobs.c.id == bindparam("job_id"))
+
+
+def skipped_rungs(connection: Connection, job_id: uuid.UUID) -> list[dict[str, str]]:
+    """Give the rungs of the ladder that a job left out: rung, model and reason of each."""
+    skipped: list[dict[str, str]] = connection.scalars(_SKIPPED, {"job_id": job_id}).one()
+    return skipped

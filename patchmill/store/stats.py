@@ -6,19 +6,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
 
-from patchmill.job.state import TERMINAL, State, WaitReason
-from patchmill.store import workers
+from patchmill.job.circuit import GATEWAY, Condition
+from patchmill.job.state import TERMINAL, State
+from patchmill.store import circuits, workers
 from patchmill.store.spend import spent_today
 from patchmill.store.tables import calls, events, jobs
 
 RATE_WINDOW_S = 60
-
-# What jobs wait for says how the gateway is; the first that holds is told.
-_GATEWAY = (
-    (WaitReason.GATEWAY_DOWN, "down", "the gateway cannot be reached"),
-    (WaitReason.GATEWAY_ACCOUNT, "paused", "the gateway refuses the account: its key or its credit"),
-    (WaitReason.PAUSED, "paused", "calls are paused"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +53,17 @@ def stats(connection: Connection, project_id: uuid.UUID | None, *, lease_ttl_s: 
         oldest_queued_s=0.0 if work.oldest is None else max(0.0, (now - work.oldest).total_seconds()),
         in_per_min=came,
         out_per_min=went,
-        slots_used=connection.scalar(_SLOTS_USED) or 0,
+        slots_used=slots_used(connection),
         gateway=gateway,
         gateway_reason=reason,
         workers=workers.count_live(connection, lease_ttl_s=lease_ttl_s),
         spend_today_picos=spent_today(connection, now, project_id=project_id),
     )
+
+
+def slots_used(connection: Connection) -> int:
+    """Count the calls of the whole installation that are on the wire."""
+    return connection.scalar(_SLOTS_USED) or 0
 
 
 _SLOTS_USED = select(func.count()).select_from(calls).where(calls.c.state == "sent")
@@ -84,14 +83,6 @@ _RATES = select(
     events.c.at > func.now() - timedelta(seconds=RATE_WINDOW_S),
     events.c.type == "job.state",
 )
-_WAITED_FOR = (
-    select(jobs.c.wait_reason)
-    .where(
-        jobs.c.state == State.QUEUED,
-        jobs.c.wait_reason.in_([reason for reason, _, _ in _GATEWAY]),
-    )
-    .distinct()
-)
 
 
 def _of(project_id: uuid.UUID | None, column: ColumnElement[uuid.UUID]) -> ColumnElement[bool]:
@@ -108,8 +99,7 @@ def _rates(connection: Connection, project_id: uuid.UUID | None) -> tuple[int, i
 
 
 def _gateway(connection: Connection) -> tuple[str, str | None]:
-    waited_for = set(connection.scalars(_WAITED_FOR))
-    for reason, state, sentence in _GATEWAY:
-        if reason in waited_for:
-            return state, sentence
-    return "ok", None
+    circuit = circuits.open_ones(connection).get(GATEWAY)
+    if circuit is None:
+        return Condition.OK, None
+    return circuit.state, circuit.why

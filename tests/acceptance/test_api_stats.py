@@ -52,21 +52,6 @@ def test_jobs_are_counted_by_where_they_are(api: Api, user: User) -> None:
     other.http.close()
 
 
-@pytest.mark.usefixtures("quiet")
-@pytest.mark.parametrize(
-    ("reason", "state"), [("gateway_down", "down"), ("gateway_account", "paused"), ("paused", "paused")]
-)
-def test_what_jobs_wait_for_tells_how_the_gateway_is(user: User, reason: str, state: str) -> None:
-    job = user.submit()["id"]
-    user.run(job)
-    user.move(job, State.RUNNING, State.QUEUED, worker_id=None, wait_reason=reason)
-
-    gateway = user.http.get("/v1/stats").json()["gateway"]
-
-    assert gateway["state"] == state
-    assert gateway["reason"]
-
-
 def test_slots_are_those_of_everybody(api: Api, user: User) -> None:
     before = user.http.get("/v1/stats").json()["slots"]["used"]
     admitted(api.engine, claimed(api.engine))

@@ -189,6 +189,7 @@ def _price(model: str, entering: int, cached: int, leaving: int) -> Price:
 PRICES = [
     _price("deepseek-v4-flash", 140_000, 3_000, 280_000),
     _price("deepseek-v4-pro", 435_000, 4_000, 870_000),
+    _price("deepseek-v3-2", 280_000, 28_000, 420_000),
 ]
 
 

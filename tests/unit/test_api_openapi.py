@@ -8,6 +8,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from api import (
     examples,
+    gateway_shapes,
     live_shapes,
     requests,
     rules,
@@ -21,7 +22,7 @@ from api.app import create_app
 from patchmill.settings import Settings
 
 PROBLEM = "application/problem+json"
-SHAPES = (schemas, requests, run_requests, run_shapes, live_shapes, webhook_shapes)
+SHAPES = (schemas, requests, run_requests, run_shapes, live_shapes, webhook_shapes, gateway_shapes)
 
 
 @pytest.fixture
@@ -89,6 +90,7 @@ def test_every_example_of_a_request_fits_its_schema(document: dict[str, Any]) ->
         webhook_shapes.WebhookRequest,
         webhook_shapes.WebhookChange,
         webhook_shapes.ReplayRequest,
+        gateway_shapes.ProjectChange,
     }
 
 

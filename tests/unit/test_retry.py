@@ -40,7 +40,6 @@ def decided(
     ("failure", "code"),
     [
         (FailureClass.REQUEST, ErrorCode.GATEWAY_REJECTED),
-        (FailureClass.MODEL, ErrorCode.GATEWAY_REJECTED),
         (FailureClass.CONTEXT_TOO_LONG, ErrorCode.CONTEXT_TOO_LONG),
     ],
 )

@@ -1,0 +1,78 @@
+"""How the gateway and its models are: whether calls can be made, and if not, why and until when."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Depends, Response
+
+from api import gateway_shapes
+from api.auth import Reader
+from api.gateway_shapes import Gateway, ModelState, Quota
+from api.live_shapes import Slots
+from api.openapi import answers, problems
+from api.parts import PartsOf
+from api.query import refuse_unknown
+from patchmill.errors import InvalidFields
+from patchmill.job.circuit import GATEWAY, Circuit
+from patchmill.store import circuits, stats
+from patchmill.store.circuits import Quota as QuotaRow
+
+router = APIRouter(prefix="/v1/gateway", tags=["gateway"], dependencies=[Depends(refuse_unknown())])
+
+
+@router.get(
+    "",
+    summary="Read how the gateway is",
+    responses={
+        **answers(HTTPStatus.OK, Gateway, gateway_shapes.GATEWAY, "The gateway, its models and the slots."),
+        **problems(InvalidFields),
+    },
+)
+def read_gateway(_: Reader, parts: PartsOf) -> Response:
+    """Say whether calls can be made. While the account is paused, jobs wait and nothing fails."""
+    with parts.database.begin() as connection:
+        known = circuits.every_one(connection)
+        quota = circuits.quota(connection)
+        used = stats.slots_used(connection)
+    document = Gateway.model_validate(
+        {
+            **_state(known.pop(GATEWAY, None)),
+            "models": [ModelState(model=name, **_state(each)) for name, each in known.items()],
+            "slots": Slots(limit=parts.slots, used=used),
+            "quota": None if quota is None else _quota(quota),
+        }
+    )
+    return Response(document.model_dump_json(), media_type="application/json")
+
+
+def _state(circuit: Circuit | None) -> dict[str, Any]:
+    return {
+        "state": "ok" if circuit is None else circuit.state,
+        "reason": None if circuit is None else circuit.why,
+        "message": None if circuit is None else circuit.message or None,
+        "since": None if circuit is None else circuit.since,
+        "resumes_at": None if circuit is None else circuit.until,
+        "next_probe_at": None if circuit is None else circuit.probe_at,
+    }
+
+
+def _quota(row: QuotaRow) -> Quota:
+    said: Mapping[str, Any] = row.said
+    return Quota(
+        limit_usd=_usd(said.get("limit_usd")),
+        remaining_usd=_usd(said.get("remaining_usd")),
+        resets_at=said.get("resets_at"),
+        key_remaining_usd=_usd(said.get("key_remaining_usd")),
+        account_remaining_usd=_usd(said.get("account_remaining_usd")),
+        at=row.at,
+    )
+
+
+def _usd(text: str | None) -> str | None:
+    """Write an amount as this API writes money: without an exponent or trailing zeros."""
+    if text is None:
+        return None
+    plain = f"{Decimal(text):f}"
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain

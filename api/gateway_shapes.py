@@ -1,0 +1,145 @@
+"""The shapes of the gateway's state and of projects, each with an example."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from api.fields import Short
+from api.live_shapes import Slots
+from api.requests import Body
+from api.schemas import Instant, Shape, Usd
+from patchmill.job.circuit import Why
+from patchmill.job.ladder import MAX_REPAIRS
+
+
+class CircuitState(Shape):
+    """Whether it can be called; while it cannot, since when, why, and when one call may try."""
+
+    state: Literal["ok", "paused", "down", "off"]
+    reason: Why | None
+    message: str | None = Field(description="what the gateway, or the operator, said")
+    since: Instant | None
+    resumes_at: Instant | None = Field(description="when it ends by itself, where the gateway said so")
+    next_probe_at: Instant | None = Field(description="when one waiting job may try")
+
+
+class ModelState(CircuitState):
+    """One model: `down` fails again and again, `off` is out of this key's reach."""
+
+    model: str
+
+
+class Quota(Shape):
+    """What the gateway's headers said last, in US dollars; null where they said nothing."""
+
+    limit_usd: Usd | None
+    remaining_usd: Usd | None = Field(description="in the spend bucket that is closest to its cap")
+    resets_at: Instant | None
+    key_remaining_usd: Usd | None = Field(description="on the key, for life")
+    account_remaining_usd: Usd | None = Field(description="in the wallet of the organisation")
+    at: Instant
+
+
+class Gateway(CircuitState):
+    """The gateway's account, its models that have ever been unavailable, and the slots."""
+
+    models: list[ModelState]
+    slots: Slots
+    quota: Quota | None
+
+
+class PolicyFields(Shape):
+    """How jobs climb from model to model."""
+
+    model: str
+    escalation_model: str | None
+    fallback_model: str | None
+    repairs: int = Field(description="how often the first model is told what was wrong")
+    escalate: bool = Field(description="whether the stronger model is asked for what the first could not do")
+    fall_back: bool = Field(description="whether the fallback answers while the first model cannot be had")
+    reasoning: bool = Field(description="whether the stronger model reasons before it answers")
+
+
+class Project(Shape):
+    """A project; its policy with what it has not set itself filled in."""
+
+    id: str
+    name: str
+    policy: PolicyFields
+    own_policy: dict[str, Any] = Field(description="what the project has set itself")
+    created_at: Instant
+
+
+class ProjectList(Shape):
+    """The projects that the key may see."""
+
+    data: list[Project]
+    next_cursor: str | None
+
+
+class PolicyChange(Body):
+    """Fields to set; null takes one back to the installation's setting."""
+
+    model: Short | None = None
+    escalation_model: Short | None = None
+    fallback_model: Short | None = None
+    repairs: Annotated[int, Field(ge=0, le=MAX_REPAIRS)] | None = None
+    escalate: bool | None = None
+    fall_back: bool | None = None
+    reasoning: bool | None = None
+
+
+class ProjectChange(Body):
+    """What to change of a project."""
+
+    policy: PolicyChange
+
+
+_AT = "2026-11-22T12:00:00.000000Z"
+_OK = {
+    "state": "ok",
+    "reason": None,
+    "message": None,
+    "since": _AT,
+    "resumes_at": None,
+    "next_probe_at": None,
+}
+_POLICY: dict[str, Any] = {
+    "model": "deepseek-v4-flash",
+    "escalation_model": "deepseek-v4-pro",
+    "fallback_model": "deepseek-v3-2",
+    "repairs": 2,
+    "escalate": True,
+    "fall_back": True,
+    "reasoning": False,
+}
+
+GATEWAY: dict[str, Any] = {
+    "state": "paused",
+    "reason": "insufficient_balance",
+    "message": "The organisation's wallet is empty.",
+    "since": _AT,
+    "resumes_at": None,
+    "next_probe_at": "2026-11-22T12:00:31.000000Z",
+    "models": [{"model": "deepseek-v4-pro", **_OK}],
+    "slots": {"limit": 25, "used": 0},
+    "quota": {
+        "limit_usd": "20",
+        "remaining_usd": "0",
+        "resets_at": "2026-11-22T14:00:00.000000Z",
+        "key_remaining_usd": None,
+        "account_remaining_usd": "0",
+        "at": _AT,
+    },
+}
+PROJECT: dict[str, Any] = {
+    "id": "prj_019ab3e8114c7b02b1c7d9e0f3a25b48",
+    "name": "default",
+    "policy": _POLICY,
+    "own_policy": {"repairs": 2},
+    "created_at": _AT,
+}
+PROJECT_LIST: dict[str, Any] = {"data": [PROJECT], "next_cursor": None}
+PROJECT_CHANGES: dict[str, Any] = {
+    "two repairs and no fallback": {"policy": {"repairs": 2, "fall_back": False}},
+}

@@ -1,0 +1,123 @@
+"""The project of a key: how its jobs climb from model to model."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Depends, Response
+
+from api import gateway_shapes
+from api.auth import Admin, Caller, Reader
+from api.bodies import JsonBytes, read_model
+from api.database import Connection
+from api.gateway_shapes import PolicyFields, Project, ProjectChange, ProjectList
+from api.openapi import answers, problems, takes
+from api.parts import Parts, PartsOf
+from api.query import refuse_unknown
+from patchmill.budget.prices import rates_at
+from patchmill.errors import (
+    FieldError,
+    InvalidFields,
+    InvalidJson,
+    NotFound,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from patchmill.store import access, auditing
+from patchmill.store.access import ProjectRow
+from patchmill.store.budgets import prices_of
+from patchmill.store.ids import from_edge, to_edge
+
+router = APIRouter(prefix="/v1/projects", tags=["projects"], dependencies=[Depends(refuse_unknown())])
+
+_MODELS = ("model", "escalation_model", "fallback_model")
+
+
+@router.get(
+    "",
+    summary="List projects",
+    responses={
+        **answers(HTTPStatus.OK, ProjectList, gateway_shapes.PROJECT_LIST, "The key's own project."),
+        **problems(InvalidFields),
+    },
+)
+def list_projects(caller: Reader, parts: PartsOf) -> Response:
+    """List the projects that the key may see: its own."""
+    with parts.database.begin() as connection:
+        row = access.project(connection, caller.project_id)
+    listed = ProjectList(data=[_document(row, parts)], next_cursor=None)
+    return Response(listed.model_dump_json(), media_type="application/json")
+
+
+@router.get(
+    "/{project_id}",
+    summary="Read a project",
+    responses={
+        **answers(HTTPStatus.OK, Project, gateway_shapes.PROJECT, "The project."),
+        **problems(NotFound, InvalidFields),
+    },
+)
+def read_project(project_id: str, caller: Reader, parts: PartsOf) -> Response:
+    """Read the key's project with its policy."""
+    _refuse_other(project_id, caller)
+    with parts.database.begin() as connection:
+        row = access.project(connection, caller.project_id)
+    return Response(_document(row, parts).model_dump_json(), media_type="application/json")
+
+
+@router.patch(
+    "/{project_id}",
+    summary="Change a project",
+    openapi_extra=takes(ProjectChange, gateway_shapes.PROJECT_CHANGES),
+    responses={
+        **answers(HTTPStatus.OK, Project, gateway_shapes.PROJECT, "The project as it is now."),
+        **problems(InvalidJson, NotFound, TooLarge, UnsupportedMediaType, InvalidFields),
+    },
+)
+def change_project(project_id: str, caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
+    """Set how the project's jobs climb; it holds for calls that are made from now on."""
+    asked = read_model(body, ProjectChange)
+    _refuse_other(project_id, caller)
+    changes = asked.policy.model_dump(exclude_unset=True)
+    with parts.database.begin() as connection:
+        _refuse_unpriced(connection, changes)
+        access.change_policy(connection, caller.project_id, changes)
+        auditing.record(
+            connection,
+            actor=to_edge("key", caller.key_id),
+            action="project.policy",
+            subject=to_edge("prj", caller.project_id),
+            details=changes,
+        )
+        row = access.project(connection, caller.project_id)
+    return Response(_document(row, parts).model_dump_json(), media_type="application/json")
+
+
+def _refuse_other(text: str, caller: Caller) -> None:
+    if from_edge("prj", text) != caller.project_id:
+        raise NotFound(f"there is no project {text[:100]}")
+
+
+def _refuse_unpriced(connection: Connection, changes: dict[str, Any]) -> None:
+    """Refuse a model without a price: it would never be called."""
+    now = datetime.now(UTC)
+    wrong = [
+        FieldError(
+            f"/policy/{name}", "not_allowed", "no price is known for this model, so it is never called"
+        )
+        for name in _MODELS
+        if changes.get(name) is not None and rates_at(prices_of(connection, changes[name]), now) is None
+    ]
+    if wrong:
+        raise InvalidFields(wrong)
+
+
+def _document(row: ProjectRow, parts: Parts) -> Project:
+    return Project(
+        id=to_edge("prj", row.id),
+        name=row.name,
+        policy=PolicyFields.model_validate(asdict(parts.policy.changed(row.policy))),
+        own_policy=row.policy,
+        created_at=row.created_at,
+    )
