@@ -14,6 +14,7 @@ from api import (
     health,
     jobs,
     keys,
+    metrics,
     openapi,
     problems,
     projects,
@@ -87,6 +88,7 @@ def create_app(settings: Settings, *, pace: Pace | None = None) -> FastAPI:
             keys,
             webhooks,
             health,
+            metrics,
         )
     ]
     for router in routers:
