@@ -14,7 +14,7 @@ from api.database import Connection
 from api.gateway_shapes import PolicyFields, Project, ProjectChange, ProjectList
 from api.openapi import answers, problems, takes
 from api.parts import Parts, PartsOf
-from api.query import refuse_unknown
+from api.query import PAGE, Cursor, Limit, from_cursor, refuse_unknown
 from patchmill.budget.prices import rates_at
 from patchmill.errors import (
     FieldError,
@@ -42,11 +42,14 @@ _MODELS = ("model", "escalation_model", "fallback_model")
         **problems(InvalidFields),
     },
 )
-def list_projects(caller: Reader, parts: PartsOf) -> Response:
+def list_projects(caller: Reader, parts: PartsOf, limit: Limit = PAGE, cursor: Cursor = None) -> Response:
     """List the projects that the key may see: its own."""
+    del limit
+    after = from_cursor(cursor)
     with parts.database.begin() as connection:
         row = access.project(connection, caller.project_id)
-    listed = ProjectList(data=[_document(row, parts)], next_cursor=None)
+    data = [_document(row, parts)] if after is None else []
+    listed = ProjectList(data=data, next_cursor=None)
     return Response(listed.model_dump_json(), media_type="application/json")
 
 

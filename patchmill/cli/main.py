@@ -40,6 +40,7 @@ COMMANDS = {
     "jobs": "List jobs, cancel one, start one anew.",
     "runs": "List runs, cancel one.",
     "webhooks": "List, create, test and delete webhooks, see deliveries and replay them.",
+    "projects": "Show the key's project; set how its jobs climb from model to model.",
     "pause": "Make no calls until `resume`; jobs wait, and nothing is lost.",
     "resume": "Let calls go on, whatever had paused them.",
     "doctor": "Check that everything is in order, and say what to do.",

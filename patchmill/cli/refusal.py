@@ -19,6 +19,7 @@ _OPTIONS = {
     "/filter": "--filter",
     "/origin": "",
     "/checkers/ruff": "",
+    "/policy": "",
     "/url": "URL",
     "/events": "--event",
     "/since": "--since",

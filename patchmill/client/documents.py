@@ -175,11 +175,14 @@ class Call(TypedDict):
     number: int
     attempt: int
     model: str
+    rung: str
+    prompt_version: str | None
     returned_model: str | None
     outcome: str | None
     failure: dict[str, Any] | None
     finish_reason: str | None
     stand_in: bool
+    anomalies: list[str]
     max_tokens: int
     messages: list[Message]
     reply: str | None
@@ -191,6 +194,16 @@ class Call(TypedDict):
     timings: dict[str, int | None]
     sent_at: str
     ended_at: str | None
+
+
+class Project(TypedDict):
+    """A project; `policy` is what holds for its jobs, `own_policy` what it has set itself."""
+
+    id: str
+    name: str
+    policy: dict[str, Any]
+    own_policy: dict[str, Any]
+    created_at: str
 
 
 class Webhook(TypedDict):

@@ -12,6 +12,7 @@ from patchmill.client.connection import FIRST_PAUSE_S, Connection
 from patchmill.client.documents import Call, Job, Run, Suggestion
 from patchmill.client.events import Event, follow
 from patchmill.client.pages import pages
+from patchmill.client.projects import Projects
 from patchmill.client.webhooks import Webhooks
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
@@ -33,6 +34,7 @@ class Client:
 
     def __init__(self, url: str, key: str, *, timeout_s: float = 30.0, attempts: int = 5) -> None:
         self._connection = Connection(url, key, timeout_s=timeout_s, attempts=attempts)
+        self.projects = Projects(self._connection)
         self.webhooks = Webhooks(self._connection)
 
     @classmethod

@@ -1,0 +1,101 @@
+"""`patchmill projects`: the key's project, and how its jobs climb from model to model."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from patchmill.cli.exits import Exit, ends
+from patchmill.cli.listing import AsJson
+from patchmill.cli.serving import served
+from patchmill.cli.talk import say, shown
+from patchmill.client.documents import Project
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=ends(
+        "patchmill projects",
+        "patchmill projects policy --repairs 2 --reasoning",
+        "patchmill projects policy --no-escalate --reset repairs",
+    ),
+)
+
+
+@app.callback(invoke_without_command=True)
+def projects(context: typer.Context, *, as_json: AsJson = False) -> int:
+    """Show the key's project and its policy; the subcommand `policy` changes it."""
+    if context.invoked_subcommand is not None:
+        return Exit.DONE
+    with served() as service:
+        found = list(service.client.projects.list())
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return Exit.DONE
+    for project in found:
+        _show(project)
+    return Exit.DONE
+
+
+@app.command(epilog=ends("patchmill projects policy --repairs 2 --escalation-model deepseek-v4-pro"))
+def policy(
+    *,
+    model: Annotated[str | None, typer.Option(help="The model of a first call.")] = None,
+    escalation_model: Annotated[
+        str | None, typer.Option(help="The stronger model, for what the first could not do.")
+    ] = None,
+    fallback_model: Annotated[
+        str | None, typer.Option(help="Answers while the first model cannot be had.")
+    ] = None,
+    repairs: Annotated[
+        int | None, typer.Option(min=0, help="How often the first model is told what was wrong, at most 3.")
+    ] = None,
+    escalate: Annotated[
+        bool | None, typer.Option("--escalate/--no-escalate", help="Ask the stronger model at all.")
+    ] = None,
+    fall_back: Annotated[
+        bool | None, typer.Option("--fall-back/--no-fall-back", help="Ask the fallback at all.")
+    ] = None,
+    reasoning: Annotated[
+        bool | None,
+        typer.Option("--reasoning/--no-reasoning", help="Let the stronger model reason first; it is billed."),
+    ] = None,
+    reset: Annotated[
+        list[str] | None,
+        typer.Option(help="Take a field back to the installation's setting, such as repairs."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the document as JSON.")] = False,
+) -> int:
+    """Set how the jobs of the key's project climb, from now on. Needs a key with the scope admin."""
+    given = {
+        "model": model,
+        "escalation_model": escalation_model,
+        "fallback_model": fallback_model,
+        "repairs": repairs,
+        "escalate": escalate,
+        "fall_back": fall_back,
+        "reasoning": reasoning,
+    }
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    changes |= {name.replace("-", "_"): None for name in reset or []}
+    with served() as service:
+        [project] = service.client.projects.list()
+        if changes:
+            project = service.client.projects.change_policy(project["id"], changes)
+    if as_json:
+        print(json.dumps(project, indent=2))
+        return Exit.DONE
+    _show(project)
+    return Exit.DONE
+
+
+def _show(project: Project) -> None:
+    print(f"{project['id']}  {shown(project['name'])}")
+    for name, value in project["policy"].items():
+        told = ("yes" if value else "no") if isinstance(value, bool) else "-" if value is None else str(value)
+        own = "  (set by the project)" if name in project["own_policy"] else ""
+        print(f"  {name:<17} {shown(told)}{own}")
+    if not project["own_policy"]:
+        say("the project has set nothing itself; all of this is the installation's")

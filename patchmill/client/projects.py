@@ -1,0 +1,28 @@
+"""The key's project over the API: how its jobs climb from model to model."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+from urllib.parse import quote
+
+from patchmill.client.connection import Connection
+from patchmill.client.documents import Project
+from patchmill.client.pages import pages
+
+_PATH = "/v1/projects"
+
+
+class Projects:
+    """The projects that the key may see: its own; methods raise as those of `Client` do."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self) -> Iterator[Project]:
+        """Give the projects with their policies."""
+        return cast("Iterator[Project]", pages(self._connection, _PATH, {}))
+
+    def change_policy(self, project_id: str, changes: Mapping[str, Any]) -> Project:
+        """Set fields of a project's policy; None takes one back to the installation's. Needs `admin`."""
+        path = f"{_PATH}/{quote(project_id, safe='')}"
+        body = {"policy": dict(changes)}
+        return cast("Project", self._connection.json("PATCH", path, json=body, repeatable=True))
