@@ -4,7 +4,7 @@ WORKDIR /src
 COPY requirements-bootstrap.lock requirements.lock ./
 RUN python -m venv /opt/patchmill \
  && python -m pip install --no-cache-dir --require-hashes -r requirements-bootstrap.lock \
- && uv pip install --no-cache --python /opt/patchmill/bin/python --require-hashes -r requirements.lock
+ && uv pip install --no-cache --python /opt/patchmill/bin/python --no-deps --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE Procfile ./
 COPY patchmill patchmill
 COPY api api
