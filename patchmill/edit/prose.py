@@ -3,6 +3,9 @@
 import re
 import unicodedata
 
+TITLE_LIMIT = 120
+EXPLANATION_LIMIT = 600
+
 _BLANK = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _SPARE = 10  # times the limit: what is read of a long text, for markup that will go

@@ -1,8 +1,9 @@
 """What a model proposes, whatever the edit format: the records that all formats share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class RejectionReason(StrEnum):
@@ -46,10 +47,15 @@ class Proposal:
 
 
 class EditFormat(Protocol):
-    """One way for a model to write edits: how it is asked for, and how its answer is read."""
+    """One way for a model to write edits: how it is asked for, and how its answer is read.
+
+    An answer is plain text, or with `answer_schema` one JSON object that follows this JSON schema. The
+    instructions then suffice alone, and contain the word JSON: not every model enforces a schema.
+    """
 
     name: str
     instructions: str
+    answer_schema: Mapping[str, Any] | None
 
     def parse(self, text: str) -> Proposal:
         """Read an answer; never raises, whatever the text."""

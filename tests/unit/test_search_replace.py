@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchmill.edit.formats.search_replace import EXPLANATION_LIMIT, TITLE_LIMIT, SearchReplace
+from patchmill.edit.formats.search_replace import SearchReplace
+from patchmill.edit.prose import EXPLANATION_LIMIT, TITLE_LIMIT
 from patchmill.edit.protocol import Edit, Proposal, RejectionReason
+from tests.support.edit_answers import search_replace as render
 
 BLOCK = "<<<<<<< SEARCH\nold\n=======\nnew\n>>>>>>> REPLACE\n"
 EDIT = Edit(search="old\n", replace="new\n")
@@ -11,19 +13,6 @@ EDIT = Edit(search="old\n", replace="new\n")
 
 def parse(text: str) -> Proposal:
     return SearchReplace().parse(text)
-
-
-def render(title: str, edits: list[Edit]) -> str:
-    """Write an answer as the instructions ask for it."""
-    parts = [f"{title}\n\n"]
-    for edit in edits:
-        lines = (edit.search + edit.replace).split("\n")
-        width = 9 if any(line.startswith(("<<<<<<<", "=======", ">>>>>>>")) for line in lines) else 7
-        parts.append(
-            f"````python\n{'<' * width} SEARCH\n{edit.search}{'=' * width}\n"
-            f"{edit.replace}{'>' * width} REPLACE\n````\n\n"
-        )
-    return "".join(parts)
 
 
 CODE = (

@@ -1,5 +1,6 @@
 """Every edit format by its name; a new format is one file in this folder and one line here."""
 
+from patchmill.edit.formats.json_edits import JsonEdits
 from patchmill.edit.formats.search_replace import SearchReplace
 from patchmill.edit.protocol import EditFormat
 
@@ -7,4 +8,5 @@ DEFAULT = "search_replace"
 
 EDIT_FORMATS: dict[str, EditFormat] = {
     "search_replace": SearchReplace(),
+    "json": JsonEdits(),
 }

@@ -13,14 +13,13 @@ How a block is read:
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from patchmill.edit.prose import plain
+from patchmill.edit.prose import EXPLANATION_LIMIT, TITLE_LIMIT, plain
 from patchmill.edit.protocol import Edit, Proposal, Rejection, RejectionReason
 from patchmill.edit.span import line_content, split_lines
-
-TITLE_LIMIT = 120
-EXPLANATION_LIMIT = 600
 
 _OPEN = re.compile(r"(<{5,9}) ?SEARCH\s*")
 _DIVIDER = re.compile(r"(={5,9})\s*")
@@ -70,6 +69,7 @@ class SearchReplace:
 
     name = "search_replace"
     instructions = _INSTRUCTIONS
+    answer_schema: Mapping[str, Any] | None = None
 
     def parse(self, text: str) -> Proposal:
         """Read an answer; never raises, whatever the text.
