@@ -1,14 +1,13 @@
 """`POST /v1/chat/completions`: from a request's arrival to its row in the ledger."""
 
 import asyncio
-import json
 import time
 import uuid
 from collections.abc import Iterator
 
 from starlette.types import Receive, Scope, Send
 
-from patchmill.dev.standin import chat_request, model, wire
+from patchmill.dev.standin import chat_request, json_answers, model, wire
 from patchmill.dev.standin.catalogue import MODELS
 from patchmill.dev.standin.chat_request import ChatRequest
 from patchmill.dev.standin.connection import ClientLeft, Connection
@@ -121,7 +120,7 @@ class Exchange:
         turns = [model.Turn(role=message.role, text=message.text) for message in request.messages]
         text = await asyncio.to_thread(model.answer, turns)
         if request.wants_json:
-            text = json.dumps({"answer": text})
+            text = json_answers.as_json(text, request)
         ends = [text.index(stop) for stop in request.stops if stop in text]
         return text[: min(ends)] if ends else text
 
