@@ -10,10 +10,12 @@ from typing import Any
 
 from patchmill.budget.ledger import Fit, Room, affordable_output, fit, worst_case
 from patchmill.budget.prices import Price, highest_rates, rates_at
-from patchmill.budget.tokens import input_bound, limits_of
+from patchmill.budget.tokens import JSON_MODE_TOKENS, input_bound, limits_of
+from patchmill.call.answer_form import answer_form
 from patchmill.call.gateway import ChatRequest, request_body
 from patchmill.call.loop import CallLoopStopped
 from patchmill.call.reply import Answered, CallOutcome, Rejected, Unknown
+from patchmill.edit.protocol import EditFormat
 from patchmill.job.circuit import GATEWAY, Circuit, Condition
 from patchmill.job.failure import FailureClass
 from patchmill.job.ladder import Rung, SkippedRung, Step
@@ -104,10 +106,11 @@ class Reply:
 class Calling:
     """The calls of one attempt: it knows what was paid for, and how much more may be."""
 
-    def __init__(self, process: Process, claim: Claim, kind: Kind) -> None:
+    def __init__(self, process: Process, claim: Claim, kind: Kind, edit_format: EditFormat) -> None:
         self._process = process
         self._claim = claim
         self._kind = kind
+        self._edit_format = edit_format
         self._stored = {reply.turn: reply for reply in claim.replies}
         self._billed = claim.billed_calls
         self._server_errors = claim.failures_in_a_row
@@ -222,8 +225,8 @@ class Calling:
         self, step: Step, plan: ledger.CallPlan, max_tokens: int
     ) -> tuple[ledger.AdmittedCall, ChatRequest]:
         """Hold the worst case of the request, made smaller where that is what fits."""
-        largest = _request(plan, min(max_tokens, limits_of(plan.model).output_tokens))
-        size = len(request_body(largest))
+        largest = self._request(plan, min(max_tokens, limits_of(plan.model).output_tokens))
+        size = len(request_body(largest)) + (JSON_MODE_TOKENS if largest.response_format else 0)
         with self._process.engine.begin() as connection:
             prices = prices_of(connection, plan.model)
             try:
@@ -236,7 +239,16 @@ class Calling:
                 )
             except ledger.Refused as refused:
                 raise self._without_room(step, refused) from None
-        return admitted, _request(plan, admitted.max_tokens)
+        return admitted, self._request(plan, admitted.max_tokens)
+
+    def _request(self, plan: ledger.CallPlan, max_tokens: int) -> ChatRequest:
+        return ChatRequest(
+            model=plan.model,
+            messages=plan.messages,
+            max_tokens=max_tokens,
+            stream=True,
+            response_format=answer_form(plan.model, self._edit_format),
+        )
 
     def _decide(
         self, rooms: Sequence[Room], plan: ledger.CallPlan, prices: Sequence[Price], size: int, wanted: int
@@ -310,10 +322,6 @@ def _turn(model: str, step: Step, question: Question) -> str:
     if step.reasoning:
         asked.append("reasoning")
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
-def _request(plan: ledger.CallPlan, max_tokens: int) -> ChatRequest:
-    return ChatRequest(model=plan.model, messages=plan.messages, max_tokens=max_tokens, stream=True)
 
 
 def _no_room(blocked: Fit, room: Room, now: datetime) -> NoRoom:

@@ -119,7 +119,7 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
     task = stage.remaining(progress.mended)
     kind = KINDS[task.kind]
     edit_format = EDIT_FORMATS[task.options.edit_format or DEFAULT]
-    calling = Calling(process, claim, kind)
+    calling = Calling(process, claim, kind, edit_format)
     messages = first_turn(task, kind, edit_format, mended=progress.mended_lines)
     max_tokens = kind.max_tokens
     for step in _steps(process, claim):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 TOKENS_PER_MESSAGE = 16  # what a chat template may add around one message
 TEMPLATE_TOKENS = 64  # and around the whole
+JSON_MODE_TOKENS = 1_024  # and what it may add to ask for an answer in JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
