@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
-from patchmill.call.prompt import first_turn, repair_turn
+from patchmill.call.prompt import first_parts, first_turn, repair_parts, repair_turn
 from patchmill.edit.apply import locate
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.edit.protocol import Proposal, Rejection
@@ -120,7 +120,7 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
     kind = KINDS[task.kind]
     edit_format = EDIT_FORMATS[task.options.edit_format or DEFAULT]
     calling = Calling(process, claim, kind, edit_format)
-    messages = first_turn(task, kind, edit_format, mended=progress.mended_lines)
+    messages = first_turn(first_parts(task, kind, edit_format, mended=progress.mended_lines))
     max_tokens = kind.max_tokens
     for step in _steps(process, claim):
         question = Question(messages=messages, max_tokens=max_tokens, prompt_version="")
@@ -141,7 +141,7 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
             _wait_for_checker(process, claim)
         if progress.complete() or not feedback:
             return
-        messages = repair_turn(messages, reply.text, feedback)
+        messages = repair_turn(messages, repair_parts(reply.text, feedback))
 
 
 def _answer(calling: Calling, step: Step, question: Question) -> Reply:

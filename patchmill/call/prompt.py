@@ -4,12 +4,15 @@ Nothing volatile stands before the end, so that the gateway can serve the common
 cache. Submitted text is not parsed here: enclosing functions and blocks are found by indentation.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 
 from patchmill.edit.protocol import EditFormat
 from patchmill.edit.span import split_lines
-from patchmill.job.record import KindName, Task
+from patchmill.job.record import ContextFile, KindName, Task
 from patchmill.kinds.kind import Kind
 
 WHOLE_FILE_LINES = 150  # up to here the whole file is shown; it costs less than a missing line
@@ -27,50 +30,106 @@ _ANY_IMPORT = re.compile(
 _FENCE = re.compile(r"`{3,}")
 
 
-def first_turn(
-    task: Task, kind: Kind, edit_format: EditFormat, *, mended: Sequence[tuple[int, int]] = ()
-) -> list[Message]:
-    """Write the messages of a first call; `mended` are line ranges that other edits change already."""
-    parts = [_file(task), *_context(task)]
+class Extent(StrEnum):
+    """How much of the file a prompt shows, the most first."""
+
+    WHOLE = "the whole file"
+    EXCERPTS = "the imports and the enclosing functions"
+    FUNCTIONS = "the enclosing functions"
+    MARGIN = "the lines around what is asked for"
+
+
+def prompt_version(kind: Kind, edit_format: EditFormat) -> str:
+    """Identify what all prompts of a kind and an edit format have in common; it changes with the wording."""
+    form = json.dumps(edit_format.answer_schema, sort_keys=True)
+    digest = hashlib.sha256(f"{_rules(kind, edit_format)}\0{form}".encode()).hexdigest()
+    return f"{kind.name}/{edit_format.name}/{digest[:8]}"
+
+
+def extents(task: Task) -> tuple[Extent, ...]:
+    """Give the extents in which a task can be shown, the best first and each smaller than the one before."""
+    lines = split_lines(task.source)
+    if task.kind is KindName.ANNOTATE or not _asked(task):
+        return (Extent.WHOLE,)
+    return tuple(Extent)[0 if len(lines) <= WHOLE_FILE_LINES else 1 :]
+
+
+def first_parts(
+    task: Task,
+    kind: Kind,
+    edit_format: EditFormat,
+    *,
+    mended: Sequence[tuple[int, int]] = (),
+    extent: Extent | None = None,
+    context_files: int | None = None,
+) -> list[str]:
+    """Write the parts of a first call: the rules, the file, each context file, then what is asked.
+
+    `mended` are line ranges that other edits change already. Without an `extent` it is the best for the task;
+    `context_files` is how many of them are shown, all by default.
+    """
+    shown = task.context[:context_files]
+    parts = [_rules(kind, edit_format), _file(task, extent or extents(task)[0]), *map(_context, shown)]
     if mended:
         lines = ", ".join(f"{start}-{end}" for start, end in sorted(mended))
         parts.append(f"Lines that are mended already; leave them as they are: {lines}")
     if task.scope is not None:
         parts.append(f"Allowed lines: {task.scope.start_line}-{task.scope.end_line}")
-    parts.append(kind.describe(task))
-    return [
-        {"role": "system", "content": f"{kind.rules}\n{edit_format.instructions}"},
-        {"role": "user", "content": "\n\n".join(parts)},
-    ]
+    return [*parts, kind.describe(task)]
 
 
-def repair_turn(messages: Sequence[Message], answer: str, feedback: str) -> list[Message]:
-    """Append an answer that failed and the reason why; the beginning stays as it was."""
+def first_turn(parts: Sequence[str]) -> list[Message]:
+    """Put the parts of a first call into messages: the rules are the system's, the rest is the user's."""
+    rules, *asked = parts
+    return [{"role": "system", "content": rules}, {"role": "user", "content": _joined(asked)}]
+
+
+def repair_parts(answer: str, feedback: str, *, whole: Task | None = None) -> list[str]:
+    """Write the parts of a repair turn: an answer that failed, the reason why, and that another is wanted.
+
+    The file of `whole` is added entire, for a model that has only seen a part of it.
+    """
+    said = [f"These edits cannot be used:\n{feedback}", "Answer again, in the same form."]
+    if whole is not None:
+        said.insert(1, _file(whole, Extent.WHOLE))
+    return [answer, *said]
+
+
+def repair_turn(messages: Sequence[Message], parts: Sequence[str]) -> list[Message]:
+    """Append the parts of a repair turn; the beginning stays as it was."""
+    answer, *said = parts
     return [
         *messages,
         {"role": "assistant", "content": answer},
-        {
-            "role": "user",
-            "content": f"These edits cannot be used:\n{feedback}\n\nAnswer again, in the same form.",
-        },
+        {"role": "user", "content": _joined(said)},
     ]
 
 
-def _file(task: Task) -> str:
+def _joined(parts: Sequence[str]) -> str:
+    return "\n\n".join(parts)
+
+
+def _rules(kind: Kind, edit_format: EditFormat) -> str:
+    return f"{kind.rules}\n{edit_format.instructions}"
+
+
+def _file(task: Task, extent: Extent) -> str:
     lines = split_lines(task.source)
     head = f"File `{task.path}` ({task.language})"
-    around = _around(lines, task)
-    if not around or task.kind is KindName.ANNOTATE or len(lines) <= WHOLE_FILE_LINES:
+    if extent is Extent.WHOLE:
         return f"{head}, whole:\n{_fenced(lines, task.language)}"
-    shown = _merge([*_imports(lines, _IMPORT if task.language == "python" else _ANY_IMPORT), *around])
+    spans = _around(lines, task, extent)
+    if extent is Extent.EXCERPTS:
+        spans += _imports(lines, _IMPORT if task.language == "python" else _ANY_IMPORT)
     excerpts = [
-        f"Lines {start}-{end}:\n{_fenced(lines[start - 1 : end], task.language)}" for start, end in shown
+        f"Lines {start}-{end}:\n{_fenced(lines[start - 1 : end], task.language)}"
+        for start, end in _merge(spans)
     ]
     return "\n".join([f"{head}, excerpts of {len(lines)} lines:", *excerpts])
 
 
-def _context(task: Task) -> list[str]:
-    return [f"Context file `{file.path}`:\n{_fenced(split_lines(file.content), '')}" for file in task.context]
+def _context(file: ContextFile) -> str:
+    return f"Context file `{file.path}`:\n{_fenced(split_lines(file.content), '')}"
 
 
 def _fenced(lines: Sequence[str], language: str) -> str:
@@ -100,14 +159,23 @@ def _imports(lines: Sequence[str], begins: re.Pattern[str]) -> list[tuple[int, i
     return spans
 
 
-def _around(lines: Sequence[str], task: Task) -> list[tuple[int, int]]:
-    """Give the lines around what is asked for: around each finding, or for an instruction the scope."""
-    enclosing = _enclosing if task.language == "python" else _block
+def _asked(task: Task) -> list[tuple[int, int]]:
+    """Give the lines that are asked for: those of each finding, or for an instruction the scope."""
     if task.findings:
-        return [enclosing(lines, finding.start_line, finding.end_line) for finding in task.findings]
-    if task.scope is None:
-        return []
-    return [_margin(lines, task.scope.start_line, task.scope.end_line)]
+        return [(finding.start_line, finding.end_line) for finding in task.findings]
+    return [] if task.scope is None else [task.scope.as_pair()]
+
+
+def _around(lines: Sequence[str], task: Task, extent: Extent) -> list[tuple[int, int]]:
+    """Give what is asked for with the lines around it; a scope was chosen with what belongs to it."""
+    if not task.findings:
+        return [_margin(lines, start, end) for start, end in _asked(task)]
+    enclosing = _enclosing if task.language == "python" else _block
+    spans = [enclosing(lines, start, end) for start, end in _asked(task)]
+    if extent is not Extent.MARGIN:
+        return spans
+    margins = [_margin(lines, start, end) for start, end in _asked(task)]
+    return [(max(a, c), min(b, d)) for (a, b), (c, d) in zip(spans, margins, strict=True)]
 
 
 def _margin(lines: Sequence[str], start: int, end: int) -> tuple[int, int]:

@@ -1,12 +1,26 @@
+import re
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchmill.call.prompt import MARGIN_LINES, WHOLE_FILE_LINES, first_turn, repair_turn
+from patchmill.call.prompt import (
+    MARGIN_LINES,
+    WHOLE_FILE_LINES,
+    Extent,
+    Message,
+    extents,
+    first_parts,
+    first_turn,
+    prompt_version,
+    repair_parts,
+    repair_turn,
+)
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
+from patchmill.edit.protocol import EditFormat
 from patchmill.job.record import Annotation, ContextFile, Finding, KindName, Scope, Task
-from patchmill.kinds import ANNOTATE, FIX
+from patchmill.kinds import ANNOTATE, FIX, KINDS, Kind
 
 FORMAT = EDIT_FORMATS[DEFAULT]
 
@@ -26,8 +40,12 @@ def fix(source: str, *findings: Finding) -> Task:
     return Task(kind=KindName.FIX, path="app.py", language="python", source=source, findings=findings)
 
 
-def asked(task: Task) -> str:
-    return first_turn(task, FIX, FORMAT)[1]["content"]
+def turn(task: Task, kind: Kind = FIX, edit_format: EditFormat = FORMAT, **more: Any) -> list[Message]:
+    return first_turn(first_parts(task, kind, edit_format, **more))
+
+
+def asked(task: Task, **more: Any) -> str:
+    return turn(task, **more)[1]["content"]
 
 
 LONG = (
@@ -62,20 +80,97 @@ def test_code_cannot_end_its_own_fence() -> None:
     assert "`````python\n" in text
 
 
-def test_the_prompt_begins_the_same_whatever_is_asked_of_a_file() -> None:
-    one, other = asked(fix("a = 1\n", finding(1))), asked(fix("a = 1\n", finding(1, rule="F401")))
-    shared = one[: one.index("Findings to fix")]
+SHORT = st.text(st.sampled_from("ab =\n\t(`def:é"), max_size=60)
+FINDINGS = st.lists(
+    st.builds(
+        lambda line, rule: finding(line, rule=rule), st.integers(1, 9), st.sampled_from(["B006", "F401"])
+    ),
+    min_size=1,
+    max_size=3,
+)
+CONTEXT = st.lists(st.builds(ContextFile, path=st.just("models.py"), content=SHORT), max_size=2).map(tuple)
 
-    assert other.startswith(shared)
+
+@given(SHORT, CONTEXT, FINDINGS, FINDINGS, st.sampled_from(list(EDIT_FORMATS.values())))
+def test_prompts_of_one_file_share_everything_through_its_text_and_its_context(
+    source: str,
+    context: tuple[ContextFile, ...],
+    one: list[Finding],
+    other: list[Finding],
+    edit_format: EditFormat,
+) -> None:
+    task = replace(fix(source), context=context)
+    first, second = (
+        turn(replace(task, findings=tuple(found)), edit_format=edit_format, mended=[(1, len(found))])
+        for found in (one, other)
+    )
+    text = first[1]["content"]
+    shared = text[: text.index("\n\nLines that are mended")]
+
+    assert first[0] == second[0]
+    assert second[1]["content"].startswith(shared)
+    assert source in shared
+    assert all(file.content in shared for file in context)
 
 
-def test_a_repair_turn_only_appends() -> None:
-    messages = first_turn(fix("a = 1\n", finding(1)), FIX, FORMAT)
+@given(SHORT, SHORT, FINDINGS)
+def test_jobs_on_different_files_share_the_whole_system_message(
+    source: str, other: str, findings: list[Finding]
+) -> None:
+    one = turn(fix(source, *findings))
+    another = turn(replace(fix(other), path="b.ts", language="typescript", instruction="Do it."))
 
-    repaired = repair_turn(messages, "an answer", "block 1: not_found")
+    assert one[0] == another[0]
+    assert [message["role"] for message in one] == ["system", "user"]
 
-    assert repaired[: len(messages)] == messages
-    assert [message["role"] for message in repaired[len(messages) :]] == ["assistant", "user"]
+
+@given(SHORT, SHORT, SHORT)
+def test_a_repair_turn_only_appends(source: str, answer: str, feedback: str) -> None:
+    messages = turn(fix(source, finding(1)))
+
+    once = repair_turn(messages, repair_parts(answer, feedback))
+    twice = repair_turn(once, repair_parts(answer, feedback))
+
+    assert once[: len(messages)] == messages
+    assert twice[: len(once)] == once
+    assert [message["role"] for message in twice[len(messages) :]] == ["assistant", "user"] * 2
+
+
+def test_a_repair_turn_may_bring_the_whole_file() -> None:
+    task = fix(LONG, finding(AT))
+    messages = repair_turn(turn(task), repair_parts("an answer", "not_found", whole=task))
+
+    assert messages[-1]["content"].startswith("These edits cannot be used:\nnot_found\n\nFile `app.py`")
+    assert LONG in messages[-1]["content"]
+
+
+def test_a_prompt_version_names_kind_and_format_and_changes_with_the_wording() -> None:
+    versions = {
+        prompt_version(kind, edit_format) for kind in KINDS.values() for edit_format in EDIT_FORMATS.values()
+    }
+
+    assert len(versions) == len(KINDS) * len(EDIT_FORMATS)
+    assert re.fullmatch(r"fix/search_replace/[0-9a-f]{8}", prompt_version(FIX, FORMAT))
+    assert prompt_version(FIX, FORMAT) == prompt_version(FIX, FORMAT)
+    assert prompt_version(replace(FIX, rules=FIX.rules + "x"), FORMAT) != prompt_version(FIX, FORMAT)
+
+
+def test_smaller_extents_show_less() -> None:
+    source = LONG.replace("    return 2\n", "    return 2\n" * 9)
+    task = fix(source, finding(AT + 4))
+    shown = {extent: asked(task, extent=extent) for extent in Extent}
+
+    assert extents(task) == (Extent.EXCERPTS, Extent.FUNCTIONS, Extent.MARGIN)
+    assert sorted(shown, key=lambda extent: -len(shown[extent])) == list(Extent)
+    assert "import os" not in shown[Extent.FUNCTIONS]
+    assert f"Lines {AT - 1}-{AT + 11}:" in shown[Extent.FUNCTIONS]
+    assert f"Lines {AT + 4 - MARGIN_LINES}-{AT + 4 + MARGIN_LINES}:" in shown[Extent.MARGIN]
+
+
+def test_annotations_and_instructions_without_a_scope_need_the_whole_file() -> None:
+    assert extents(replace(fix(LONG, finding(AT)), kind=KindName.ANNOTATE)) == (Extent.WHOLE,)
+    assert extents(instructed("x", LONG)) == (Extent.WHOLE,)
+    assert extents(fix("a = 1\n", finding(1))) == tuple(Extent)
 
 
 def test_scope_context_files_and_target_version_are_told() -> None:
@@ -89,7 +184,7 @@ def test_scope_context_files_and_target_version_are_told() -> None:
         context=(ContextFile(path="models.py", content="class A: ...\n"),),
         checkers={"ruff": {"target-version": "py311"}},
     )
-    text = first_turn(task, ANNOTATE, FORMAT)[1]["content"]
+    text = turn(task, ANNOTATE)[1]["content"]
 
     assert "Context file `models.py`:" in text
     assert "Allowed lines: 1-1" in text
@@ -165,6 +260,6 @@ def test_for_an_instruction_the_whole_file_is_shown_or_the_scope_of_a_large_one(
 
 
 def test_the_rules_of_fix_jobs_are_the_same_with_and_without_an_instruction() -> None:
-    one, other = (first_turn(task, FIX, FORMAT)[0] for task in (instructed("x"), fix("a = 1\n", finding(1))))
+    one, other = (turn(task)[0] for task in (instructed("x"), fix("a = 1\n", finding(1))))
 
     assert one == other
