@@ -4,7 +4,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,8 +12,10 @@ from patchmill.budget.ledger import Fit, Room, affordable_output, fit, worst_cas
 from patchmill.budget.prices import Price, highest_rates, rates_at
 from patchmill.budget.tokens import JSON_MODE_TOKENS, input_bound, limits_of
 from patchmill.call.answer_form import answer_form
+from patchmill.call.fitting import Prompt
 from patchmill.call.gateway import ChatRequest, request_body
 from patchmill.call.loop import CallLoopStopped
+from patchmill.call.prompt import prompt_version
 from patchmill.call.reply import Answered, CallOutcome, Rejected, Unknown
 from patchmill.edit.protocol import EditFormat
 from patchmill.job.circuit import GATEWAY, Circuit, Condition
@@ -50,7 +52,6 @@ log = get_logger(__name__)
 
 # After so many server errors in a row a job no longer waits for its first model, but asks the fallback.
 ERRORS_BEFORE_FALLBACK = 3
-GROWTH = 4  # an answer that was cut short is asked for again with this many times the tokens
 REASONING_TOKENS = 4_096  # room in `max_tokens` beside the answer, since reasoning counts as output
 
 
@@ -80,19 +81,6 @@ class _NoPrice(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What a step asks: messages, the most tokens of an answer, and the version of the fixed prompt."""
-
-    messages: Messages
-    max_tokens: int
-    prompt_version: str
-
-    def longer(self) -> "Question":
-        """Ask the same with more room, for an answer that was cut short."""
-        return replace(self, max_tokens=self.max_tokens * GROWTH)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """An answer in hand: fresh, or stored by an earlier attempt."""
 
@@ -111,12 +99,13 @@ class Calling:
         self._claim = claim
         self._kind = kind
         self._edit_format = edit_format
+        self._prompt_version = prompt_version(kind, edit_format)
         self._stored = {reply.turn: reply for reply in claim.replies}
         self._billed = claim.billed_calls
         self._server_errors = claim.failures_in_a_row
         self._limit = min(claim.task.options.max_calls or MAX_BILLED_CALLS, MAX_BILLED_CALLS)
 
-    def ask(self, step: Step, question: Question) -> Reply:
+    def ask(self, step: Step, prompt: Prompt) -> Reply:
         """Get a step's answer: from the store when it is paid for, else by a call.
 
         Raises:
@@ -126,7 +115,7 @@ class Calling:
             CancelRequested: somebody asked to stop the job.
         """
         for model in self._candidates(step):
-            stored = self._stored.get(_turn(model, step, question))
+            stored = self._stored.get(_turn(model, step, prompt))
             if stored is not None:
                 return _of_store(stored)
         if self._billed >= self._limit:
@@ -136,7 +125,7 @@ class Calling:
         with self._process.calls.slot(min(SLOT_WAIT_S, self._deadline_s())) as free:
             if not free:
                 raise self._interrupted(without_slot(self._process.rng))
-            return self._ask_whoever_answers(step, question)
+            return self._ask_whoever_answers(step, prompt)
 
     def _candidates(self, step: Step) -> tuple[str, ...]:
         """Give who may answer a step, in order: the fallback first once the first model fails repeatedly."""
@@ -146,7 +135,7 @@ class Calling:
             return step.fallback, step.model
         return step.model, step.fallback
 
-    def _ask_whoever_answers(self, step: Step, question: Question) -> Reply:
+    def _ask_whoever_answers(self, step: Step, prompt: Prompt) -> Reply:
         """Call the first candidate that is available and has a price."""
         in_the_way: list[Circuit] = []
         for model in self._candidates(step):
@@ -157,7 +146,7 @@ class Calling:
                     break
                 continue
             try:
-                return self._buy(step, entered, question)
+                return self._buy(step, entered, prompt)
             except _NoPrice:
                 log.warning("no price is known for the model; it is not asked", model=model)
         raise self._unavailable(step, in_the_way)
@@ -174,17 +163,17 @@ class Calling:
             return RungSkipped(step, "unavailable")
         return self._interrupted(until_circuit_closes(best, datetime.now(UTC), self._process.rng))
 
-    def _buy(self, step: Step, permit: Permit, question: Question) -> Reply:
+    def _buy(self, step: Step, permit: Permit, prompt: Prompt) -> Reply:
         deadline_s = self._deadline_s()
         plan = ledger.CallPlan(
             model=permit.model,
             rung=step.rung if permit.model == step.model else Rung.FALLBACK,
-            prompt_version=question.prompt_version,
-            turn=_turn(permit.model, step, question),
-            messages=question.messages,
+            prompt_version=self._prompt_version,
+            turn=_turn(permit.model, step, prompt),
+            messages=prompt.messages,
             deadline_s=deadline_s,
         )
-        admitted, request = self._admit(step, plan, question.max_tokens)
+        admitted, request = self._admit(step, plan, prompt.max_tokens)
         outcome = self._send(request, deadline_s)
         ending = ending_of(outcome)
         ended = self._process.persist(
@@ -316,9 +305,9 @@ def _of_store(stored: StoredReply) -> Reply:
     )
 
 
-def _turn(model: str, step: Step, question: Question) -> str:
+def _turn(model: str, step: Step, prompt: Prompt) -> str:
     """Identify a request: the same one again is served by the reply that was paid for."""
-    asked: list[Any] = [model, question.max_tokens, [dict(message) for message in question.messages]]
+    asked: list[Any] = [model, prompt.max_tokens, [dict(message) for message in prompt.messages]]
     if step.reasoning:
         asked.append("reasoning")
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

@@ -4,14 +4,13 @@ This is the only place that knows the order of the stages; each stage is a funct
 """
 
 import uuid
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
-from patchmill.call.prompt import first_parts, first_turn, repair_parts, repair_turn
+from patchmill.call.fitting import Question
 from patchmill.edit.apply import locate
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.edit.protocol import Proposal, Rejection
@@ -25,7 +24,8 @@ from patchmill.store import access, claims, ledger
 from patchmill.store.claims import Claim
 from patchmill.store.engine import passes
 from patchmill.telemetry import get_logger
-from worker.calling import Calling, Interrupted, Question, Reply, RungSkipped
+from worker.asking import answer
+from worker.calling import Calling, Interrupted, Reply, RungSkipped
 from worker.outcome import Ended, Progress, error_of
 from worker.process import Process, StoppedWhileWriting
 from worker.stages import Stage, stage_for
@@ -120,18 +120,16 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
     kind = KINDS[task.kind]
     edit_format = EDIT_FORMATS[task.options.edit_format or DEFAULT]
     calling = Calling(process, claim, kind, edit_format)
-    messages = first_turn(first_parts(task, kind, edit_format, mended=progress.mended_lines))
+    question = Question(task=task, kind=kind, edit_format=edit_format, mended=tuple(progress.mended_lines))
     max_tokens = kind.max_tokens
     for step in _steps(process, claim):
-        question = Question(messages=messages, max_tokens=max_tokens, prompt_version="")
         try:
-            reply = _answer(calling, step, question)
+            reply, prompt = answer(calling, step, question, max_tokens)
         except RungSkipped as skipped:
             progress.skip(skipped.skipped)
             continue
+        max_tokens = max(max_tokens, prompt.max_tokens)
         progress.heard(reply)
-        if reply.finish_reason == "length":
-            max_tokens = question.longer().max_tokens
         proposal = edit_format.parse(reply.text)
         if proposal.declined is not None:
             progress.decline(proposal.declined)
@@ -141,19 +139,7 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
             _wait_for_checker(process, claim)
         if progress.complete() or not feedback:
             return
-        messages = repair_turn(messages, repair_parts(reply.text, feedback))
-
-
-def _answer(calling: Calling, step: Step, question: Question) -> Reply:
-    """Get the answer of a step; one that was cut short is asked for once more, with more room."""
-    reply = calling.ask(step, question)
-    if reply.finish_reason != "length":
-        return reply
-    try:
-        longer = calling.ask(step, question.longer())
-    except RungSkipped:
-        return reply
-    return replace(longer, model_ms=reply.model_ms + longer.model_ms)
+        question = prompt.question.repaired(reply.text, feedback)
 
 
 def _wait_for_checker(process: Process, claim: Claim) -> None:

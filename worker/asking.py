@@ -1,0 +1,62 @@
+"""One step of the ladder: a prompt that fits, its answer, and another try where either was too long."""
+
+from dataclasses import replace
+
+from patchmill.budget.tokens import limits_of
+from patchmill.call.fitting import Prompt, Question, TooLong, fitted, refused_twice
+from patchmill.job.ladder import Step
+from patchmill.job.record import ErrorCode
+from patchmill.job.retry import Fail
+from worker.calling import Calling, Interrupted, Reply, RungSkipped
+
+GROWTH = 4  # an answer that was cut short is asked for again with this many times the tokens
+
+
+def answer(calling: Calling, step: Step, question: Question, max_tokens: int) -> tuple[Reply, Prompt]:
+    """Get the answer of a step; one that was cut short is asked for once more, with more room.
+
+    Raises as `Calling.ask` does; Interrupted also where no form of the question fits the model's context.
+    """
+    reply, prompt = _ask(calling, step, question, max_tokens)
+    longer = max_tokens * GROWTH
+    if reply.finish_reason != "length" or _fit(step, prompt.question, longer).max_tokens <= prompt.max_tokens:
+        return reply, prompt
+    try:
+        second, prompt = _ask(calling, step, prompt.question, longer)
+    except RungSkipped:
+        return reply, prompt
+    return replace(second, model_ms=reply.model_ms + second.model_ms), prompt
+
+
+def _ask(calling: Calling, step: Step, question: Question, max_tokens: int) -> tuple[Reply, Prompt]:
+    """Ask in a form that fits the model's context; once more in a smaller one if the gateway refuses it."""
+    prompt = _fit(step, question, max_tokens)
+    try:
+        return calling.ask(step, prompt), prompt
+    except Interrupted as stop:
+        if not _is_too_long(stop):
+            raise
+    smaller = _fit(step, question, max_tokens, refused=prompt)
+    try:
+        return calling.ask(step, smaller), smaller
+    except Interrupted as stop:
+        if not _is_too_long(stop):
+            raise
+        raise Interrupted(refused_twice(prompt, smaller).fail(), stop.server_errors) from None
+
+
+def _fit(step: Step, question: Question, max_tokens: int, *, refused: Prompt | None = None) -> Prompt:
+    limits = limits_of(step.model)
+    found = fitted(
+        question,
+        context_tokens=limits.context_tokens,
+        max_tokens=min(max_tokens, limits.output_tokens),
+        refused=refused,
+    )
+    if isinstance(found, TooLong):
+        raise Interrupted(found.fail())
+    return found
+
+
+def _is_too_long(stop: Interrupted) -> bool:
+    return isinstance(stop.decision, Fail) and stop.decision.code is ErrorCode.CONTEXT_TOO_LONG
