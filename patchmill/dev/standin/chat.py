@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterator
+from http import HTTPStatus
 
 from starlette.types import Receive, Scope, Send
 
@@ -15,7 +16,9 @@ from patchmill.dev.standin.faults import FaultKind, refusal_of
 from patchmill.dev.standin.gateway import Gateway, sent_key
 from patchmill.dev.standin.ledger import Billing, LedgerRow, now
 from patchmill.dev.standin.refusal import Refusal, error_envelope
-from patchmill.dev.standin.tokens import PromptCache, count_tokens, cut, pieces
+from patchmill.dev.standin.tokens import BYTES_PER_TOKEN, PromptCache, count_tokens, cut, pieces
+from patchmill.dev.standin.wire_cases import CASES, Billed, Ending, Reply, WireCase
+from patchmill.dev.standin.wire_cases.playing import play
 
 CLIENT_CLOSED_STATUS = 499
 _PIECE_CHARACTERS = 16
@@ -45,6 +48,7 @@ class Exchange:
         self._admitted = False
         self._model_asked = False
         self._settled = False
+        self._wire_case: str | None = None
         gateway.ledger.arrive()
 
     async def run(self) -> None:
@@ -76,7 +80,10 @@ class Exchange:
         self._admitted = True
         self._request = request
         prompt = request.prompt
-        fault = gateway.behaviour.take_fault(prompt)
+        rule = gateway.behaviour.take_fault(prompt, stream=self._stream)
+        if rule is not None and rule.wire_case is not None:
+            await self._play(CASES[rule.wire_case], request)
+        fault = None if rule is None else rule.fault
         refusal = None if fault is None else refusal_of(fault, concurrency=gateway.concurrency)
         scripted = gateway.behaviour.take_answer(prompt) if refusal is None else None
         self._model_asked = refusal is None and fault is not FaultKind.HTML
@@ -90,8 +97,7 @@ class Exchange:
             self._settle(200, Billing.NOT_BILLED)
             await connection.respond(200, _HTML, "text/html; charset=utf-8")
             return
-        self._blocks = PromptCache.blocks(request.model, prompt)
-        self._cached_tokens = min(gateway.cache.cached_tokens(self._blocks), self._input_tokens)
+        self._read_cache(request)
         if fault is FaultKind.STALL:
             await connection.start(200, self._content_type, {})
             await connection.until_left()
@@ -105,6 +111,65 @@ class Exchange:
         _, self._input_tokens, self._max_tokens = chat_request.check_limits(request)
         self._stream = bool(request.stream)
         return request
+
+    async def _play(self, case: WireCase, request: ChatRequest) -> None:
+        """Answer as the case does; ends with ClientLeft, once the connection is no more."""
+        gateway = self._gateway
+        self._wire_case = case.name
+        self._model_asked = case.billed
+        scripted = gateway.behaviour.take_answer(request.prompt) if case.answers else ""
+        await self._connection.pause(gateway.behaviour.latency_ms)
+        reply = await self._reply(case, request, scripted if case.says is None else case.says)
+        if case.usage is Billed.ZERO:
+            self._input_tokens = self._cached_tokens = 0
+        said = ""
+
+        def settle() -> None:
+            if case.usage in {Billed.WHOLE, Billed.UNCACHED}:
+                self._produced_tokens = reply.usage.output_tokens
+            ended = reply.finish if case.ending is Ending.END else "truncated"
+            self._settle(case.status, Billing.BILLED, finish=ended)
+
+        def told(text: str) -> None:
+            nonlocal said
+            said += text
+            if case.usage is not Billed.ZERO:
+                self._produced_tokens = count_tokens(said)
+            # Billed as soon as all is told: whoever has read the end finds the row in the ledger.
+            if case.usage is not Billed.PRODUCED and len(said) >= len(reply.reasoning) + len(reply.content):
+                settle()
+
+        if not case.billed:
+            spoilt = "stream_error" if case.status == HTTPStatus.OK else None
+            self._settle(case.status, Billing.NOT_BILLED, finish=spoilt, code=case.code)
+        await play(case, reply, self._connection, told=told, ended=settle)
+
+    async def _reply(self, case: WireCase, request: ChatRequest, scripted: str | None) -> Reply:
+        self._read_cache(request)
+        if case.usage is Billed.UNCACHED:
+            self._cached_tokens = 0
+        text = await self._content(request, scripted)
+        if case.overruns:
+            text += "." * ((self._max_tokens + 1) * BYTES_PER_TOKEN)
+        reasoning, content, finish = self._shape(case.thinks, text)
+        content = text if case.overruns else content
+        headers = self._gateway.quota_headers(sent_key(self._headers))
+        return Reply(
+            request_id=self._request_id,
+            created=self._created,
+            model=request.model,
+            content=content,
+            reasoning=reasoning,
+            finish=finish,
+            usage=self._usage(reasoning, content),
+            max_tokens=self._max_tokens,
+            stream=self._stream,
+            headers=(*headers.items(), ("X-Request-Id", self._request_id)),
+        )
+
+    def _read_cache(self, request: ChatRequest) -> None:
+        self._blocks = PromptCache.blocks(request.model, request.prompt)
+        self._cached_tokens = min(self._gateway.cache.cached_tokens(self._blocks), self._input_tokens)
 
     async def _hold(self) -> None:
         signal = self._gateway.release_signal
@@ -128,9 +193,9 @@ class Exchange:
     def _content_type(self) -> str:
         return "text/event-stream; charset=utf-8" if self._stream else "application/json"
 
-    def _shape(self, request: ChatRequest, content: str) -> tuple[str, str, str]:
+    def _shape(self, thought: str, content: str) -> tuple[str, str, str]:
         """Reasoning, content and finish reason, cut at `max_tokens`."""
-        reasoning = cut(_REASONING, self._max_tokens) if request.wants_reasoning else ""
+        reasoning = cut(thought, self._max_tokens)
         room = self._max_tokens - count_tokens(reasoning)
         kept = cut(content, room)
         return reasoning, kept, "stop" if kept == content else "length"
@@ -150,7 +215,7 @@ class Exchange:
         await self._connection.pause(self._gateway.behaviour.first_token_ms)
         if fault is FaultKind.STREAM_ERROR:
             raise Refusal(status=500, code="internal_error", message="The answer broke off.")
-        reasoning, content, finish = self._shape(request, content)
+        reasoning, content, finish = self._shape(_thought(request), content)
         usage = self._usage(reasoning, content)
         envelope = self._envelope(request)
         body = envelope.plain(content=content, reasoning=reasoning, finish=finish, usage=usage)
@@ -166,7 +231,7 @@ class Exchange:
 
     async def _send_stream(self, request: ChatRequest, content: str, fault: FaultKind | None) -> None:
         connection, envelope = self._connection, self._envelope(request)
-        reasoning, content, finish = self._shape(request, content)
+        reasoning, content, finish = self._shape(_thought(request), content)
         broken = fault in {FaultKind.TRUNCATE, FaultKind.STREAM_ERROR}
         if broken:
             content = content[: len(content) // 2]
@@ -246,8 +311,13 @@ class Exchange:
                 cost_picos=cost_picos,
                 finish=finish,
                 messages_sha256=self._messages_sha256,
+                wire_case=self._wire_case,
             )
         )
+
+
+def _thought(request: ChatRequest) -> str:
+    return _REASONING if request.wants_reasoning else ""
 
 
 def _deltas(reasoning: str, content: str) -> Iterator[tuple[str, str]]:
@@ -266,4 +336,4 @@ async def complete_chat(
     gateway: Gateway, scope: Scope, receive: Receive, send: Send, request_id: str
 ) -> None:
     """Serve one chat request."""
-    await Exchange(gateway, scope, Connection(receive, send), request_id).run()
+    await Exchange(gateway, scope, Connection(scope, receive, send), request_id).run()

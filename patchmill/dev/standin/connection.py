@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Mapping
 
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
+from patchmill.dev.standin.raw_socket import EXTENSION, RawSocket
 from patchmill.dev.standin.refusal import Refusal
 
 
@@ -15,7 +16,8 @@ class ClientLeft(Exception):
 class Connection:
     """What the chat route needs of ASGI; after `read_body` it knows when the client leaves."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._left = asyncio.Event()
@@ -46,6 +48,12 @@ class Connection:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._left.set()
+
+    @property
+    def raw(self) -> RawSocket:
+        """The connection below HTTP; only a server that was started here has it."""
+        raw: RawSocket = self._scope["extensions"][EXTENSION]
+        return raw
 
     def stop_watching(self) -> None:
         """Let the watcher go; the exchange is over."""

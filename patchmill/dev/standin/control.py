@@ -10,6 +10,7 @@ from starlette.routing import Route
 from patchmill.dev.standin.faults import Behaviour
 from patchmill.dev.standin.gateway import Gateway
 from patchmill.dev.standin.refusal import error_envelope
+from patchmill.dev.standin.wire_cases import CASES
 
 
 class Control:
@@ -25,7 +26,8 @@ class Control:
             Route("/standin/ledger", self.show_ledger, methods=["GET"]),
             Route("/standin/ledger", self.clear_ledger, methods=["DELETE"]),
             Route("/standin/behaviour", self.show_behaviour, methods=["GET"]),
-            Route("/standin/behaviour", self.set_behaviour, methods=["PUT"]),
+            Route("/standin/behaviour", self.set_behaviour, methods=["PUT", "POST"]),
+            Route("/standin/wire-cases", self.show_wire_cases, methods=["GET"]),
             Route("/standin/release", self.release, methods=["POST"]),
         ]
 
@@ -53,9 +55,12 @@ class Control:
         return JSONResponse(self._gateway.behaviour.model_dump(mode="json"))
 
     async def set_behaviour(self, request: Request) -> Response:
-        """Replace the whole behaviour; a field that is absent returns to its default."""
+        """PUT replaces the whole behaviour, so that an absent field returns to its default; POST keeps it."""
         try:
-            behaviour = Behaviour.model_validate(json.loads(await request.body()))
+            given = json.loads(await request.body())
+            if request.method == "POST" and isinstance(given, dict):
+                given = {**self._gateway.behaviour.model_dump(mode="json"), **given}
+            behaviour = Behaviour.model_validate(given)
         except ValidationError as error:
             detail = "; ".join(
                 f"{'.'.join(str(part) for part in one['loc']) or 'body'}: {one['msg']}"
@@ -67,6 +72,22 @@ class Control:
             return JSONResponse(error_envelope(422, "invalid_behaviour", detail), status_code=422)
         self._gateway.behaviour = behaviour
         return await self.show_behaviour(request)
+
+    async def show_wire_cases(self, _request: Request) -> Response:
+        """The catalogue of wire cases."""
+        cases = [
+            {
+                "name": case.name,
+                "row": case.row,
+                "summary": case.summary,
+                "mode": case.mode,
+                "ending": case.ending,
+                "billed": case.billed,
+                "usage": case.usage,
+            }
+            for case in CASES.values()
+        ]
+        return JSONResponse({"data": cases})
 
     async def release(self, _request: Request) -> Response:
         """Let every held request go on."""

@@ -2,11 +2,12 @@
 
 import time
 from enum import StrEnum
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from patchmill.dev.standin.refusal import Refusal, concurrency_limit, invalid_api_key, invalid_param
+from patchmill.dev.standin.wire_cases import CASES
 
 SPEND_RESET_S = 3
 
@@ -37,11 +38,33 @@ class _Control(BaseModel):
 
 
 class FaultRule(_Control):
-    """A fault for the next `times` requests, or the next whose prompt contains `match`."""
+    """A fault or a wire case for the next `times` requests, or the next whose prompt contains `match`.
 
-    fault: FaultKind
+    A wire case waits for a request that it can be played to: some are for streams or plain answers only.
+    """
+
+    fault: FaultKind | None = None
+    wire_case: str | None = None
     times: int = Field(1, ge=1)
     match: str | None = None
+
+    @field_validator("wire_case")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in CASES:
+            raise ValueError(f"there is no wire case {name!r}")
+        return name
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.fault is None) is (self.wire_case is None):
+            raise ValueError("give either fault or wire_case")
+        return self
+
+    def fits(self, prompt: str, *, stream: bool) -> bool:
+        """Whether it strikes this request."""
+        case = None if self.wire_case is None else CASES[self.wire_case]
+        return (self.match is None or self.match in prompt) and (case is None or case.fits(stream=stream))
 
 
 class ScriptedAnswer(_Control):
@@ -50,6 +73,10 @@ class ScriptedAnswer(_Control):
     content: str
     times: int = Field(1, ge=1)
     match: str | None = None
+
+    def fits(self, prompt: str, *, stream: bool) -> bool:  # noqa: ARG002 - as a fault's
+        """Whether it answers this request."""
+        return self.match is None or self.match in prompt
 
 
 class Behaviour(_Control):
@@ -66,23 +93,22 @@ class Behaviour(_Control):
     faults: list[FaultRule] = Field(default_factory=list)
     script: list[ScriptedAnswer] | None = None
 
-    def take_fault(self, prompt: str) -> FaultKind | None:
-        """Use up one fault that applies to this prompt; the first in the list wins."""
-        rule = _take(self.faults, prompt)
-        return None if rule is None else rule.fault
+    def take_fault(self, prompt: str, *, stream: bool) -> FaultRule | None:
+        """Use up one fault that applies to this request; the first in the list wins."""
+        return _take(self.faults, prompt, stream=stream)
 
     def take_answer(self, prompt: str) -> str | None:
         """Use up one scripted answer that applies to this prompt."""
-        answer = _take(self.script or [], prompt)
+        answer = _take(self.script or [], prompt, stream=False)
         return None if answer is None else answer.content
 
 
 _Rule = TypeVar("_Rule", FaultRule, ScriptedAnswer)
 
 
-def _take(rules: list[_Rule], prompt: str) -> _Rule | None:
+def _take(rules: list[_Rule], prompt: str, *, stream: bool) -> _Rule | None:
     for index, rule in enumerate(rules):
-        if rule.match is None or rule.match in prompt:
+        if rule.fits(prompt, stream=stream):
             rule.times -= 1
             if rule.times == 0:
                 del rules[index]

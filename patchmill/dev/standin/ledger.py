@@ -22,7 +22,8 @@ class LedgerRow:
 
     `finish` is the finish reason, or `client_closed`, `truncated`, `stream_error`; None when refused. `code`
     is the error code of a refusal. A key that is not accepted is kept as a digest only. `messages_sha256` is
-    taken over the messages as compact JSON with sorted keys and non-ASCII characters escaped.
+    taken over the messages as compact JSON with sorted keys and non-ASCII characters escaped. `wire_case`
+    names the case that was played to the request, if one was.
     """
 
     request_id: str
@@ -39,6 +40,7 @@ class LedgerRow:
     cost_picos: int
     finish: str | None
     messages_sha256: str | None
+    wire_case: str | None = None
 
 
 class Ledger:

@@ -9,6 +9,7 @@ import uvicorn
 
 from patchmill.dev.standin.app import build_app
 from patchmill.dev.standin.gateway import Options
+from patchmill.dev.standin.raw_socket import RawHttpProtocol
 
 _START_TIMEOUT_S = 20
 # Requests that hang on purpose must not keep a stopping stand-in alive.
@@ -35,6 +36,7 @@ def _server(options: Options, on_started: Callable[[], None]) -> _Server:
         log_level="critical",
         access_log=False,
         lifespan="on",
+        http=RawHttpProtocol,
         timeout_graceful_shutdown=_STOP_GRACE_S,
         ws="none",
         server_header=False,
