@@ -143,7 +143,7 @@ def test_the_key_decides_and_x_api_key_wins(url: str, headers: dict[str, str], s
         ({"max_tokens": 8_193}, "invalid_param", "max_tokens"),
         ({"model": "deepseek-v3-2", "max_tokens": 8_193}, "invalid_param", "max_tokens"),
         ({"model": "deepseek-v4-pro", "max_tokens": 16_385}, "invalid_param", "max_tokens"),
-        ({"n": 2}, "invalid_param", "n"),
+        ({"n": 9}, "invalid_param", "n"),
         ({"temperature": 3}, "invalid_param", "temperature"),
         ({"stream": "yes"}, "invalid_param", "stream"),
         ({"stop": 7}, "invalid_param", "stop"),
@@ -204,7 +204,7 @@ def test_every_response_carries_the_quota_headers(url: str, gateway: httpx.Clien
     responses = [
         chat(gateway),
         chat(gateway, stream=True),
-        chat(gateway, n=3),
+        chat(gateway, n=30),
         httpx.post(f"{url}/v1/chat/completions"),
         gateway.get("/v1/nothing"),
         gateway.get("/v1/models"),

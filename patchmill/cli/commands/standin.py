@@ -9,10 +9,16 @@ from patchmill.cli.exits import ends
 from patchmill.cli.notice import NOT_A_MODEL
 from patchmill.cli.stopping import Stop
 from patchmill.cli.talk import say
-from patchmill.dev.standin.faults import Behaviour
+from patchmill.dev.standin.behaviour import Behaviour
 from patchmill.dev.standin.gateway import DEFAULT_KEY, Options
+from patchmill.dev.standin.scenarios import (
+    InvalidScenario,
+    bundled_scenarios,
+    find_scenario,
+    load_scenario,
+)
 from patchmill.dev.standin.server import serve
-from patchmill.errors import Unavailable
+from patchmill.errors import ConfigurationError, Unavailable
 
 PORT = 8081
 
@@ -21,7 +27,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command(
     epilog=ends(
-        "patchmill standin", "patchmill standin --port 9001 --latency-ms 400 --ledger /tmp/ledger.jsonl"
+        "patchmill standin",
+        "patchmill standin --port 9001 --latency-ms 400 --ledger /tmp/ledger.jsonl",
+        "patchmill standin --scenario storm",
     )
 )
 def standin(
@@ -30,14 +38,23 @@ def standin(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = PORT,
-    latency_ms: Annotated[int, typer.Option(min=0, help="Milliseconds before each answer begins.")] = 0,
+    scenario: Annotated[
+        str | None, typer.Option(help="How it behaves: a bundled scenario, or the path of a .toml file.")
+    ] = None,
+    list_scenarios: Annotated[bool, typer.Option("--list-scenarios", help="List those, and end.")] = False,
+    latency_ms: Annotated[
+        int | None, typer.Option(min=0, help="Milliseconds before each answer begins.")
+    ] = None,
     first_token_ms: Annotated[
-        int, typer.Option(min=0, help="Milliseconds from there to the first token.")
-    ] = 0,
-    chunk_delay_ms: Annotated[int, typer.Option(min=0, help="Milliseconds between a stream's chunks.")] = 0,
+        int | None, typer.Option(min=0, help="Milliseconds from there to the first token.")
+    ] = None,
+    chunk_delay_ms: Annotated[
+        int | None, typer.Option(min=0, help="Milliseconds between a stream's chunks.")
+    ] = None,
     concurrency: Annotated[
-        int, typer.Option(min=1, help="Requests in flight; more are refused with 429.")
-    ] = 25,
+        int | None,
+        typer.Option(min=1, help="Requests in flight, 25 if not given; more are refused with 429."),
+    ] = None,
     ledger: Annotated[
         Path | None, typer.Option(help="File that keeps what was billed, one JSON object a line.")
     ] = None,
@@ -47,23 +64,28 @@ def standin(
 
     It speaks the model gateway's documented protocol and answers by fixed rules, so that everything can be
     tried, tested and measured without a key. Prints its address on standard output. Its /standin/ledger
-    shows what it billed, and PUT /standin/behaviour makes it slow or faulty.
+    shows what it billed, and PUT /standin/behaviour makes it slow or faulty, as does --scenario.
     """
+    if list_scenarios:
+        for name in bundled_scenarios():
+            print(f"{name:<10}{load_scenario(name).description}")
+        return
+    given = {
+        "latency_ms": latency_ms,
+        "first_token_ms": first_token_ms,
+        "chunk_delay_ms": chunk_delay_ms,
+        "concurrency": concurrency,
+    }
     options = Options(
         keys=frozenset(key or [DEFAULT_KEY]),
-        concurrency=concurrency,
         ledger_path=ledger,
-        behaviour=Behaviour(
-            latency_ms=latency_ms, first_token_ms=first_token_ms, chunk_delay_ms=chunk_delay_ms
+        behaviour=_behaviour(scenario).model_copy(
+            update={name: value for name, value in given.items() if value is not None}
         ),
     )
 
     def ready(actual_port: int) -> None:
-        shown_host = f"[{host}]" if ":" in host else host
-        url = f"http://{shown_host}:{actual_port}/v1"
-        say(NOT_A_MODEL)
-        say(f"Use it with  PATCHMILL_GATEWAY_URL={url}  PATCHMILL_GATEWAY_API_KEY={next(iter(options.keys))}")
-        print(url, flush=True)
+        _announce(host, actual_port, next(iter(options.keys)))
 
     try:
         # The server ends by itself on a signal, and passes it on when it has ended.
@@ -74,3 +96,20 @@ def standin(
         raise Unavailable(
             f"cannot listen on {host}:{port}: {error.strerror}; choose another port with --port"
         ) from error
+
+
+def _behaviour(scenario: str | None) -> Behaviour:
+    if scenario is None:
+        return Behaviour()
+    try:
+        return find_scenario(scenario).behaviour
+    except InvalidScenario as error:
+        raise ConfigurationError(f"--scenario {scenario}: {error}") from error
+
+
+def _announce(host: str, port: int, key: str) -> None:
+    shown_host = f"[{host}]" if ":" in host else host
+    url = f"http://{shown_host}:{port}/v1"
+    say(NOT_A_MODEL)
+    say(f"Use it with  PATCHMILL_GATEWAY_URL={url}  PATCHMILL_GATEWAY_API_KEY={key}")
+    print(url, flush=True)

@@ -37,8 +37,8 @@ class Account:
     async def show_account(self, request: Request) -> Response:
         """What is left in the wallet, and the models that the key may reach."""
         self._gateway.authenticate(request.headers.raw)
-        paid = self._gateway.options.org_quota_usd * PICOS_PER_USD
-        left = paid - self._gateway.ledger.spent_picos()
+        paid = self._gateway.money.wallet_picos
+        left = paid - self._gateway.ledger.spending.total
         models = [
             {
                 "model": card.name,
@@ -47,6 +47,7 @@ class Account:
                 "spend_cap_usd": None,
             }
             for card in MODELS.values()
+            if card.name not in self._gateway.out_of_reach
         ]
         return JSONResponse(
             {
@@ -82,7 +83,7 @@ class Account:
         top_up = {
             "id": "txn-stand-in-1",
             "type": "top_up",
-            "amount_usd": usd(self._gateway.options.org_quota_usd * PICOS_PER_USD),
+            "amount_usd": usd(self._gateway.money.wallet_picos),
             "created_at": _written(self._opened_at),
             "description": "No money: the stand-in gateway made it up.",
         }

@@ -73,6 +73,7 @@ def _other_routes(gateway: Gateway) -> Starlette:
                 "max_output_tokens": card.max_output_tokens,
             }
             for card in MODELS.values()
+            if card.name not in gateway.behaviour.missing_models
         ]
         return JSONResponse({"object": "list", "data": data})
 

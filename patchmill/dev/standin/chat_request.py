@@ -1,16 +1,19 @@
-"""A chat request: read, checked against the model's limits, and refused by name."""
+"""A chat request as it is read: the types of its fields, refused by name."""
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from patchmill.dev.standin.catalogue import CONTEXT_TOKENS, MODELS, ModelCard
-from patchmill.dev.standin.refusal import Refusal, invalid_param
-from patchmill.dev.standin.tokens import count_tokens
+from patchmill.dev.standin.refusal import invalid_param
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
+MOST_CHOICES = 8
+MOST_STOPS = 16
+MOST_TOOLS = 128
+# Longer than any answer: what a server that ignores `max_tokens` goes by.
+NO_LIMIT_TOKENS = 1_000_000
 
 
 class _Wire(BaseModel):
@@ -24,11 +27,28 @@ class TextPart(_Wire):
     text: str
 
 
+class CalledFunction(_Wire):
+    """The function of a call that was made, with its arguments as JSON."""
+
+    name: str
+    arguments: str
+
+
+class MadeCall(_Wire):
+    """A call that the assistant made in an earlier turn."""
+
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
 class Message(_Wire):
     """One message; `content` may be absent where the assistant called tools."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart] | None = None
+    tool_calls: list[MadeCall] | None = None
+    tool_call_id: str | None = None
 
     @property
     def text(self) -> str:
@@ -38,10 +58,46 @@ class Message(_Wire):
         return self.content or ""
 
 
+class Function(_Wire):
+    """A function that may be called."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Tool(_Wire):
+    """A tool; functions are the only kind."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class NamedFunction(_Wire):
+    """The name in a `tool_choice`."""
+
+    name: str
+
+
+class NamedTool(_Wire):
+    """A `tool_choice` that names its function."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class JsonSchema(_Wire):
+    """The schema of structured output."""
+
+    name: str = Field(min_length=1, max_length=64)
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
 class ResponseFormat(_Wire):
     """Plain text, JSON mode, or structured output."""
 
     type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
 
 
 class StreamOptions(_Wire):
@@ -64,12 +120,12 @@ class ChatRequest(_Wire):
     max_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
-    n: Literal[1] | None = None
-    stop: str | list[str] | None = None
+    n: int | None = Field(None, ge=1, le=MOST_CHOICES)
+    stop: str | Annotated[list[str], Field(max_length=MOST_STOPS)] | None = None
     seed: int | None = None
     user: str | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
+    tools: list[Tool] | None = Field(None, min_length=1, max_length=MOST_TOOLS)
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     response_format: ResponseFormat | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -79,6 +135,15 @@ class ChatRequest(_Wire):
     def prompt(self) -> str:
         """The text of all messages, one after the other."""
         return "".join(message.text for message in self.messages)
+
+    @property
+    def counted(self) -> str:
+        """All that counts as input: the tools, the messages, and the calls made in earlier turns."""
+        tools = [tool.model_dump(mode="json", exclude_none=True) for tool in self.tools or []]
+        calls = [
+            call.model_dump(mode="json") for message in self.messages for call in message.tool_calls or []
+        ]
+        return "".join([*(json.dumps(part) for part in tools), self.prompt, *(json.dumps(c) for c in calls)])
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -127,31 +192,6 @@ def check(document: dict[str, Any]) -> ChatRequest:
         where = ".".join(str(part) for part in first["loc"])
         param = str(first["loc"][0]) if first["loc"] else "body"
         raise invalid_param(param, f"{where}: {first['msg']}") from None
-
-
-def check_limits(request: ChatRequest) -> tuple[ModelCard, int, int]:
-    """The model's card, the prompt's tokens, and the most output tokens; raises Refusal 400."""
-    card = MODELS.get(request.model)
-    if card is None:
-        message = f"The model `{request.model}` does not exist."
-        raise Refusal(status=400, code="model_not_found", message=message, param="model")
-    if request.max_tokens is not None and request.max_tokens > card.max_output_tokens:
-        message = f"max_tokens: {card.name} answers with at most {card.max_output_tokens} tokens."
-        raise invalid_param("max_tokens", message)
-    if request.wants_structure and not card.structured_output:
-        raise invalid_param("response_format", f"response_format: {card.name} has JSON mode only.")
-    if request.wants_reasoning and not card.reasoning:
-        raise invalid_param("reasoning", f"reasoning: {card.name} cannot reason.")
-    prompt_tokens = count_tokens(request.prompt)
-    asked = request.max_tokens or 1
-    if prompt_tokens + asked > CONTEXT_TOKENS:
-        message = (
-            f"The context of {card.name} is {CONTEXT_TOKENS} tokens, but the request has {prompt_tokens} in "
-            f"the prompt and asks for {asked} more, {prompt_tokens + asked} in all."
-        )
-        raise Refusal(status=400, code="context_length_exceeded", message=message, param="messages")
-    room = min(card.max_output_tokens, CONTEXT_TOKENS - prompt_tokens)
-    return card, prompt_tokens, request.max_tokens or room
 
 
 def messages_sha256(document: dict[str, Any]) -> str:

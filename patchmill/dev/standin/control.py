@@ -1,15 +1,17 @@
 """The `/standin` routes: health, ledger, behaviour and release; a tool for loopback, without a key."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from patchmill.dev.standin.faults import Behaviour
+from patchmill.dev.standin.behaviour import InvalidBehaviour, read_behaviour
 from patchmill.dev.standin.gateway import Gateway
 from patchmill.dev.standin.refusal import error_envelope
+from patchmill.dev.standin.scenarios import InvalidScenario, bundled_scenarios, load_scenario
 from patchmill.dev.standin.wire_cases import CASES
 
 
@@ -27,6 +29,8 @@ class Control:
             Route("/standin/ledger", self.clear_ledger, methods=["DELETE"]),
             Route("/standin/behaviour", self.show_behaviour, methods=["GET"]),
             Route("/standin/behaviour", self.set_behaviour, methods=["PUT", "POST"]),
+            Route("/standin/scenario", self.set_scenario, methods=["POST"]),
+            Route("/standin/scenarios", self.show_scenarios, methods=["GET"]),
             Route("/standin/wire-cases", self.show_wire_cases, methods=["GET"]),
             Route("/standin/release", self.release, methods=["POST"]),
         ]
@@ -56,21 +60,38 @@ class Control:
 
     async def set_behaviour(self, request: Request) -> Response:
         """PUT replaces the whole behaviour, so that an absent field returns to its default; POST keeps it."""
+        kept = self._gateway.behaviour.model_dump(mode="json") if request.method == "POST" else {}
+        return await self._behave(request, lambda given: {**kept, **given})
+
+    async def show_scenarios(self, _request: Request) -> Response:
+        """The bundled scenarios."""
+        data = [
+            {"name": name, "description": load_scenario(name).description} for name in bundled_scenarios()
+        ]
+        return JSONResponse({"data": data})
+
+    async def set_scenario(self, request: Request) -> Response:
+        """Behave as the bundled scenario `name` does, but for the fields that are given beside it."""
+
+        def with_fields(given: dict[str, Any]) -> dict[str, Any]:
+            fields = {field: value for field, value in given.items() if field != "name"}
+            scenario = load_scenario(given.get("name", ""))
+            return {**scenario.behaviour.model_dump(mode="json", exclude_unset=True), **fields}
+
+        return await self._behave(request, with_fields)
+
+    async def _behave(
+        self, request: Request, complete: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> Response:
         try:
             given = json.loads(await request.body())
-            if request.method == "POST" and isinstance(given, dict):
-                given = {**self._gateway.behaviour.model_dump(mode="json"), **given}
-            behaviour = Behaviour.model_validate(given)
-        except ValidationError as error:
-            detail = "; ".join(
-                f"{'.'.join(str(part) for part in one['loc']) or 'body'}: {one['msg']}"
-                for one in error.errors(include_url=False, include_input=False)
-            )
-            return JSONResponse(error_envelope(422, "invalid_behaviour", detail), status_code=422)
+            behaviour = read_behaviour(complete(given) if isinstance(given, dict) else given)
+        except (InvalidBehaviour, InvalidScenario) as error:
+            return JSONResponse(error_envelope(422, "invalid_behaviour", str(error)), status_code=422)
         except (ValueError, RecursionError) as error:
             detail = f"body: not valid JSON: {error}"
             return JSONResponse(error_envelope(422, "invalid_behaviour", detail), status_code=422)
-        self._gateway.behaviour = behaviour
+        self._gateway.behave(behaviour)
         return await self.show_behaviour(request)
 
     async def show_wire_cases(self, _request: Request) -> Response:

@@ -1,8 +1,8 @@
-"""Behaviour on demand: delays, faults and scripted answers, and how they are used up."""
+"""Faults: what can go wrong with a request, which requests are struck, and what each is refused with."""
 
 import time
 from enum import StrEnum
-from typing import Self, TypeVar
+from typing import Annotated, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -23,8 +23,14 @@ class FaultKind(StrEnum):
     SPEND = "429_spend"
     KEY = "401"
     BALANCE = "402"
+    QUOTA = "402_quota"
     GROUP = "403"
+    ADDRESS = "403_address"
     PARAM = "400"
+    CONTEXT = "400_context"
+    NOT_FOUND = "404"
+    TOO_LARGE = "413"
+    UNPROCESSABLE = "422"
     STALL = "stall"
     TRUNCATE = "truncate"
     STREAM_ERROR = "stream_error"
@@ -33,19 +39,28 @@ class FaultKind(StrEnum):
     HOLD = "hold"
 
 
-class _Control(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Strike(Protocol):
+    """What strikes a request: a fault or a wire case, never both."""
+
+    @property
+    def fault(self) -> FaultKind | None:
+        """The fault."""
+
+    @property
+    def wire_case(self) -> str | None:
+        """The name of the wire case."""
 
 
-class FaultRule(_Control):
-    """A fault or a wire case for the next `times` requests, or the next whose prompt contains `match`.
+class _Struck(BaseModel):
+    """A fault or a wire case, and the prompts that it is for.
 
     A wire case waits for a request that it can be played to: some are for streams or plain answers only.
     """
 
+    model_config = ConfigDict(extra="forbid")
+
     fault: FaultKind | None = None
     wire_case: str | None = None
-    times: int = Field(1, ge=1)
     match: str | None = None
 
     @field_validator("wire_case")
@@ -62,58 +77,63 @@ class FaultRule(_Control):
         return self
 
     def fits(self, prompt: str, *, stream: bool) -> bool:
-        """Whether it strikes this request."""
+        """Whether it is for this request."""
         case = None if self.wire_case is None else CASES[self.wire_case]
         return (self.match is None or self.match in prompt) and (case is None or case.fits(stream=stream))
 
 
-class ScriptedAnswer(_Control):
-    """Text to answer verbatim to the next `times` requests, or the next whose prompt contains `match`."""
+class FaultRule(_Struck):
+    """A fault or a wire case for the next `times` requests, or the next whose prompt contains `match`."""
 
-    content: str
     times: int = Field(1, ge=1)
-    match: str | None = None
-
-    def fits(self, prompt: str, *, stream: bool) -> bool:  # noqa: ARG002 - as a fault's
-        """Whether it answers this request."""
-        return self.match is None or self.match in prompt
 
 
-class Behaviour(_Control):
-    """How the stand-in behaves from now on.
+class FaultShare(_Struck):
+    """A fault or a wire case for a share of all requests, or of those whose prompt contains `match`."""
 
-    `latency_ms` passes before the headers, `first_token_ms` between headers and first token, `chunk_delay_ms`
-    between the chunks of a stream. `concurrency` None means the option that the stand-in was started with.
+    share: float = Field(gt=0, le=1)
+
+
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class Outage(BaseModel):
+    """A time in which every request is refused, or every one for `model`.
+
+    From `from_s` until `until_s` seconds after the behaviour was set, or for `for_s` of every `every_s`.
     """
 
-    latency_ms: int = Field(0, ge=0)
-    first_token_ms: int = Field(0, ge=0)
-    chunk_delay_ms: int = Field(0, ge=0)
-    concurrency: int | None = Field(None, ge=1)
-    faults: list[FaultRule] = Field(default_factory=list)
-    script: list[ScriptedAnswer] | None = None
+    model_config = ConfigDict(extra="forbid")
 
-    def take_fault(self, prompt: str, *, stream: bool) -> FaultRule | None:
-        """Use up one fault that applies to this request; the first in the list wins."""
-        return _take(self.faults, prompt, stream=stream)
+    fault: FaultKind = FaultKind.NO_CAPACITY
+    model: str | None = None
+    from_s: Seconds = 0
+    until_s: Seconds | None = None
+    every_s: Annotated[float, Field(gt=0)] | None = None
+    for_s: Annotated[float, Field(gt=0)] | None = None
 
-    def take_answer(self, prompt: str) -> str | None:
-        """Use up one scripted answer that applies to this prompt."""
-        answer = _take(self.script or [], prompt, stream=False)
-        return None if answer is None else answer.content
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.every_s is None) is not (self.for_s is None):
+            raise ValueError("every_s and for_s go together")
+        if self.every_s is None and self.until_s is None:
+            raise ValueError("give until_s, or every_s and for_s")
+        if self.until_s is not None and self.until_s <= self.from_s:
+            raise ValueError("until_s is not after from_s")
+        return self
 
+    @property
+    def wire_case(self) -> None:
+        """An outage is never a wire case."""
 
-_Rule = TypeVar("_Rule", FaultRule, ScriptedAnswer)
-
-
-def _take(rules: list[_Rule], prompt: str, *, stream: bool) -> _Rule | None:
-    for index, rule in enumerate(rules):
-        if rule.fits(prompt, stream=stream):
-            rule.times -= 1
-            if rule.times == 0:
-                del rules[index]
-            return rule
-    return None
+    def strikes(self, model: str, elapsed_s: float) -> bool:
+        """Whether it lasts at this time, for this model."""
+        since_s = elapsed_s - self.from_s
+        if (self.model is not None and self.model != model) or since_s < 0:
+            return False
+        if self.until_s is not None and elapsed_s >= self.until_s:
+            return False
+        return self.every_s is None or self.for_s is None or since_s % self.every_s < self.for_s
 
 
 _ERRORS: dict[FaultKind, tuple[int, str, str]] = {
@@ -123,7 +143,13 @@ _ERRORS: dict[FaultKind, tuple[int, str, str]] = {
     FaultKind.UPSTREAM_TIMEOUT: (504, "upstream_timeout", "The upstream took too long."),
     FaultKind.SPEND: (429, "rate_limit_error", "The key's spend cap is reached."),
     FaultKind.BALANCE: (402, "insufficient_balance", "The organisation's wallet is empty."),
+    FaultKind.QUOTA: (402, "quota_exceeded", "The key's lifetime quota is used up."),
     FaultKind.GROUP: (403, "model_not_in_group", "The key's routing group does not reach this model."),
+    FaultKind.ADDRESS: (403, "permission_denied", "Requests from this address are not allowed."),
+    FaultKind.CONTEXT: (400, "context_length_exceeded", "The prompt and max_tokens exceed the context."),
+    FaultKind.NOT_FOUND: (404, "not_found", "Not Found."),
+    FaultKind.TOO_LARGE: (413, "request_too_large", "The body is too large."),
+    FaultKind.UNPROCESSABLE: (422, "unprocessable_content", "The content cannot be processed."),
 }
 
 
@@ -149,4 +175,6 @@ def _headers(fault: FaultKind) -> dict[str, str]:
         return {"X-RateLimit-Remaining": "0.000000", "X-RateLimit-Reset": str(reset)}
     if fault is FaultKind.BALANCE:
         return {"X-Org-Quota-Remaining-Credits": "0.000000"}
+    if fault is FaultKind.QUOTA:
+        return {"X-Quota-Remaining-Credits": "0.000000"}
     return {}

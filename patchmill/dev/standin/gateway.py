@@ -2,24 +2,28 @@
 
 import asyncio
 import hashlib
+import random
 import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from patchmill.dev.standin.behaviour import Behaviour
 from patchmill.dev.standin.catalogue import PICOS_PER_USD
-from patchmill.dev.standin.faults import Behaviour
+from patchmill.dev.standin.faults import FaultRule, Strike
 from patchmill.dev.standin.ledger import Ledger
 from patchmill.dev.standin.refusal import concurrency_limit, invalid_api_key
+from patchmill.dev.standin.spending import WINDOWS_S, Money, check_money, money_headers
 from patchmill.dev.standin.tokens import PromptCache
+from patchmill.dev.standin.wire_cases import CASES
 
 DEFAULT_KEY = "sk-byts-stand-in"
-SPEND_WINDOW_S = 5 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a stand-in starts. The money amounts only fill the quota headers; faults show what a cap does."""
+    """How a stand-in starts; its limits on money hold until the behaviour sets others."""
 
     keys: frozenset[str] = frozenset({DEFAULT_KEY})
     concurrency: int = 25
@@ -29,6 +33,15 @@ class Options:
     key_quota_usd: int = 500
     org_quota_usd: int = 1_000
 
+    @property
+    def money(self) -> Money:
+        """The limits on money."""
+        return Money(
+            caps=((WINDOWS_S[0], self.spend_limit_usd * PICOS_PER_USD),),
+            key_quota_picos=self.key_quota_usd * PICOS_PER_USD,
+            wallet_picos=self.org_quota_usd * PICOS_PER_USD,
+        )
+
 
 class Gateway:
     """The state of one stand-in; everything in it runs on one event loop."""
@@ -37,18 +50,53 @@ class Gateway:
         self.options = options
         self.ledger = Ledger(options.ledger_path)
         self.cache = PromptCache()
-        self.behaviour = options.behaviour.model_copy(deep=True)
+        self.behave(options.behaviour)
         self.admitted = 0
         self.holding = 0
         self._release = asyncio.Event()
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """Behave so from now on: times and draws begin anew."""
+        self.behaviour = behaviour.model_copy(deep=True)
+        self.chance = random.Random(behaviour.seed)  # noqa: S311 - to be repeatable, not secret
+        self._behaves_since = time.monotonic()
+        self._next_cases = deque(CASES) if behaviour.every_wire_case else deque()
+
+    def take_fault(self, prompt: str, *, model: str, stream: bool) -> Strike | None:
+        """What strikes this request, if anything does."""
+        elapsed_s = time.monotonic() - self._behaves_since
+        strike = self.behaviour.take_fault(
+            prompt, model=model, stream=stream, elapsed_s=elapsed_s, chance=self.chance
+        )
+        return strike or self._next_case(stream=stream)
+
+    def _next_case(self, *, stream: bool) -> Strike | None:
+        for name in self._next_cases:
+            if CASES[name].fits(stream=stream):
+                self._next_cases.remove(name)
+                self._next_cases.append(name)
+                return FaultRule(wire_case=name)
+        return None
+
+    @property
+    def out_of_reach(self) -> frozenset[str]:
+        """Models that the key cannot use now: those that are missing, and those of other groups."""
+        return frozenset([*self.behaviour.missing_models, *self.behaviour.models_not_in_group])
+
+    @property
+    def money(self) -> Money:
+        """The limits on money that hold now."""
+        limits = self.behaviour.limits
+        return self.options.money if limits is None else limits.money
 
     @property
     def concurrency(self) -> int:
         """Requests that the account may have in flight now."""
         return self.behaviour.concurrency or self.options.concurrency
 
-    def admit(self) -> None:
-        """Take one of the account's places; raises Refusal 429 when all are taken."""
+    def admit(self, key: str) -> None:
+        """Take one of the account's places; raises Refusal 402 or 429 when money or places are used up."""
+        check_money(self.ledger.spending, key, self.money)
         if self.admitted >= self.concurrency:
             raise concurrency_limit(self.concurrency)
         self.admitted += 1
@@ -79,17 +127,9 @@ class Gateway:
 
     def quota_headers(self, key: str | None) -> dict[str, str]:
         """The headers that every response carries."""
-        spent = self.ledger.spent_picos(key or "")
-        now = int(time.time())
-        return {
-            "X-RateLimit-Limit": _usd(self.options.spend_limit_usd * PICOS_PER_USD),
-            "X-RateLimit-Remaining": _usd(self.options.spend_limit_usd * PICOS_PER_USD - spent),
-            "X-RateLimit-Reset": str(now - now % SPEND_WINDOW_S + SPEND_WINDOW_S),
-            "X-Quota-Remaining-Credits": _usd(self.options.key_quota_usd * PICOS_PER_USD - spent),
-            "X-Org-Quota-Remaining-Credits": _usd(
-                self.options.org_quota_usd * PICOS_PER_USD - self.ledger.spent_picos()
-            ),
-        }
+        if not self.behaviour.odd.quota_headers:
+            return {}
+        return money_headers(self.ledger.spending, key, self.money)
 
 
 def sent_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -99,9 +139,3 @@ def sent_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         return found[b"x-api-key"].strip()
     scheme, _, token = found.get(b"authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
-
-
-def _usd(picos: int) -> str:
-    """US dollars with six places, never below zero, without a float on the way."""
-    micros = max(0, picos) // 10**6
-    return f"{micros // 10**6}.{micros % 10**6:06d}"

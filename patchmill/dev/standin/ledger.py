@@ -1,12 +1,14 @@
 """The truth ledger: what the gateway saw and billed, request by request."""
 
 import json
-from collections import Counter
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TextIO
+
+from patchmill.dev.standin.spending import Spending
 
 
 class Billing(StrEnum):
@@ -51,7 +53,7 @@ class Ledger:
 
     def __init__(self, path: Path | None = None) -> None:
         self.rows: list[LedgerRow] = []
-        self._spent_picos: Counter[str | None] = Counter()
+        self.spending = Spending()
         self._file: TextIO | None = None
         if path is not None:
             self._load(path)
@@ -69,11 +71,12 @@ class Ledger:
             path.write_bytes(whole)
         for line in whole.splitlines():
             stored = json.loads(line)
-            self._keep(LedgerRow(**{**stored, "outcome": Billing(stored["outcome"])}))
+            row = LedgerRow(**{**stored, "outcome": Billing(stored["outcome"])})
+            self._keep(row, charged_at=datetime.fromisoformat(row.at).timestamp())
 
-    def _keep(self, row: LedgerRow) -> None:
+    def _keep(self, row: LedgerRow, *, charged_at: float) -> None:
         self.rows.append(row)
-        self._spent_picos[row.key] += row.cost_picos
+        self.spending.charge(row.key, row.cost_picos, at=charged_at)
 
     def arrive(self) -> None:
         """Count a request that came in; it is in flight until its row is written."""
@@ -84,19 +87,15 @@ class Ledger:
     def write(self, row: LedgerRow) -> None:
         """Record the outcome of a request that arrived."""
         self.in_flight -= 1
-        self._keep(row)
+        self._keep(row, charged_at=time.time())
         if self._file is not None:
             self._file.write(json.dumps(asdict(row)) + "\n")
             self._file.flush()
 
-    def spent_picos(self, key: str | None = None) -> int:
-        """Pico-dollars billed to the key, or to all keys."""
-        return self._spent_picos.total() if key is None else self._spent_picos[key]
-
     def clear(self) -> None:
         """Forget all rows, also those in the file; what is in flight stays counted."""
         self.rows.clear()
-        self._spent_picos.clear()
+        self.spending = Spending()
         self.requests = self.in_flight
         self.peak_in_flight = self.in_flight
         if self._file is not None:

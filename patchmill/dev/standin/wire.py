@@ -1,6 +1,7 @@
 """The bytes of an answer: the plain document, and the frames of a stream."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,16 @@ FINGERPRINT = "stand-in"
 DONE = b"data: [DONE]\n\n"
 # One encoder for all: `json.dumps` with options makes a new one each time.
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+_HIT_AND_MISS = frozenset({"prompt_cache_hit_tokens", "prompt_cache_miss_tokens"})
+_DETAILS = frozenset({"prompt_tokens_details"})
+_HIDDEN: dict[str, frozenset[str]] = {
+    "both": frozenset(),
+    "hit_miss": _DETAILS,
+    "details": _HIT_AND_MISS,
+    "none": _HIT_AND_MISS | _DETAILS,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +30,9 @@ class UsageReport:
     output_tokens: int
     reasoning_tokens: int
 
-    def document(self) -> dict[str, Any]:
-        """Usage as the protocol writes it, cached input in both ways that are in use."""
-        return {
+    def document(self, cached_fields: str = "both") -> dict[str, Any]:
+        """Usage as the protocol writes it; cached input in one of the ways in use, in both, or in none."""
+        whole: dict[str, Any] = {
             "prompt_tokens": self.input_tokens,
             "completion_tokens": self.output_tokens,
             "total_tokens": self.input_tokens + self.output_tokens,
@@ -30,6 +41,7 @@ class UsageReport:
             "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
             "completion_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
         }
+        return {name: value for name, value in whole.items() if name not in _HIDDEN[cached_fields]}
 
 
 def encode(document: Any) -> bytes:
@@ -40,7 +52,8 @@ def encode(document: Any) -> bytes:
 class Envelope:
     """What every document and frame of one answer has in common."""
 
-    def __init__(self, *, request_id: str, created: int, model: str) -> None:
+    def __init__(self, *, request_id: str, created: int, model: str, cached_fields: str = "both") -> None:
+        self._cached_fields = cached_fields
         self._request_id = request_id
         self._created = created
         self._model = model
@@ -57,24 +70,36 @@ class Envelope:
             "choices": choices,
         }
 
-    def plain(self, *, content: str, reasoning: str, finish: str, usage: UsageReport) -> bytes:
-        """The whole answer as one JSON document."""
-        message: dict[str, Any] = {"role": "assistant", "content": content}
-        if reasoning:
-            message["reasoning_content"] = reasoning
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
-        document = self._document("chat.completion", [choice])
-        return encode({**document, "usage": usage.document()})
+    def plain(
+        self, messages: Sequence[Mapping[str, Any]], finishes: Sequence[str], usage: UsageReport
+    ) -> bytes:
+        """The whole answer as one JSON document, with a choice for each message."""
+        choices = [
+            {"index": index, "message": message, "logprobs": None, "finish_reason": finish}
+            for index, (message, finish) in enumerate(zip(messages, finishes, strict=True))
+        ]
+        document = self._document("chat.completion", choices)
+        return encode({**document, "usage": usage.document(self._cached_fields)})
 
-    def delta_frame(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
-        """A chunk with one choice."""
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return b"data: %b[%b]%b\n\n" % (self._before, encode(choice), self._after)
+    def delta_frame(
+        self,
+        delta: Mapping[str, Any],
+        finish: str | None = None,
+        *,
+        index: int = 0,
+        usage: UsageReport | None = None,
+    ) -> bytes:
+        """A chunk with one choice, and usage if it is to be there."""
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+        after = self._after
+        if usage is not None:
+            after = b',"usage":%b}' % encode(usage.document(self._cached_fields))
+        return b"data: %b[%b]%b\n\n" % (self._before, encode(choice), after)
 
     def usage_frame(self, usage: UsageReport) -> bytes:
         """The chunk with empty `choices` that reports usage."""
         document = self._document("chat.completion.chunk", [])
-        return b"data: %b\n\n" % encode({**document, "usage": usage.document()})
+        return b"data: %b\n\n" % encode({**document, "usage": usage.document(self._cached_fields)})
 
 
 def error_frame(error: dict[str, Any]) -> bytes:
