@@ -22,6 +22,21 @@ from patchmill.errors import ConfigurationError, Unavailable
 
 PORT = 8081
 
+
+def _list_scenarios(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        for name in bundled_scenarios():
+            print(f"{name:<10}{load_scenario(name).description}")
+        raise typer.Exit
+
+
+ListScenarios = Annotated[
+    bool,
+    typer.Option(
+        "--list-scenarios", callback=_list_scenarios, is_eager=True, help="List the scenarios, and end."
+    ),
+]
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -41,7 +56,7 @@ def standin(
     scenario: Annotated[
         str | None, typer.Option(help="How it behaves: a bundled scenario, or the path of a .toml file.")
     ] = None,
-    list_scenarios: Annotated[bool, typer.Option("--list-scenarios", help="List those, and end.")] = False,
+    list_scenarios: ListScenarios = False,  # noqa: ARG001 - its callback ends the command
     latency_ms: Annotated[
         int | None, typer.Option(min=0, help="Milliseconds before each answer begins.")
     ] = None,
@@ -66,10 +81,6 @@ def standin(
     tried, tested and measured without a key. Prints its address on standard output. Its /standin/ledger
     shows what it billed, and PUT /standin/behaviour makes it slow or faulty, as does --scenario.
     """
-    if list_scenarios:
-        for name in bundled_scenarios():
-            print(f"{name:<10}{load_scenario(name).description}")
-        return
     given = {
         "latency_ms": latency_ms,
         "first_token_ms": first_token_ms,

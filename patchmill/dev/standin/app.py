@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from patchmill.dev.standin.account import Account
 from patchmill.dev.standin.catalogue import CONTEXT_TOKENS, MODELS
-from patchmill.dev.standin.chat import complete_chat, new_request_id
+from patchmill.dev.standin.chat.exchange import complete_chat, new_request_id
 from patchmill.dev.standin.control import Control
 from patchmill.dev.standin.gateway import Gateway, Options, sent_key
 from patchmill.dev.standin.refusal import Refusal, error_envelope

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+from patchmill.dev.standin.chat.wire import encode
 from patchmill.dev.standin.refusal import error_envelope
-from patchmill.dev.standin.wire import encode
 from patchmill.dev.standin.wire_cases.case import Billed, Ending, Mode, WireCase
 from patchmill.dev.standin.wire_cases.reply import (
     EVENT_STREAM,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from email.utils import formatdate
 
 from patchmill.dev.standin.catalogue import CONTEXT_TOKENS
-from patchmill.dev.standin.wire import encode
+from patchmill.dev.standin.chat.wire import encode
 from patchmill.dev.standin.wire_cases.case import Billed, Mode, WireCase
 from patchmill.dev.standin.wire_cases.reply import HTML, Reply, Step, refused, sized
 

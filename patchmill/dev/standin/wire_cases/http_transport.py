@@ -4,7 +4,7 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterable
 
-from patchmill.dev.standin.wire import encode
+from patchmill.dev.standin.chat.wire import encode
 from patchmill.dev.standin.wire_cases.case import Billed, Ending, Mode, WireCase
 from patchmill.dev.standin.wire_cases.reply import (
     APART,

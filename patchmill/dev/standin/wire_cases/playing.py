@@ -3,14 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 
-from patchmill.dev.standin.answering import content_for, cut_choice
-from patchmill.dev.standin.chat_request import ChatRequest
+from patchmill.dev.standin.chat.answering import content_for, cut_choice
+from patchmill.dev.standin.chat.request import ChatRequest
+from patchmill.dev.standin.chat.row_in_progress import RowInProgress
+from patchmill.dev.standin.chat.wire import UsageReport
 from patchmill.dev.standin.connection import Connection
 from patchmill.dev.standin.delays import draw
 from patchmill.dev.standin.gateway import Gateway
-from patchmill.dev.standin.row_in_progress import RowInProgress
 from patchmill.dev.standin.tokens import BYTES_PER_TOKEN, count_tokens
-from patchmill.dev.standin.wire import UsageReport
 from patchmill.dev.standin.wire_cases.case import Billed, Ending, WireCase
 from patchmill.dev.standin.wire_cases.reply import Pause, Reply
 

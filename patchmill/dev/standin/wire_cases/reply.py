@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from patchmill.dev.standin.chat.wire import FINGERPRINT, UsageReport, encode
 from patchmill.dev.standin.refusal import error_envelope
 from patchmill.dev.standin.tokens import pieces
-from patchmill.dev.standin.wire import FINGERPRINT, UsageReport, encode
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 JSON = "application/json"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from patchmill.dev.standin.wire import encode
+from patchmill.dev.standin.chat.wire import encode
 from patchmill.dev.standin.wire_cases.case import Billed, Ending, WireCase
 from patchmill.dev.standin.wire_cases.reply import (
     APART,

@@ -1,7 +1,7 @@
 """The row of a request that is being served: filled as it goes on, and written once."""
 
 from patchmill.dev.standin.catalogue import MODELS
-from patchmill.dev.standin.chat_request import ChatRequest
+from patchmill.dev.standin.chat.request import ChatRequest
 from patchmill.dev.standin.gateway import Gateway
 from patchmill.dev.standin.ledger import Billing, LedgerRow, now
 from patchmill.dev.standin.tokens import PromptCache

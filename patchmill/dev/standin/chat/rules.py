@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from patchmill.dev.standin.catalogue import CONTEXT_TOKENS, MODELS, ModelCard
-from patchmill.dev.standin.chat_request import ChatRequest, Message
+from patchmill.dev.standin.chat.request import ChatRequest, Message
 from patchmill.dev.standin.refusal import Refusal, invalid_param
 from patchmill.dev.standin.tokens import count_tokens
 

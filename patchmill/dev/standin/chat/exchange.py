@@ -5,17 +5,18 @@ import uuid
 
 from starlette.types import Receive, Scope, Send
 
-from patchmill.dev.standin import chat_request, wire
-from patchmill.dev.standin.answering import Choice, choose, cut_choice
-from patchmill.dev.standin.chat_request import ChatRequest
-from patchmill.dev.standin.chat_rules import check_rules, model_not_found, model_not_in_group, refuse_fields
+from patchmill.dev.standin.chat import request as chat_request
+from patchmill.dev.standin.chat import wire
+from patchmill.dev.standin.chat.answering import Choice, choose, cut_choice
+from patchmill.dev.standin.chat.request import ChatRequest
+from patchmill.dev.standin.chat.row_in_progress import RowInProgress
+from patchmill.dev.standin.chat.rules import check_rules, model_not_found, model_not_in_group, refuse_fields
+from patchmill.dev.standin.chat.sending import EVENT_STREAM, Sending
 from patchmill.dev.standin.connection import ClientLeft, Connection
 from patchmill.dev.standin.delays import draw
 from patchmill.dev.standin.faults import FaultKind, refusal_of
 from patchmill.dev.standin.gateway import Gateway, sent_key
 from patchmill.dev.standin.refusal import Refusal, error_envelope
-from patchmill.dev.standin.row_in_progress import RowInProgress
-from patchmill.dev.standin.sending import EVENT_STREAM, Sending
 from patchmill.dev.standin.wire_cases import CASES
 from patchmill.dev.standin.wire_cases.playing import Play
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from patchmill.dev.standin import model
 from patchmill.dev.standin.catalogue import MODELS
-from patchmill.dev.standin.chat_request import ChatRequest
+from patchmill.dev.standin.chat.request import ChatRequest
+from patchmill.dev.standin.chat.schema_example import UnsupportedSchema, smallest
+from patchmill.dev.standin.chat.tool_calls import ToolCall, calls_for
 from patchmill.dev.standin.refusal import invalid_param
-from patchmill.dev.standin.schema_example import UnsupportedSchema, smallest
 from patchmill.dev.standin.tokens import count_tokens, cut
-from patchmill.dev.standin.tool_calls import ToolCall, calls_for
 
 REASONING = "The stand-in gateway does not reason; this sentence takes the place of reasoning."
 

@@ -3,18 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from patchmill.dev.standin import wire
-from patchmill.dev.standin.answering import Choice
 from patchmill.dev.standin.behaviour import StreamedUsage
-from patchmill.dev.standin.chat_request import ChatRequest
+from patchmill.dev.standin.chat import wire
+from patchmill.dev.standin.chat.answering import Choice
+from patchmill.dev.standin.chat.request import ChatRequest
+from patchmill.dev.standin.chat.row_in_progress import RowInProgress
+from patchmill.dev.standin.chat.tool_calls import ToolCall
 from patchmill.dev.standin.connection import Connection
 from patchmill.dev.standin.delays import draw
 from patchmill.dev.standin.faults import FaultKind
 from patchmill.dev.standin.gateway import Gateway
 from patchmill.dev.standin.refusal import Refusal, error_envelope
-from patchmill.dev.standin.row_in_progress import RowInProgress
 from patchmill.dev.standin.tokens import count_tokens, pieces
-from patchmill.dev.standin.tool_calls import ToolCall
 
 _PIECE_CHARACTERS = 16
 _PIECES_PER_SEND = 16

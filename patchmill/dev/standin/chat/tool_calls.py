@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from patchmill.dev.standin.chat_request import ChatRequest, Function
+from patchmill.dev.standin.chat.request import ChatRequest, Function
+from patchmill.dev.standin.chat.schema_example import UnsupportedSchema, smallest
 from patchmill.dev.standin.refusal import invalid_param
-from patchmill.dev.standin.schema_example import UnsupportedSchema, smallest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
