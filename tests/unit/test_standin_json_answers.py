@@ -1,8 +1,8 @@
 import json
 from typing import Any
 
-from patchmill.dev.standin.chat_request import ChatRequest, Message
-from patchmill.dev.standin.json_answers import as_json
+from patchmill.dev.standin.chat.json_answers import as_json
+from patchmill.dev.standin.chat.request import ChatRequest, Message
 from patchmill.dev.standin.model import Turn, answer
 from patchmill.edit.formats import EDIT_FORMATS
 

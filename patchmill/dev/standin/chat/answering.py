@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from patchmill.dev.standin import model
 from patchmill.dev.standin.catalogue import MODELS
+from patchmill.dev.standin.chat.json_answers import as_json, wants_edits
 from patchmill.dev.standin.chat.request import ChatRequest
 from patchmill.dev.standin.chat.schema_example import UnsupportedSchema, smallest
 from patchmill.dev.standin.chat.tool_calls import ToolCall, calls_for
@@ -81,14 +82,15 @@ async def choose(
 
 async def content_for(request: ChatRequest) -> str:
     """The words that answer a request, by the rules of the offline model."""
-    if request.response_format is not None and request.response_format.json_schema is not None:
+    structured = None if request.response_format is None else request.response_format.json_schema
+    if structured is not None and not wants_edits(request):
         try:
-            return json.dumps(smallest(request.response_format.json_schema.schema_))
+            return json.dumps(smallest(structured.schema_))
         except UnsupportedSchema as error:
             raise invalid_param("response_format", f"response_format: the schema: {error}.") from None
     turns = [model.Turn(role=message.role, text=message.text) for message in request.messages]
     text = await asyncio.to_thread(model.answer, turns)
     if request.wants_json:
-        text = json.dumps({"answer": text})
+        text = as_json(text, request)
     ends = [text.index(stop) for stop in request.stops if stop in text]
     return text[: min(ends)] if ends else text

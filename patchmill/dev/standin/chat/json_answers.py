@@ -3,16 +3,20 @@
 import json
 from collections.abc import Iterator
 
-from patchmill.dev.standin.chat_request import ChatRequest
+from patchmill.dev.standin.chat.request import ChatRequest
 
 _OPEN, _DIVIDE, _CLOSE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
 _DECLINES = "NO CHANGE: "
 
 
+def wants_edits(request: ChatRequest) -> bool:
+    """Whether the system message describes a document with edits."""
+    return any('"edits"' in message.text for message in request.messages if message.role == "system")
+
+
 def as_json(answer: str, request: ChatRequest) -> str:
     """Write an answer of the stand-in as JSON: as edits if the system message names them, else as a text."""
-    rules = "".join(message.text for message in request.messages if message.role == "system")
-    if '"edits"' not in rules:
+    if not wants_edits(request):
         return json.dumps({"answer": answer})
     head, _, rest = answer.partition("\n")
     declines = head.startswith(_DECLINES)
