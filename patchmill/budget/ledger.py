@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from patchmill.budget.models import ModelCapability
 from patchmill.budget.prices import Rates
-from patchmill.budget.tokens import ModelLimits, input_bound
+from patchmill.budget.tokens import input_bound
 
 
 class Account(StrEnum):
@@ -136,7 +137,7 @@ def affordable_output(input_tokens: int, wanted: int, floor: int, rates: Rates, 
     return max(output, min(floor, wanted))
 
 
-def smallest_hold(prompt_bytes: int, floor: int, limits: ModelLimits, rates: Rates) -> Amount:
+def smallest_hold(prompt_bytes: int, floor: int, limits: ModelCapability, rates: Rates) -> Amount:
     """The hold of a prompt with no file in it and the smallest useful answer: less admits nothing."""
     return worst_case(input_bound(prompt_bytes, 2, limits), floor, rates)
 

@@ -18,7 +18,7 @@ from patchmill.budget.ledger import (
     worst_case,
 )
 from patchmill.budget.prices import Rates
-from patchmill.budget.tokens import LIMITS, input_bound, limits_of
+from patchmill.budget.tokens import input_bound, limits_of
 
 FLASH = Rates(input_picos=140_000, cached_picos=3_000, output_picos=280_000)
 tokens = st.integers(0, 100_000)
@@ -119,7 +119,7 @@ def test_a_request_is_made_smaller_until_it_fits_or_is_too_small_to_be_worth_it(
 
 
 def test_the_prompts_bound_is_its_bytes_and_never_more_than_the_context() -> None:
-    flash = LIMITS["deepseek-v4-flash"]
+    flash = limits_of("deepseek-v4-flash")
 
     assert input_bound(1_000, 2, flash) == 1_000 + 2 * 16 + 64
     assert input_bound(10**6, 2, flash) == flash.context_tokens
