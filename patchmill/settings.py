@@ -49,6 +49,15 @@ class Settings(BaseSettings):
     escalation_model: str = Field("deepseek-v4-pro", description="for what the first model could not do")
     fallback_model: str = Field("deepseek-v3-2", description="while the first model is unavailable")
     call_deadline_s: float = Field(120.0, gt=0, description="longest time of one call, in seconds")
+    connect_timeout_s: float = Field(
+        10.0, gt=0, description="longest time until a call's request leaves, in seconds"
+    )
+    first_data_timeout_s: float = Field(
+        60.0, gt=0, description="longest wait for the first data of a streamed answer, in seconds"
+    )
+    progress_timeout_s: float = Field(
+        45.0, gt=0, description="longest pause within an answer that has begun, in seconds"
+    )
     lease_ttl_s: float = Field(
         30.0, gt=0, description="a worker silent for this many seconds is lost; it beats six times as often"
     )

@@ -10,6 +10,7 @@ from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from kombu.asynchronous import set_event_loop
 
+from patchmill.call.clocks import Clocks
 from patchmill.call.gateway import Gateway
 from patchmill.call.loop import CallLoop
 from patchmill.job.ladder import Policy
@@ -39,7 +40,14 @@ class WorkerApp:
         self._threads = settings.gateway_concurrency
         engine = open_engine(where.database_url, pool_size=min(self._threads, 12) + SPARE_CONNECTIONS)
         gateway = Gateway(
-            base_url=settings.gateway_url, api_key=gateway_key(settings), now=lambda: datetime.now(UTC)
+            base_url=settings.gateway_url,
+            api_key=gateway_key(settings),
+            now=lambda: datetime.now(UTC),
+            clocks=Clocks(
+                connect_s=settings.connect_timeout_s,
+                first_data_s=settings.first_data_timeout_s,
+                progress_s=settings.progress_timeout_s,
+            ),
         )
         self._celery: Celery = make_celery(where.redis_url, concurrency=self._threads)
         template = MessageTemplate(self._celery)

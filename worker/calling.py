@@ -13,10 +13,10 @@ from patchmill.budget.prices import Price, highest_rates, rates_at
 from patchmill.budget.tokens import JSON_MODE_TOKENS, input_bound, limits_of
 from patchmill.call.answer_form import answer_form
 from patchmill.call.fitting import Prompt
-from patchmill.call.gateway import ChatRequest, request_body
 from patchmill.call.loop import CallLoopStopped
 from patchmill.call.prompt import prompt_version
 from patchmill.call.reply import Answered, CallOutcome, Rejected, Unknown
+from patchmill.call.request import ChatRequest, request_body
 from patchmill.edit.protocol import EditFormat
 from patchmill.job.circuit import GATEWAY, Circuit, Condition
 from patchmill.job.failure import FailureClass

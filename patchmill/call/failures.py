@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
+from patchmill.budget.models import OPTIONAL_FIELDS
 from patchmill.job.failure import Failure, FailureClass
 
 LONGEST_MESSAGE = 300
@@ -31,6 +32,9 @@ _BY_CODE = {
     "request_too_large": FailureClass.REQUEST,
     "concurrency_limit": FailureClass.CONCURRENCY,
     "rate_limit_error": FailureClass.SPEND_CAP,
+    # Not of this gateway: what others say of a spent account, and of a prompt that is too long.
+    "insufficient_quota": FailureClass.ACCOUNT,
+    "exceed_context_size_error": FailureClass.CONTEXT_TOO_LONG,
 }
 
 # What a status means when its code says nothing: 408 may come from a box between us and a gateway that is
@@ -46,17 +50,22 @@ _BY_STATUS = {
 }
 
 _WAITING = {FailureClass.CONCURRENCY, FailureClass.SPEND_CAP, FailureClass.SERVER, FailureClass.BROKEN}
+_CONTEXT = re.compile(r"(?i)\b(?:maximum context length|context (?:length|window|size))\b")
 _LOOKED_AT = 8 * LONGEST_MESSAGE
 _KEY_SHAPE = re.compile(r"\bsk-[A-Za-z0-9_*.-]{4,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What the gateway said about an error, cleaned: its code (or else its type) and its message."""
+    """What the gateway said about an error, cleaned: its code (or else its type) and its message.
+
+    `parameter` is the field of the request that it named.
+    """
 
     code: str | None
     type: str | None
     message: str
+    parameter: str | None = None
 
 
 def read_report(error: object, *, secret: str) -> Report:
@@ -66,11 +75,38 @@ def read_report(error: object, *, secret: str) -> Report:
     if not isinstance(error, Mapping):
         return Report(code=None, type=None, message="")
     code, kind, message = error.get("code"), error.get("type"), error.get("message")
+    parameter = error.get("param")
     return Report(
         code=_short(code, secret) if isinstance(code, str | int) and not isinstance(code, bool) else None,
         type=_short(kind, secret) if isinstance(kind, str) else None,
         message=clean(message, secret=secret) if isinstance(message, str) else "",
+        parameter=_short(parameter, secret) if isinstance(parameter, str) else None,
     )
+
+
+def parameter_named(report: Report, sent: Collection[str]) -> str | None:
+    """Find the optional field, among those that were `sent`, that a refusal names.
+
+    Its `param` decides, such as `stream_options.include_usage`; else the message, where a plain English word
+    counts only if it is marked as a name.
+    """
+    candidates = [name for name in OPTIONAL_FIELDS if name in sent]
+    if report.parameter is not None:
+        named = re.split(r"[.\[]", report.parameter.removeprefix("body."))[0]
+        return named if named in candidates else None
+    found = [
+        (match.start(), name)
+        for name in candidates
+        if (match := re.search(_name_pattern(name), report.message)) is not None
+    ]
+    return min(found)[1] if found else None
+
+
+def _name_pattern(name: str) -> str:
+    if "_" in name:
+        return rf"\b{name}\b"
+    marked = rf"[`'\"]{name}\b|\b{name}[`'\"]|^{name}\s*[:.\[]|\bbody\.{name}\b"
+    return rf"{marked}|(?i:\b(?:parameter|argument|field|property)s?:?\s+){name}\b"
 
 
 def failure_of_status(status: int, report: Report, headers: Mapping[str, str], *, now: datetime) -> Failure:
@@ -78,7 +114,7 @@ def failure_of_status(status: int, report: Report, headers: Mapping[str, str], *
 
     `headers` is looked up by lower-case name; `now` is aware and is compared with `X-RateLimit-Reset`.
     """
-    failure = _class_of_status(status, report)
+    failure = _as_asked(_class_of_status(status, report), headers)
     wait_s = None
     if failure is FailureClass.SPEND_CAP:
         wait_s = _until_reset_s(headers, now=now)
@@ -127,11 +163,24 @@ def clean(text: str, *, secret: str) -> str:
     return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
 
 
+def _as_asked(failure: FailureClass, headers: Mapping[str, str]) -> FailureClass:
+    """Obey `x-should-retry` where it settles nothing but whether the same request may pass later."""
+    asked = headers.get("x-should-retry", "").strip().lower()
+    if asked == "false" and failure is FailureClass.SERVER:
+        return FailureClass.REQUEST
+    if asked == "true" and failure is FailureClass.REQUEST:
+        return FailureClass.SERVER
+    return failure
+
+
 def _class_of_status(status: int, report: Report) -> FailureClass:
     if not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return FailureClass.SERVER
     # A middle box may put any text into a 408; its code settles nothing about the bill.
     by_code = None if status == HTTPStatus.REQUEST_TIMEOUT else _class_of_code(report)
+    if status == HTTPStatus.BAD_REQUEST and by_code in {None, FailureClass.REQUEST}:
+        # Upstreams say this with any code, and name both numbers in the message.
+        by_code = FailureClass.CONTEXT_TOO_LONG if _CONTEXT.search(report.message) else by_code
     return by_code or _BY_STATUS.get(status, FailureClass.REQUEST)
 
 

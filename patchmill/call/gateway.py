@@ -2,32 +2,30 @@
 
 import asyncio
 import contextlib
-import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any
 
 import aiohttp
 import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
-from patchmill.call.failures import clean, failure_of_frame, failure_of_status, read_report
-from patchmill.call.reply import Answered, CallOutcome, CallTimings, Rejected, Unknown
-from patchmill.call.stream import AnswerBuilder, Event, MalformedAnswer, SseParser, storable
-from patchmill.errors import ConfigurationError
-from patchmill.job.failure import Failure, FailureClass
+from patchmill.call.address import checked_key, endpoint
+from patchmill.call.clocks import DEFAULT_CLOCKS, Clocks, Watch
+from patchmill.call.exchange import Exchange
+from patchmill.call.outcome import Judge
+from patchmill.call.reply import CallOutcome
+from patchmill.call.request import ChatRequest, request_body
+from patchmill.call.stream import Event, MalformedAnswer, SseParser
+from patchmill.job.failure import Failure
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 KEEP_ALIVE_S = 15.0
-CONNECT_TIMEOUT_S = 10.0
-STAND_IN_FINGERPRINT = "stand-in"
 
 # How long a closing may take after the outcome is known, and how long the end of a body may lag behind its
 # `[DONE]` before its connection is given up instead of kept for the next call.
@@ -37,85 +35,30 @@ _DRAIN_GRACE_S = 0.05
 _BROKEN_WIRE = (httpx.HTTPError, aiohttp.ClientError, HttpProcessingError, OSError)
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
-    """What is asked: `messages` are `{"role", "content"}` in order, `max_tokens` bounds the answer."""
-
-    model: str
-    messages: Sequence[Mapping[str, str]]
-    max_tokens: int
-    stream: bool
-    response_format: Mapping[str, Any] | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Exchange:
-    """What has happened on the wire so far; readable at any moment, whatever ended the call."""
-
-    request: ChatRequest
-    started_at: float
-    sent: bool = False
-    first_token_at: float | None = None
-    status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content_type: str = ""
-    error_body: bytearray = field(default_factory=bytearray)
-    answer: AnswerBuilder = field(default_factory=AnswerBuilder)
-    ended: bool = False
-
-    def timings(self, now: float) -> CallTimings:
-        first_at = self.first_token_at
-        return CallTimings(
-            first_token_ms=None if first_at is None else round((first_at - self.started_at) * 1000),
-            total_ms=round((now - self.started_at) * 1000),
-        )
-
-
-_current: ContextVar[_Exchange] = ContextVar("patchmill_gateway_exchange")
-
-
-def request_body(request: ChatRequest) -> bytes:
-    """Build the exact bytes of the request's body; their number bounds its prompt tokens."""
-    body: dict[str, Any] = {
-        "model": request.model,
-        "messages": [dict(message) for message in request.messages],
-        "max_tokens": request.max_tokens,
-        "stream": request.stream,
-    }
-    if request.response_format is not None:
-        body["response_format"] = dict(request.response_format)
-    if request.stream:
-        body["stream_options"] = {"include_usage": True}
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+_current: ContextVar[Exchange] = ContextVar("patchmill_gateway_exchange")
 
 
 class Gateway:
     """Calls one OpenAI-compatible gateway with one key; used from one event loop, closed by `aclose`.
 
-    `base_url` ends before `/chat/completions`; `now` gives the wall clock, aware, for the resets that the
-    gateway names in Unix time. Nothing is retried, redirected or read from proxy variables.
+    `base_url` is what stands before `/chat/completions`; `now` gives the wall clock, aware, for the resets
+    that the gateway names in Unix time. Nothing is retried, redirected or read from proxy variables.
 
     Raises:
         ConfigurationError: the URL is not HTTP, or the key cannot stand in a header.
     """
 
-    def __init__(self, *, base_url: str, api_key: str, now: Callable[[], datetime]) -> None:
-        try:
-            url = httpx.URL(base_url.rstrip("/") + "/chat/completions")
-        except httpx.InvalidURL as error:
-            raise ConfigurationError("The gateway's URL cannot be read.") from error
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise ConfigurationError("The gateway's URL must begin with http:// or https://, then its host.")
-        if not api_key or not api_key.isascii() or not api_key.isprintable():
-            raise ConfigurationError("The gateway's key must be printable ASCII, and not empty.")
-        self._url = url
-        self._key = api_key
+    def __init__(
+        self, *, base_url: str, api_key: str, now: Callable[[], datetime], clocks: Clocks = DEFAULT_CLOCKS
+    ) -> None:
+        self._url = endpoint(base_url, "chat/completions")
+        key = checked_key(api_key)
         self._now = now
+        self._clocks = clocks
+        self._judge = Judge(secret=key)
         # One context for all connections, because loading certificates takes tens of milliseconds; plain
         # HTTP, which the stand-in speaks, never uses it.
-        tls = httpx.create_ssl_context(verify=url.scheme == "https")
+        tls = httpx.create_ssl_context(verify=self._url.scheme == "https")
 
         def open_session() -> aiohttp.ClientSession:
             trace = aiohttp.TraceConfig()
@@ -129,55 +72,67 @@ class Gateway:
                 trust_env=False,
             )
 
-        # The transport opens the session upon the first call, since a session belongs to a running loop.
+        # The transport opens the session upon the first call, since a session belongs to a running loop. Its
+        # own timeouts are off: the clocks of each call bound all of it.
         self._client = httpx.AsyncClient(
             transport=AiohttpTransport(verify=tls, client=open_session),
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
+            timeout=httpx.Timeout(None),
             trust_env=False,
             follow_redirects=False,
             # An identity encoding, because a compressed stream arrives in lumps; gzip is read all the same.
             headers={
-                "Authorization": f"Bearer {api_key}",
+                "Authorization": f"Bearer {key}",
                 "Content-Type": "application/json",
                 "Accept-Encoding": "identity",
                 "User-Agent": "patchmill",
             },
         )
 
-    async def chat(self, request: ChatRequest, *, deadline_s: float) -> CallOutcome:
+    async def chat(
+        self,
+        request: ChatRequest,
+        *,
+        deadline_s: float,
+        on_first_token: Callable[[], None] | None = None,
+    ) -> CallOutcome:
         """Send the request once and wait for its outcome, at most `deadline_s` seconds and a short closing.
 
-        Never raises for what the gateway or the network does. A cancelled call closes its connection and
-        raises `CancelledError`; whether it was billed is then unknown.
+        `on_first_token` is called on the loop, at most once, when the first of a stream's output came; it
+        must not block. Never raises for what the gateway or the network does. A cancelled call closes its
+        connection and raises `CancelledError`; whether it was billed is then unknown.
+
+        Raises:
+            UnicodeEncodeError: a message holds half of a surrogate pair; nothing was sent.
         """
-        loop = asyncio.get_running_loop()
-        exchange = _Exchange(request=request, started_at=loop.time())
+        body = request_body(request)
+        watch = Watch(self._clocks, deadline_s=deadline_s, streamed=request.streamed)
+        exchange = Exchange(request=request, body=body, watch=watch, on_first_token=on_first_token)
         failure: Failure | None = None
         token = _current.set(exchange)
         try:
-            async with asyncio.timeout(deadline_s) as deadline:
+            async with watch:
                 await self._exchange(exchange)
         except TimeoutError:
-            if not deadline.expired():
+            if watch.ran_out is None:
                 raise
-            failure = Failure(
-                failure=FailureClass.DEADLINE, message=f"no complete answer within {deadline_s:g} s"
-            )
+            failure = watch.ran_out
         except (*_BROKEN_WIRE, MalformedAnswer) as error:
-            failure = self._broken(error)
-            exchange.sent = exchange.sent and not _refused_by_closed_transport(error)
+            failure = self._judge.broken(error)
+            if _refused_by_closed_transport(error):
+                watch.sent_at = None
         finally:
             _current.reset(token)
-        return self._outcome(exchange, failure, exchange.timings(loop.time()))
+        loop_time = asyncio.get_running_loop().time()
+        return self._judge.outcome(exchange, failure, loop_time=loop_time, now=self._now())
 
     async def aclose(self) -> None:
         """Close every connection; the gateway cannot be used afterwards."""
         await self._client.aclose()
 
-    async def _exchange(self, exchange: _Exchange) -> None:
-        accept = "text/event-stream" if exchange.request.stream else "application/json"
+    async def _exchange(self, exchange: Exchange) -> None:
+        accept = "text/event-stream" if exchange.request.streamed else "application/json"
         request = self._client.build_request(
-            "POST", self._url, content=request_body(exchange.request), headers={"Accept": accept}
+            "POST", self._url, content=exchange.body, headers={"Accept": accept}
         )
         response = await self._client.send(request, stream=True)
         exchange.headers = response.headers
@@ -191,71 +146,6 @@ class Gateway:
                 async with asyncio.timeout(_CLOSE_GRACE_S):
                     await response.aclose()
 
-    def _outcome(self, exchange: _Exchange, failure: Failure | None, timings: CallTimings) -> CallOutcome:
-        """Decide what the call came to, from how far it got rather than from what broke it."""
-        answer = exchange.answer
-        if not exchange.sent:
-            message = failure.message if failure else "the request was not sent"
-            return Rejected(
-                failure=Failure(failure=FailureClass.CONNECT, message=message),
-                status=None,
-                code=None,
-                timings=timings,
-            )
-        if exchange.status is not None and not httpx.codes.is_success(exchange.status):
-            return self._refused(exchange, exchange.status, timings)
-        if answer.error is not None:
-            return self._error_in_answer(exchange, failure, timings)
-        if answer.complete:
-            return self._answered(exchange, timings)
-        if failure is None:
-            kind = clean(exchange.content_type, secret=self._key) or "no content type"
-            failure = Failure(
-                failure=FailureClass.BROKEN, message=f"the answer ended before it was complete ({kind})"
-            )
-        return Unknown(failure=failure, partial=answer.text, usage=answer.usage, timings=timings)
-
-    def _answered(self, exchange: _Exchange, timings: CallTimings) -> Answered:
-        answer = exchange.answer
-        request_id = exchange.headers.get("x-request-id")
-        if answer.usage is None and answer.raw_usage is not None:
-            report = clean(json.dumps(answer.raw_usage), secret=self._key)
-            _log.warning("the gateway's usage report cannot be true: %s", report)
-        return Answered(
-            text=answer.text,
-            finish_reason=answer.finish_reason or "",
-            usage=answer.usage,
-            returned_model=answer.returned_model,
-            gateway_request_id=storable(request_id)[:200] if request_id else answer.request_id,
-            stand_in=answer.fingerprint == STAND_IN_FINGERPRINT,
-            timings=timings,
-        )
-
-    def _refused(self, exchange: _Exchange, status: int, timings: CallTimings) -> CallOutcome:
-        """An answer other than 2xx is never billed, however its body ended; 408 alone is not believed."""
-        report = read_report(_error_field(bytes(exchange.error_body)), secret=self._key)
-        failure = failure_of_status(status, report, exchange.headers, now=self._now())
-        if failure.failure is FailureClass.BROKEN:
-            return Unknown(failure=failure, partial="", usage=None, timings=timings)
-        return Rejected(failure=failure, status=status, code=report.code or report.type, timings=timings)
-
-    def _error_in_answer(
-        self, exchange: _Exchange, failure: Failure | None, timings: CallTimings
-    ) -> CallOutcome:
-        """An error that ends a stream is not billed; within a plain 200, or before more chunks, it may be."""
-        answer = exchange.answer
-        report = read_report(answer.error, secret=self._key)
-        reported = failure_of_frame(report)
-        if exchange.ended and _streamed(exchange) and answer.error_is_last:
-            code = report.code or report.type
-            return Rejected(failure=reported, status=exchange.status, code=code, timings=timings)
-        broken = failure or Failure(failure=FailureClass.BROKEN, message=reported.message)
-        return Unknown(failure=broken, partial=answer.text, usage=answer.usage, timings=timings)
-
-    def _broken(self, error: Exception) -> Failure:
-        message = clean(str(error), secret=self._key) or type(error).__name__
-        return Failure(failure=FailureClass.BROKEN, message=message)
-
 
 async def _note_sent(_session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object) -> None:
     """Note that bytes of this task's request may leave from now on.
@@ -263,7 +153,7 @@ async def _note_sent(_session: aiohttp.ClientSession, _context: SimpleNamespace,
     The kind of exception cannot tell: the transport reports a connection that dropped after sending with the
     class that it uses for connecting.
     """
-    _current.get().sent = True
+    _current.get().watch.sent()
 
 
 def _refused_by_closed_transport(error: BaseException) -> bool:
@@ -280,32 +170,29 @@ def _refused_by_closed_transport(error: BaseException) -> bool:
     return False
 
 
-def _streamed(exchange: _Exchange) -> bool:
-    """Whether the body is a stream: as its type says, or as it was asked for where the type says neither."""
-    if "event-stream" in exchange.content_type:
-        return True
-    return exchange.request.stream and "json" not in exchange.content_type
-
-
-async def _read(response: httpx.Response, exchange: _Exchange) -> None:
+async def _read(response: httpx.Response, exchange: Exchange) -> None:
     chunks = response.aiter_bytes()
     if not httpx.codes.is_success(response.status_code):
+        # Nothing is billed, whatever else comes: the rest is the reason, and not worth a long wait.
+        exchange.watch.last_words()
         async for chunk in chunks:
             exchange.error_body += chunk
             if len(exchange.error_body) > MAX_ERROR_BYTES:
                 return
-    elif _streamed(exchange):
+    elif exchange.streamed:
         await _read_stream(chunks, exchange)
     else:
         body = bytearray()
         async for chunk in chunks:
             body += chunk
             _check_size(len(body))
+            if not chunk.isspace():
+                exchange.watch.data()
         exchange.answer.add_body(bytes(body))
     exchange.ended = True
 
 
-async def _read_stream(chunks: AsyncIterator[bytes], exchange: _Exchange) -> None:
+async def _read_stream(chunks: AsyncIterator[bytes], exchange: Exchange) -> None:
     parser = SseParser()
     size = 0
     async for chunk in chunks:
@@ -323,22 +210,30 @@ async def _read_stream(chunks: AsyncIterator[bytes], exchange: _Exchange) -> Non
     _add_events(parser.close(), exchange)
 
 
-def _add_events(events: list[Event], exchange: _Exchange) -> None:
+def _add_events(events: list[Event], exchange: Exchange) -> None:
+    if not events:
+        return
+    answer = exchange.answer
+    exchange.watch.data()
     for event in events:
-        exchange.answer.add_event(event)
-        if exchange.first_token_at is None and exchange.answer.has_output:
-            exchange.first_token_at = asyncio.get_running_loop().time()
+        answer.add_event(event)
+    if answer.complete or answer.error is not None:
+        exchange.watch.last_words()
+    if exchange.first_token_at is None and answer.has_output:
+        exchange.first_token_at = exchange.watch.data_at
+        _tell_first_token(exchange)
+
+
+def _tell_first_token(exchange: Exchange) -> None:
+    if exchange.on_first_token is None:
+        return
+    try:
+        exchange.on_first_token()
+    except Exception:  # noqa: BLE001 - whatever it is, it is logged
+        # The answer that follows is paid for: it is not given up because a note of it failed.
+        _log.exception("the first token of a call could not be noted")
 
 
 def _check_size(size: int) -> None:
     if size > MAX_ANSWER_BYTES:
         raise MalformedAnswer(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
-
-
-def _error_field(body: bytes) -> object:
-    """Find the `error` of a refusal's body; None for a page of HTML, or for JSON without one."""
-    try:
-        document = json.loads(body.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
-    return document.get("error") if isinstance(document, dict) else None

@@ -4,14 +4,16 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 
 import uvloop
 
-from patchmill.call.gateway import ChatRequest, Gateway
+from patchmill.call.gateway import Gateway
 from patchmill.call.reply import CallOutcome, CallTimings, Unknown
+from patchmill.call.request import ChatRequest
 from patchmill.errors import PatchmillError
 from patchmill.job.failure import Failure, FailureClass
 
@@ -19,6 +21,8 @@ from patchmill.job.failure import Failure, FailureClass
 _STOP_GRACE_S = 2.0
 
 _log = logging.getLogger(__name__)
+
+_Call = Callable[[], Coroutine[None, None, CallOutcome]]
 
 
 class CallLoopStopped(PatchmillError):
@@ -162,26 +166,35 @@ class CallLoop:
         """Change how many slots there are, at once for new calls, as they end for those in flight."""
         self.slots.set_limit(limit)
 
-    def call(self, request: ChatRequest, *, deadline_s: float) -> CallOutcome:
+    def call(
+        self,
+        request: ChatRequest,
+        *,
+        deadline_s: float,
+        on_first_token: Callable[[], None] | None = None,
+    ) -> CallOutcome:
         """Make one call and block until its outcome; `deadline_s` counts from now.
+
+        `on_first_token` is called on the loop's thread and must not block it: all calls would wait.
 
         Raises:
             CallLoopStopped: the loop does not run, or its thread ended while this call was in flight.
         """
         reply: Future[CallOutcome] = Future()
+        call = partial(self._gateway.chat, request, deadline_s=deadline_s, on_first_token=on_first_token)
         with self._lock:
             if self._state != "running":
                 raise CallLoopStopped(may_be_billed=False)
             self._replies.add(reply)
-            self._loop.call_soon_threadsafe(self._begin, request, deadline_s, reply)
+            self._loop.call_soon_threadsafe(self._begin, call, reply)
         try:
             return reply.result()
         finally:
             with self._lock:
                 self._replies.discard(reply)
 
-    def _begin(self, request: ChatRequest, deadline_s: float, reply: Future[CallOutcome]) -> None:
-        task = self._loop.create_task(self._answer(request, deadline_s, reply))
+    def _begin(self, call: _Call, reply: Future[CallOutcome]) -> None:
+        task = self._loop.create_task(self._answer(call, reply))
         self._tasks.add(task)
         task.add_done_callback(self._forget)
 
@@ -191,17 +204,16 @@ class CallLoop:
             # Only what ends the thread gets here, and `_run` logs it: nobody else need be told.
             task.exception()
 
-    async def _answer(self, request: ChatRequest, deadline_s: float, reply: Future[CallOutcome]) -> None:
+    async def _answer(self, call: _Call, reply: Future[CallOutcome]) -> None:
         started_at = self._loop.time()
         try:
-            reply.set_result(await self._gateway.chat(request, deadline_s=deadline_s))
+            reply.set_result(await call())
         except asyncio.CancelledError:
             total_ms = round((self._loop.time() - started_at) * 1000)
             reply.set_result(
                 Unknown(
                     failure=Failure(failure=FailureClass.CANCELLED, message="given up while it ran"),
                     partial="",
-                    usage=None,
                     timings=CallTimings(first_token_ms=None, total_ms=total_ms),
                 )
             )

@@ -1,26 +1,25 @@
-"""Bytes of an answer, streamed or plain, become its text, its finish reason and its reported usage.
+"""Bytes of an answer, streamed or plain, become its text, tool calls, finish reason and reported usage.
 
 `SseParser` cuts bytes into events; `AnswerBuilder` adds up what the events, or one plain body, say. The
 `MalformedAnswer` that both raise never leaves this package: a call that meets it ends as a typed outcome.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from patchmill.call.reply import Usage
+from patchmill.call.storable import storable, storable_json
+from patchmill.call.tool_calls import BadToolCall, ToolCallBuilder
+from patchmill.call.usage import usage_of
 
 MAX_LINE_BYTES = 1024 * 1024
 MAX_EVENT_BYTES = 1024 * 1024
-# No context window comes near this; a larger count is a broken report, not a bill.
-MOST_TOKENS_BELIEVED = 100_000_000
 LONGEST_NAME = 200
 
 _BOM = b"\xef\xbb\xbf"
 _END = "[DONE]"
-_DEEPEST_REPORT = 8
 
 
 class MalformedAnswer(ValueError):
@@ -131,7 +130,8 @@ class AnswerBuilder:
 
     `finish_reason`, `returned_model`, `request_id` and `fingerprint` are None until they were said; `usage`
     is the last report, None when there was none or its numbers cannot be true; `raw_usage` is that report as
-    it came. `error` is what the gateway reported as an error, of whatever shape.
+    it came. `error` is what the gateway reported as an error, of whatever shape. `ended` tells that nothing
+    more can come: `[DONE]` came, or the answer was plain.
     """
 
     def __init__(self) -> None:
@@ -144,14 +144,22 @@ class AnswerBuilder:
         self.error: object = None
         self.error_is_last = False
         self.has_output = False
-        self._ended = False
+        self.more_choices = False
+        self.ended = False
+        self.tool_calls = ToolCallBuilder()
         self._usage_is_final = False
         self._parts: list[str] = []
+        self._thoughts: list[str] = []
 
     @property
     def text(self) -> str:
         """The content so far, without any reasoning, as text that UTF-8 and Postgres can hold."""
         return storable("".join(self._parts))
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought aloud so far, as text that UTF-8 and Postgres can hold."""
+        return storable("".join(self._thoughts))
 
     @property
     def complete(self) -> bool:
@@ -162,7 +170,7 @@ class AnswerBuilder:
         """
         if self.error is not None or self.finish_reason is None:
             return False
-        return self._ended or self._usage_is_final
+        return self.ended or self._usage_is_final
 
     def add_event(self, event: Event) -> None:
         """Add one event of a stream.
@@ -171,7 +179,7 @@ class AnswerBuilder:
             MalformedAnswer: its data is not a chunk of an answer.
         """
         if event.data == _END:
-            self._ended = True
+            self.ended = True
             return
         if event.name == "error":
             self._take_error(_error_event(event.data))
@@ -190,7 +198,7 @@ class AnswerBuilder:
         document = _decode(text)
         if not self._add_document(document, "message") and self.error is None:
             raise MalformedAnswer("the body has no choices")
-        self._ended = True
+        self.ended = True
 
     def _add_document(self, document: Mapping[str, Any], part_name: str) -> bool:
         """Add a decoded chunk or body; give whether choice 0 was in it."""
@@ -206,83 +214,56 @@ class AnswerBuilder:
             self._take_error(document["error"])
             return False
         self.error_is_last = False
-        choice = _choice_zero(document.get("choices"))
+        choice = self._choice_zero(document.get("choices"))
         if choice is not None:
             self._add_choice(choice, part_name)
         if reported is not None:
             self._usage_is_final = self.finish_reason is not None and self.usage is not None
         return choice is not None
 
+    def _choice_zero(self, choices: object) -> Mapping[str, Any] | None:
+        if choices is None:
+            return None
+        if not isinstance(choices, list):
+            raise MalformedAnswer("`choices` is not a list")
+        found = None
+        for choice in choices:
+            if not isinstance(choice, Mapping):
+                raise MalformedAnswer("a choice is not an object")
+            if found is None and (choice.get("index") or 0) == 0:
+                found = choice
+            else:
+                self.more_choices = True
+        return found
+
     def _add_choice(self, choice: Mapping[str, Any], part_name: str) -> None:
-        part = choice.get(part_name)
-        if part is not None and not isinstance(part, Mapping):
-            raise MalformedAnswer(f"`{part_name}` is not an object")
-        content = (part or {}).get("content")
-        if content is not None and not isinstance(content, str):
-            raise MalformedAnswer("`content` is not a string")
-        if content:
-            self._parts.append(content)
-        if content or (part or {}).get("reasoning_content"):
-            self.has_output = True
         self.finish_reason = _name(choice.get("finish_reason")) or self.finish_reason
+        part = choice.get(part_name)
+        if part is None:
+            return
+        if not isinstance(part, Mapping):
+            raise MalformedAnswer(f"`{part_name}` is not an object")
+        content = part.get("content")
+        if content:
+            self._parts.append(_text(content, "content"))
+            self.has_output = True
+        thought = part.get("reasoning_content") or part.get("reasoning")
+        if thought:
+            self._thoughts.append(_text(thought, "reasoning_content"))
+            self.has_output = True
+        if part.get("tool_calls"):
+            self._add_tool_calls(part["tool_calls"], whole=part_name == "message")
+
+    def _add_tool_calls(self, fragments: object, *, whole: bool) -> None:
+        try:
+            self.tool_calls.add(fragments, whole=whole)
+        except BadToolCall as error:
+            raise MalformedAnswer(str(error)) from error
+        self.has_output = True
 
     def _take_error(self, error: object) -> None:
         self.error = error
         self.error_is_last = True
-
-
-def usage_of(reported: object) -> Usage | None:
-    """Read a usage report; None when a number that it needs is missing, or any cannot be true.
-
-    Cached tokens come in either spelling or in neither, which means none. Where both are given and differ
-    the smaller counts, so that a call is never thought cheaper than it was.
-    """
-    if not isinstance(reported, Mapping):
-        return None
-    try:
-        input_tokens = _count(reported, "prompt_tokens")
-        output_tokens = _count(reported, "completion_tokens")
-        hit = _count(reported, "prompt_cache_hit_tokens")
-        detail = _count(_details(reported, "prompt_tokens_details"), "cached_tokens")
-        reasoning = _count(_details(reported, "completion_tokens_details"), "reasoning_tokens")
-    except MalformedAnswer:
-        return None
-    if input_tokens is None or output_tokens is None:
-        return None
-    cached = [count for count in (hit, detail) if count is not None]
-    return Usage(
-        input_tokens=input_tokens,
-        cached_tokens=min([input_tokens, *cached]) if cached else 0,
-        output_tokens=output_tokens,
-        reasoning_tokens=min(output_tokens, reasoning or 0),
-        raw=storable_json(reported),
-    )
-
-
-def storable(text: str) -> str:
-    """Give text that UTF-8 and Postgres can hold.
-
-    Halves of a surrogate pair are joined; a lone half or a NUL becomes U+FFFD.
-    """
-    if text.isascii() and "\0" not in text:
-        return text
-    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return joined.replace("\0", "\ufffd")
-
-
-def storable_json(value: Any, depth: int = 0) -> Any:
-    """Give a decoded JSON value as Postgres can hold it: text storable, numbers finite, not nested deeply."""
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping | list) and depth >= _DEEPEST_REPORT:
-        return None
-    if isinstance(value, Mapping):
-        return {storable(str(name)): storable_json(item, depth + 1) for name, item in value.items()}
-    if isinstance(value, list):
-        return [storable_json(item, depth + 1) for item in value]
-    return value
 
 
 def _decode(text: str) -> Mapping[str, Any]:
@@ -305,36 +286,11 @@ def _error_event(data: str) -> object:
     return document if error is None else error
 
 
-def _choice_zero(choices: object) -> Mapping[str, Any] | None:
-    if choices is None:
-        return None
-    if not isinstance(choices, list):
-        raise MalformedAnswer("`choices` is not a list")
-    for choice in choices:
-        if not isinstance(choice, Mapping):
-            raise MalformedAnswer("a choice is not an object")
-        if (choice.get("index") or 0) == 0:
-            return choice
-    return None
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise MalformedAnswer(f"`{name}` is not a string")
+    return value
 
 
 def _name(value: object) -> str | None:
     return storable(value)[:LONGEST_NAME] if isinstance(value, str) and value else None
-
-
-def _count(report: Mapping[str, Any], name: str) -> int | None:
-    value = report.get(name)
-    if value is None:
-        return None
-    if type(value) is not int or not 0 <= value <= MOST_TOKENS_BELIEVED:
-        raise MalformedAnswer(f"`{name}` is not a number of tokens")
-    return value
-
-
-def _details(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = report.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise MalformedAnswer(f"`{name}` is not an object")
-    return value

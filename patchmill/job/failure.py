@@ -16,6 +16,10 @@ class FailureClass(StrEnum):
     MODEL = "model"  # this model cannot be reached with this key
     CONTEXT_TOO_LONG = "context_too_long"
     REQUEST = "request"  # 400, 404, 413, 422: the same body fails the same way
+    EMPTY = "empty"  # a complete answer without any text: billed
+    PROTOCOL = "protocol"  # a complete answer that the protocol does not allow: billed
+    INTERRUPTED = "interrupted"  # the model broke off for lack of resources: may be billed
+    STALLED = "stalled"  # sent, and then nothing came for too long: may be billed
     BROKEN = "broken"  # sent, and then no complete answer: may be billed
     DEADLINE = "deadline"  # sent, and no complete answer in time: may be billed
     CANCELLED = "cancelled"  # given up by us while it ran: may be billed

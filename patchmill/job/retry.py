@@ -113,8 +113,17 @@ def decide(failure: Failure, history: History, *, policy: UnknownPolicy, rng: ra
             return Wait(after_s=0.0, reason=None, costs_attempt=True)
         case FailureClass.SERVER:
             return _after_server_error(failure, history, rng)
-        case FailureClass.BROKEN | FailureClass.DEADLINE | FailureClass.CANCELLED:
+        case (
+            FailureClass.BROKEN
+            | FailureClass.DEADLINE
+            | FailureClass.CANCELLED
+            | FailureClass.STALLED
+            | FailureClass.INTERRUPTED
+        ):
             return _after_unknown(failure, history, policy, rng)
+        case FailureClass.EMPTY | FailureClass.PROTOCOL:
+            # Billed for certain, so the policy for unknown bills has no say.
+            return _after_unknown(failure, history, UnknownPolicy.RETRY, rng)
         case FailureClass.CONCURRENCY:
             after_s, reason = _asked(failure, rng) or rng.uniform(1.0, 3.0), WaitReason.RATE_LIMIT
         case FailureClass.SPEND_CAP:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patchmill.call.gateway import request_body
 from patchmill.call.reply import Answered, Rejected, Unknown
+from patchmill.call.request import JsonObject, request_body
 from patchmill.job.failure import FailureClass
 from tests.support.answers import (
     DONE,
@@ -305,7 +305,7 @@ def test_any_bytes_end_in_an_outcome_that_is_no_answer(data: bytes, *, stream: b
 
 
 def test_the_request_holds_a_response_format_when_one_is_asked_for() -> None:
-    asked = replace(question(stream=False), response_format={"type": "json_object"})
+    asked = replace(question(stream=False), response_format=JsonObject())
 
     assert json.loads(request_body(asked))["response_format"] == {"type": "json_object"}
     assert "response_format" not in json.loads(request_body(question(stream=False)))

@@ -7,8 +7,9 @@ from typing import Any
 
 import uvloop
 
-from patchmill.call.gateway import ChatRequest, Gateway
+from patchmill.call.gateway import Gateway
 from patchmill.call.reply import CallOutcome
+from patchmill.call.request import ChatRequest
 from patchmill.call.stream import AnswerBuilder, SseParser
 
 KEY = "sk-byts-0123456789abcdef"

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchmill.call.stream import AnswerBuilder, MalformedAnswer, usage_of
+from patchmill.call.stream import AnswerBuilder, MalformedAnswer
+from patchmill.call.usage import usage_of
 from tests.support.answers import DONE, STREAM, USAGE, built, delta, finish, plain, sse, usage_chunk
 
 
