@@ -17,7 +17,7 @@ from patchmill.call.failures import clean, error_in, failure_of_status, read_rep
 from patchmill.call.headers import usd
 from patchmill.call.storable import storable
 from patchmill.errors import PatchmillError
-from patchmill.job.retry import Failure, FailureClass
+from patchmill.job.failure import Failure, FailureClass
 
 TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 8 * 1024 * 1024

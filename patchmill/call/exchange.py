@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from patchmill.call.body import BodyReader
 from patchmill.call.clocks import Watch
 from patchmill.call.reply import CallTimings
 from patchmill.call.request import ChatRequest
@@ -22,7 +23,7 @@ class Exchange:
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = ""
     error_body: bytearray = field(default_factory=bytearray)
-    answer: AnswerBuilder = field(default_factory=AnswerBuilder)
+    reader: BodyReader = field(default_factory=BodyReader)
     ended: bool = False
 
     @property
@@ -31,11 +32,9 @@ class Exchange:
         return self.watch.sent_at is not None
 
     @property
-    def streamed(self) -> bool:
-        """Whether the body is a stream: as its type says, or as was asked for where the type says neither."""
-        if "event-stream" in self.content_type:
-            return True
-        return self.request.streamed and "json" not in self.content_type
+    def answer(self) -> AnswerBuilder:
+        """The answer so far."""
+        return self.reader.answer
 
     def timings(self, now: float) -> CallTimings:
         """Give the times so far; `now` is the loop's."""

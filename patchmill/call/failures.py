@@ -1,5 +1,6 @@
 """What a refusal of the gateway means: status, code and headers become one `Failure`, by one table."""
 
+import json
 import math
 import re
 from collections.abc import Collection, Mapping
@@ -66,6 +67,19 @@ class Report:
     type: str | None
     message: str
     parameter: str | None = None
+
+
+def error_in(body: bytes) -> object:
+    """Find the error in a refusal's body: its `error`, or what other servers write in its place."""
+    try:
+        document = json.loads(body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    if document.get("error") is not None:
+        return document["error"]
+    return document if isinstance(document.get("message"), str) else _detail(document.get("detail"))
 
 
 def read_report(error: object, *, secret: str) -> Report:
@@ -209,3 +223,14 @@ def _short(value: str | int, secret: str) -> str | None:
     if isinstance(value, int) and abs(value) > LARGEST_CODE:
         return None
     return clean(str(value), secret=secret)[:LONGEST_CODE] or None
+
+
+def _detail(detail: object) -> object:
+    """Read the refusal of a server that checks bodies by a schema: where it went wrong, and why."""
+    first = detail[0] if isinstance(detail, list) and detail else detail
+    if not isinstance(first, dict):
+        return first if isinstance(first, str) else None
+    where = first.get("loc")
+    names = [part for part in where if isinstance(part, str)] if isinstance(where, list) else []
+    named = next((name for name in names if name != "body"), None)
+    return {"message": first.get("msg"), "param": named}

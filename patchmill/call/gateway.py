@@ -19,10 +19,9 @@ from patchmill.call.exchange import Exchange
 from patchmill.call.outcome import Judge
 from patchmill.call.reply import CallOutcome
 from patchmill.call.request import ChatRequest, request_body
-from patchmill.call.stream import Event, MalformedAnswer, SseParser
+from patchmill.call.stream import MalformedAnswer
 from patchmill.job.failure import Failure
 
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 KEEP_ALIVE_S = 15.0
@@ -172,55 +171,48 @@ def _refused_by_closed_transport(error: BaseException) -> bool:
 
 async def _read(response: httpx.Response, exchange: Exchange) -> None:
     chunks = response.aiter_bytes()
-    if not httpx.codes.is_success(response.status_code):
+    if httpx.codes.is_success(response.status_code):
+        await _read_answer(chunks, exchange)
+    else:
         # Nothing is billed, whatever else comes: the rest is the reason, and not worth a long wait.
         exchange.watch.last_words()
         async for chunk in chunks:
             exchange.error_body += chunk
             if len(exchange.error_body) > MAX_ERROR_BYTES:
                 return
-    elif exchange.streamed:
-        await _read_stream(chunks, exchange)
-    else:
-        body = bytearray()
-        async for chunk in chunks:
-            body += chunk
-            _check_size(len(body))
-            if not chunk.isspace():
-                exchange.watch.data()
-        exchange.answer.add_body(bytes(body))
     exchange.ended = True
 
 
-async def _read_stream(chunks: AsyncIterator[bytes], exchange: Exchange) -> None:
-    parser = SseParser()
-    size = 0
+async def _read_answer(chunks: AsyncIterator[bytes], exchange: Exchange) -> None:
+    reader = exchange.reader
     async for chunk in chunks:
-        size += len(chunk)
-        _check_size(size)
-        _add_events(parser.feed(chunk), exchange)
-        if parser.done:
+        if reader.feed(chunk):
+            _note_data(exchange)
+        if reader.done:
             # The end of the body nearly always came with it, and lets the connection serve another call.
             with contextlib.suppress(TimeoutError, *_BROKEN_WIRE):
                 async with asyncio.timeout(_DRAIN_GRACE_S):
-                    async for surplus in chunks:
-                        size += len(surplus)
-                        _check_size(size)
+                    await _drain(chunks)
             return
-    _add_events(parser.close(), exchange)
+    reader.close()
 
 
-def _add_events(events: list[Event], exchange: Exchange) -> None:
-    if not events:
-        return
-    answer = exchange.answer
-    exchange.watch.data()
-    for event in events:
-        answer.add_event(event)
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    """Read what follows the end of an answer, as far as it may still be the end of the body."""
+    size = 0
+    async for surplus in chunks:
+        size += len(surplus)
+        if size > MAX_ERROR_BYTES:
+            return
+
+
+def _note_data(exchange: Exchange) -> None:
+    watch, answer = exchange.watch, exchange.answer
+    watch.data()
     if answer.complete or answer.error is not None:
-        exchange.watch.last_words()
+        watch.last_words()
     if exchange.first_token_at is None and answer.has_output:
-        exchange.first_token_at = exchange.watch.data_at
+        exchange.first_token_at = watch.data_at
         _tell_first_token(exchange)
 
 
@@ -232,8 +224,3 @@ def _tell_first_token(exchange: Exchange) -> None:
     except Exception:  # noqa: BLE001 - whatever it is, it is logged
         # The answer that follows is paid for: it is not given up because a note of it failed.
         _log.exception("the first token of a call could not be noted")
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_ANSWER_BYTES:
-        raise MalformedAnswer(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")

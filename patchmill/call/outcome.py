@@ -10,7 +10,14 @@ import httpx
 
 from patchmill.budget.tokens import input_bound
 from patchmill.call.exchange import Exchange
-from patchmill.call.failures import clean, failure_of_frame, failure_of_status, parameter_named, read_report
+from patchmill.call.failures import (
+    clean,
+    error_in,
+    failure_of_frame,
+    failure_of_status,
+    parameter_named,
+    read_report,
+)
 from patchmill.call.headers import quota_of
 from patchmill.call.reply import Anomaly, Answered, CallOutcome, Rejected, ToolCall, Unknown
 from patchmill.call.request import request_document
@@ -87,7 +94,7 @@ class Judge:
 
     def _refused(self, exchange: Exchange, status: int, now: datetime, seen: dict[str, Any]) -> CallOutcome:
         """An answer other than 2xx is never billed, however its body ended; 408 alone is not believed."""
-        report = read_report(_error_field(bytes(exchange.error_body)), secret=self._secret)
+        report = read_report(error_in(bytes(exchange.error_body)), secret=self._secret)
         failure = failure_of_status(status, report, exchange.headers, now=now)
         if failure.failure is FailureClass.BROKEN:
             return Unknown(failure=failure, partial="", **seen)
@@ -103,7 +110,7 @@ class Judge:
         answer = exchange.answer
         report = read_report(answer.error, secret=self._secret)
         reported = failure_of_frame(report)
-        if exchange.ended and exchange.streamed and answer.error_is_last:
+        if exchange.ended and exchange.reader.streamed and answer.error_is_last:
             return Rejected(failure=reported, code=report.code or report.type, **seen)
         broken = failure or Failure(failure=FailureClass.BROKEN, message=reported.message)
         return Unknown(failure=broken, partial=answer.text, **seen)
@@ -178,27 +185,3 @@ def _has_markup(text: str) -> bool:
         elif match and match[1].startswith(fence) and not line.strip(" `~"):
             fence = None
     return False
-
-
-def _error_field(body: bytes) -> object:
-    """Find the error in a refusal's body: its `error`, or what other servers write in its place."""
-    try:
-        document = json.loads(body.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(document, dict):
-        return None
-    if document.get("error") is not None:
-        return document["error"]
-    return document if isinstance(document.get("message"), str) else _detail(document.get("detail"))
-
-
-def _detail(detail: object) -> object:
-    """Read the refusal of a server that checks bodies by a schema: where it went wrong, and why."""
-    first = detail[0] if isinstance(detail, list) and detail else detail
-    if not isinstance(first, dict):
-        return first if isinstance(first, str) else None
-    where = first.get("loc")
-    names = [part for part in where if isinstance(part, str)] if isinstance(where, list) else []
-    named = next((name for name in names if name != "body"), None)
-    return {"message": first.get("msg"), "param": named}

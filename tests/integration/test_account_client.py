@@ -13,7 +13,7 @@ from patchmill.call.reply import Answered
 from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.server import running
 from patchmill.errors import ConfigurationError
-from patchmill.job.retry import FailureClass
+from patchmill.job.failure import FailureClass
 from tests.support.answers import KEY, NOW, ask
 from tests.support.raw_server import Cut, Hold, RawServer, chunk, chunked_head, response
 

@@ -70,15 +70,21 @@ def open_gateway(url: str) -> Gateway:
 
 
 def ask(
-    url: str, *, stream: bool = False, content: str = "Hi", times: int = 1, deadline_s: float = 5.0
+    url: str,
+    *,
+    stream: bool = False,
+    content: str = "Hi",
+    times: int = 1,
+    deadline_s: float = 5.0,
+    request: ChatRequest | None = None,
 ) -> list[CallOutcome]:
-    """Call the server `times` times in a row with one client."""
+    """Call the server `times` times in a row with one client; `request` takes the place of a small one."""
+    asked = question(stream=stream, content=content) if request is None else request
 
     async def calls() -> list[CallOutcome]:
         gateway = open_gateway(url)
-        request = question(stream=stream, content=content)
         try:
-            return [await gateway.chat(request, deadline_s=deadline_s) for _ in range(times)]
+            return [await gateway.chat(asked, deadline_s=deadline_s) for _ in range(times)]
         finally:
             await gateway.aclose()
 

@@ -37,7 +37,14 @@ class Meet:
         await self._met.wait()
 
 
-Step = bytes | Hold | Cut | Reset | Meet
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A step that sends nothing for so long: a server that is slow, not a test that waits."""
+
+    seconds: float
+
+
+Step = bytes | Hold | Cut | Reset | Meet | Pause
 Script = Sequence[Step]
 
 
@@ -103,6 +110,10 @@ class RawServer:
         """
         with self._arrived:
             assert self._arrived.wait_for(lambda: condition(self), timeout_s)
+
+    def arrive(self, meeting: Meet) -> None:
+        """Take part in a meeting from any thread, without waiting for the others."""
+        asyncio.run_coroutine_threadsafe(meeting.wait(), self._loop)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -180,6 +191,9 @@ class RawServer:
                 return True
             case Meet():
                 await step.wait()
+                return True
+            case Pause():
+                await asyncio.sleep(step.seconds)
                 return True
             case Hold():
                 if self._read_bodies:

@@ -1,0 +1,204 @@
+import asyncio
+import threading
+
+import pytest
+import uvloop
+
+from patchmill.call.clocks import Clocks
+from patchmill.call.gateway import Gateway
+from patchmill.call.loop import CallLoop
+from patchmill.call.reply import Answered, CallOutcome, Rejected, Unknown
+from patchmill.job.failure import FailureClass
+from tests.support.answers import DONE, KEY, NOW, STREAM, USAGE, ask, delta, finish, plain, question, sse
+from tests.support.raw_server import (
+    Cut,
+    Hold,
+    Meet,
+    Pause,
+    RawServer,
+    Script,
+    chunk,
+    chunked_head,
+    response,
+)
+
+IN_FLIGHT = 200
+LATE_MS = 1000
+SHORT = Clocks(connect_s=1.0, first_data_s=1.0, progress_s=1.0)
+HEL = chunk(sse(delta("Hel")))
+COMMENT = chunk(b": keep-alive\n\n")
+END = chunk(b"")
+ROLE = chunk(sse({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}))
+
+
+def ask_often(
+    url: str, times: int, *, clocks: Clocks, deadline_s: float = 60.0, stream: bool = True
+) -> list[CallOutcome]:
+    """Make so many calls at once with one client."""
+
+    async def calls() -> list[CallOutcome]:
+        gateway = Gateway(base_url=url, api_key=KEY, now=lambda: NOW, clocks=clocks)
+        try:
+            request = question(stream=stream)
+            return await asyncio.gather(*(gateway.chat(request, deadline_s=deadline_s) for _ in range(times)))
+        finally:
+            await gateway.aclose()
+
+    return uvloop.run(calls())
+
+
+# All calls have arrived before the first of them gets anything.
+STALLS: dict[str, tuple[Script, str]] = {
+    "first data: nothing": ([Meet(IN_FLIGHT), Hold()], ""),
+    "first data: the head alone": ([Meet(IN_FLIGHT), chunked_head(), Hold()], ""),
+    "first data: comments": ([Meet(IN_FLIGHT), chunked_head(), COMMENT, Hold()], ""),
+    "progress: half an answer": ([Meet(IN_FLIGHT), chunked_head(), HEL, Hold()], "Hel"),
+    "progress: comments do not count": ([Meet(IN_FLIGHT), chunked_head(), HEL, COMMENT, Hold()], "Hel"),
+}
+
+
+@pytest.mark.parametrize(("script", "partial"), STALLS.values(), ids=STALLS)
+def test_s9_two_hundred_calls_that_stand_still_end_within_a_second(script: Script, partial: str) -> None:
+    with RawServer(script) as server:
+        outcomes = ask_often(server.url, IN_FLIGHT, clocks=SHORT)
+        server.wait_for(lambda it: len(it.requests) == IN_FLIGHT)
+
+    for outcome in outcomes:
+        assert isinstance(outcome, Unknown)
+        assert outcome.failure.failure is FailureClass.STALLED
+        assert outcome.partial == partial
+        # Progress began once all had arrived, which the first data and the request's leaving tell.
+        began_ms = outcome.timings.first_token_ms or outcome.timings.queue_ms
+        assert 990 <= outcome.timings.total_ms - began_ms < 1000 + LATE_MS
+
+
+def test_two_hundred_calls_end_at_their_deadline() -> None:
+    with RawServer([chunked_head(), HEL, Hold()]) as server:
+        outcomes = ask_often(server.url, IN_FLIGHT, clocks=Clocks(), deadline_s=1.0)
+
+    assert {type(outcome) for outcome in outcomes} == {Unknown}
+    for outcome in outcomes:
+        assert isinstance(outcome, Unknown)
+        assert outcome.failure.failure is FailureClass.DEADLINE
+        assert 990 <= outcome.timings.total_ms < 1000 + LATE_MS
+
+
+def test_two_hundred_connections_that_never_come_about_sent_nothing() -> None:
+    with RawServer([Cut()]) as server:
+        # A server that waits for the head of a request is never heard in a TLS handshake.
+        url = server.url.replace("http://", "https://")
+        outcomes = ask_often(url, IN_FLIGHT, clocks=SHORT)
+
+    for outcome in outcomes:
+        assert isinstance(outcome, Rejected)
+        assert outcome.failure.failure is FailureClass.CONNECT
+        assert 990 <= outcome.timings.total_ms < 1000 + LATE_MS
+        assert outcome.timings.queue_ms == outcome.timings.total_ms
+
+
+def test_the_wait_for_a_plain_answer_is_bounded_by_the_deadline_alone() -> None:
+    with RawServer([Hold()]) as server:
+        [outcome] = ask_often(server.url, 1, clocks=SHORT, deadline_s=1.5, stream=False)
+
+    assert isinstance(outcome, Unknown)
+    assert outcome.failure.failure is FailureClass.DEADLINE
+
+
+def test_a_plain_answer_that_began_may_not_stand_still() -> None:
+    head = response(plain())
+    with RawServer([head[:-20], Hold()]) as server:
+        [outcome] = ask_often(server.url, 1, clocks=SHORT, stream=False)
+
+    assert isinstance(outcome, Unknown)
+    assert outcome.failure.failure is FailureClass.STALLED
+
+
+def test_s6_an_answer_that_lacks_only_its_end_mark_is_not_waited_for_long() -> None:
+    whole = STREAM.removesuffix(DONE)
+    with RawServer([chunked_head(), chunk(whole), Hold()]) as server:
+        [outcome] = ask_often(server.url, 1, clocks=Clocks())
+
+    assert isinstance(outcome, Answered)
+    assert outcome.anomalies == ("no_done",)
+    assert outcome.timings.total_ms < 3500
+
+
+def test_a_refusal_whose_body_stands_still_is_a_refusal_soon() -> None:
+    with RawServer([response(b"x" * 99, status="500 X")[:-9], Hold()]) as server:
+        [outcome] = ask_often(server.url, 1, clocks=Clocks())
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.failure.failure is FailureClass.SERVER
+    assert outcome.timings.total_ms < 3500
+
+
+def test_progress_is_counted_from_the_last_event() -> None:
+    async def slow_answer(server: RawServer) -> CallOutcome:
+        gateway = Gateway(base_url=server.url, api_key=KEY, now=lambda: NOW, clocks=SHORT)
+        try:
+            return await gateway.chat(question(stream=True), deadline_s=20)
+        finally:
+            await gateway.aclose()
+
+    pieces: Script = [chunk(sse(delta("x"))), Pause(0.3)] * 5
+    with RawServer([chunked_head(), *pieces, chunk(STREAM), chunk(b"")]) as server:
+        outcome = uvloop.run(slow_answer(server))
+
+    assert isinstance(outcome, Answered)
+    assert outcome.timings.total_ms > 1400
+
+
+def test_the_first_token_is_told_once_on_the_loop_and_before_the_end() -> None:
+    told: list[str] = []
+    meeting = Meet(2)
+    script: Script = [
+        chunked_head(),
+        ROLE,
+        COMMENT,
+        HEL,
+        meeting,
+        chunk(sse(finish(usage=USAGE)) + DONE),
+        END,
+    ]
+    with RawServer(script) as server:
+        loop = CallLoop(Gateway(base_url=server.url, api_key=KEY, now=lambda: NOW), limit=1)
+        loop.start()
+
+        def note() -> None:
+            told.append(threading.current_thread().name)
+            server.arrive(meeting)
+
+        try:
+            # The rest of the answer is sent only once the first token was told.
+            outcome = loop.call(question(stream=True), deadline_s=10, on_first_token=note)
+        finally:
+            loop.stop()
+
+    assert isinstance(outcome, Answered)
+    assert told == ["patchmill-calls"]
+
+
+def test_a_failing_note_of_the_first_token_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RuntimeError("no room for notes")
+
+    async def call(server: RawServer) -> CallOutcome:
+        gateway = Gateway(base_url=server.url, api_key=KEY, now=lambda: NOW)
+        try:
+            return await gateway.chat(question(stream=True), deadline_s=10, on_first_token=fail)
+        finally:
+            await gateway.aclose()
+
+    with RawServer([chunked_head(), chunk(STREAM), END]) as server:
+        outcome = uvloop.run(call(server))
+
+    assert isinstance(outcome, Answered)
+    assert "no room for notes" in caplog.text
+
+
+def test_queue_time_ends_when_the_request_leaves() -> None:
+    with RawServer([response(plain())]) as server:
+        first, second = ask(server.url, times=2)
+
+    for outcome in (first, second):
+        assert 0 <= outcome.timings.queue_ms <= outcome.timings.total_ms
