@@ -7,7 +7,7 @@ BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 WORKERS := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast fault lint format types contracts gates bench migrate check clean
+.PHONY: help setup demo up test test-fast fault lint format types contracts gates bench bench-call bench-wire migrate check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ gates: setup ## Check sizes of files and functions, and what each module says ab
 
 bench: setup ## Measure a durable job beside a bare Celery task
 	$(PY) -m benchmarks.job
+
+bench-call: setup ## Measure what a call to the gateway costs in CPU beyond its socket
+	$(PY) -m benchmarks.call_cpu
+
+bench-wire: setup ## Play the wire cases to our client and to the openai SDK
+	$(PY) -m benchmarks.wire
 
 migrate: setup ## Bring the database at PATCHMILL_DATABASE_URL to this version's schema
 	@$(VENV)/bin/patchmill migrate

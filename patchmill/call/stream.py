@@ -14,8 +14,8 @@ from patchmill.call.storable import storable, storable_json
 from patchmill.call.tool_calls import BadToolCall, ToolCallBuilder
 from patchmill.call.usage import usage_of
 
-MAX_LINE_BYTES = 1024 * 1024
-MAX_EVENT_BYTES = 1024 * 1024
+MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_EVENT_BYTES = 4 * 1024 * 1024
 LONGEST_NAME = 200
 
 _BOM = b"\xef\xbb\xbf"
@@ -239,6 +239,10 @@ class AnswerBuilder:
     def _add_choice(self, choice: Mapping[str, Any], part_name: str) -> None:
         self.finish_reason = _name(choice.get("finish_reason")) or self.finish_reason
         part = choice.get(part_name)
+        if part is None:
+            # Some servers send a whole message as the one chunk of a stream, or a delta as the plain answer.
+            part_name = "message" if part_name == "delta" else "delta"
+            part = choice.get(part_name)
         if part is None:
             return
         if not isinstance(part, Mapping):
