@@ -129,6 +129,8 @@ def failure_of_status(status: int, report: Report, headers: Mapping[str, str], *
     `headers` is looked up by lower-case name; `now` is aware and is compared with `X-RateLimit-Reset`.
     """
     failure = _as_asked(_class_of_status(status, report), headers)
+    if status == HTTPStatus.TOO_MANY_REQUESTS and _class_of_code(report) is None:
+        failure = _without_code(headers)
     wait_s = None
     if failure is FailureClass.SPEND_CAP:
         wait_s = _until_reset_s(headers, now=now)
@@ -175,6 +177,12 @@ def clean(text: str, *, secret: str) -> str:
             visible = visible[: -len(secret)]
     line = " ".join(_KEY_SHAPE.sub("[key]", visible).split())
     return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
+
+
+def _without_code(headers: Mapping[str, str]) -> FailureClass:
+    """Say what a 429 means whose code says nothing: while money is left to spend, it is no spend cap."""
+    left = _positive(headers.get("x-ratelimit-remaining"), 1.0)
+    return FailureClass.SPEND_CAP if left is None else FailureClass.CONCURRENCY
 
 
 def _as_asked(failure: FailureClass, headers: Mapping[str, str]) -> FailureClass:

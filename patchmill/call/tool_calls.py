@@ -86,7 +86,7 @@ class ToolCallBuilder:
             call = _Pending(call_id, index)
             self._calls.append(call)
         call.id = call.id or call_id
-        if name and not (call.begun and name == call.name):
+        if name != call.name:
             call.name += name
         arguments = function.get("arguments")
         if isinstance(arguments, Mapping):

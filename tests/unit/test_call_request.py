@@ -60,6 +60,12 @@ def test_everything_is_written_as_the_protocol_has_it() -> None:
     }
 
 
+@pytest.mark.parametrize("model", [*CAPABILITIES, "somebody/else"])
+def test_c17_no_user_is_ever_named(model: str) -> None:
+    # The gateway keeps a cache for each of them, so that no beginning would be shared.
+    assert not {"user", "user_id"} & set(sent(replace(EVERYTHING, model=model)))
+
+
 def test_one_tool_can_be_chosen_and_no_choice_goes_without_tools() -> None:
     chosen = replace(EVERYTHING, tool_choice=NamedTool(name="look"))
 

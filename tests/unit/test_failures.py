@@ -140,6 +140,24 @@ def test_a_spend_cap_waits_for_its_reset(reset: object, retry_after: str | None,
     assert failure_of_status(429, report(), headers, now=NOW).retry_after_s == expected
 
 
+@pytest.mark.parametrize(
+    ("left", "code", "expected"),
+    [
+        pytest.param("12.5", None, Class.CONCURRENCY, id="money is left: it is no spend cap"),
+        pytest.param("0.000000", None, Class.SPEND_CAP, id="nothing is left"),
+        pytest.param("12.5", "rate_limit_error", Class.SPEND_CAP, id="the code knows better"),
+    ],
+)
+def test_h2_a_429_without_a_code_is_told_by_what_is_left(
+    left: str, code: str | None, expected: Class
+) -> None:
+    headers = {"x-ratelimit-remaining": left, "x-ratelimit-reset": str(NOW.timestamp() + 60)}
+    failure = failure_of_status(429, report(code), headers, now=NOW)
+
+    assert failure.failure is expected
+    assert failure.retry_after_s == (60.0 if expected is Class.SPEND_CAP else None)
+
+
 def test_the_reset_says_nothing_about_concurrency() -> None:
     headers = {"x-ratelimit-reset": str(NOW.timestamp() + 60), "retry-after": "2"}
 
