@@ -121,7 +121,7 @@ def _outcome(row: CallRow) -> str | None:
     """Say how a call ended: an answer whose price nobody knows was an answer all the same."""
     if row.state == "sent":
         return None
-    return _OUTCOMES.get(row.state, "unknown" if row.failure is not None else "answered")
+    return _OUTCOMES.get(row.state, "unknown" if row.finish_reason is None else "answered")
 
 
 def _failure(row: CallRow) -> CallFailure | None:

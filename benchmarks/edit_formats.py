@@ -19,8 +19,8 @@ from rich.table import Table
 from patchmill.call.prompt import first_parts, first_turn
 from patchmill.call.tokens import count_tokens
 from patchmill.cli import example_jobs, ruff_findings
-from patchmill.dev.standin.chat_request import ChatRequest, Message
-from patchmill.dev.standin.json_answers import as_json
+from patchmill.dev.standin.chat.json_answers import as_json
+from patchmill.dev.standin.chat.request import ChatRequest, Message
 from patchmill.dev.standin.model import Turn, answer
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.job.record import Annotation, Finding, KindName, Task

@@ -20,6 +20,7 @@ from patchmill.queue.dispatch import Broker, MessageTemplate
 from patchmill.settings import Settings, gateway_key, services
 from patchmill.store.engine import open_engine
 from patchmill.telemetry import get_logger
+from worker.capabilities import Capabilities
 from worker.circuits import Circuits
 from worker.clock import Clock
 from worker.lease import Lease
@@ -57,6 +58,7 @@ class WorkerApp:
             lease=Lease(open_engine(where.database_url, pool_size=1), ttl_s=settings.lease_ttl_s),
             broker=Broker(where.redis_url, max_connections=self._threads + SPARE_CONNECTIONS),
             circuits=Circuits(engine),
+            capabilities=Capabilities(engine),
             policy=Policy(
                 model=settings.model,
                 escalation_model=settings.escalation_model,

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from patchmill.budget.tokens import limits_of
 from patchmill.call.fitting import Prompt, Question, TooLong, fitted, refused_twice
 from patchmill.job.ladder import Step
 from patchmill.job.record import ErrorCode
@@ -19,7 +18,10 @@ def answer(calling: Calling, step: Step, question: Question, max_tokens: int) ->
     """
     reply, prompt = _ask(calling, step, question, max_tokens)
     longer = max_tokens * GROWTH
-    if reply.finish_reason != "length" or _fit(step, prompt.question, longer).max_tokens <= prompt.max_tokens:
+    if (
+        reply.finish_reason != "length"
+        or _fit(calling, step, prompt.question, longer).max_tokens <= prompt.max_tokens
+    ):
         return reply, prompt
     try:
         second, prompt = _ask(calling, step, prompt.question, longer)
@@ -30,13 +32,13 @@ def answer(calling: Calling, step: Step, question: Question, max_tokens: int) ->
 
 def _ask(calling: Calling, step: Step, question: Question, max_tokens: int) -> tuple[Reply, Prompt]:
     """Ask in a form that fits the model's context; once more in a smaller one if the gateway refuses it."""
-    prompt = _fit(step, question, max_tokens)
+    prompt = _fit(calling, step, question, max_tokens)
     try:
         return calling.ask(step, prompt), prompt
     except Interrupted as stop:
         if not _is_too_long(stop):
             raise
-    smaller = _fit(step, question, max_tokens, refused=prompt)
+    smaller = _fit(calling, step, question, max_tokens, refused=prompt)
     try:
         return calling.ask(step, smaller), smaller
     except Interrupted as stop:
@@ -45,8 +47,10 @@ def _ask(calling: Calling, step: Step, question: Question, max_tokens: int) -> t
         raise Interrupted(refused_twice(prompt, smaller).fail(), stop.server_errors) from None
 
 
-def _fit(step: Step, question: Question, max_tokens: int, *, refused: Prompt | None = None) -> Prompt:
-    limits = limits_of(step.model)
+def _fit(
+    calling: Calling, step: Step, question: Question, max_tokens: int, *, refused: Prompt | None = None
+) -> Prompt:
+    limits = calling.limits_of(step.model)
     found = fitted(
         question,
         context_tokens=limits.context_tokens,

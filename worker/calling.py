@@ -4,19 +4,19 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from patchmill.budget.ledger import Fit, Room, affordable_output, fit, worst_case
-from patchmill.budget.prices import Price, highest_rates, rates_at
-from patchmill.budget.tokens import JSON_MODE_TOKENS, input_bound, limits_of
-from patchmill.call.answer_form import answer_form
+from sqlalchemy.exc import SQLAlchemyError
+
+from patchmill.budget.models import ModelCapability
 from patchmill.call.fitting import Prompt
 from patchmill.call.loop import CallLoopStopped
 from patchmill.call.prompt import prompt_version
 from patchmill.call.reply import Answered, CallOutcome, Rejected, Unknown
-from patchmill.call.request import ChatRequest, request_body
+from patchmill.call.request import ChatRequest, JsonSchema
 from patchmill.edit.protocol import EditFormat
 from patchmill.job.circuit import GATEWAY, Circuit, Condition
 from patchmill.job.failure import FailureClass
@@ -29,19 +29,17 @@ from patchmill.job.retry import (
     Decision,
     Fail,
     History,
-    NoRoom,
     Wait,
     decide,
     given_back,
     until_circuit_closes,
-    without_room,
     without_slot,
 )
 from patchmill.kinds.kind import Kind
-from patchmill.store import ledger
-from patchmill.store.budgets import prices_of
+from patchmill.store import call_news, ledger
 from patchmill.store.claims import Claim, StoredReply
 from patchmill.telemetry import get_logger
+from worker.admission import NoPrice, admit
 from worker.circuits import Permit
 from worker.endings import broken_off, ending_of, not_sent
 from worker.process import Process
@@ -76,10 +74,6 @@ class RungSkipped(Exception):
         self.skipped = SkippedRung(rung=step.rung, model=step.model, reason=reason)
 
 
-class _NoPrice(Exception):
-    """No price is known for a model, and without a price no call is made."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """An answer in hand: fresh, or stored by an earlier attempt."""
@@ -87,6 +81,7 @@ class Reply:
     call_id: uuid.UUID
     text: str
     finish_reason: str
+    fault: str | None  # why it is of no use, though it is complete and paid for
     stand_in: bool
     model_ms: int
 
@@ -104,6 +99,10 @@ class Calling:
         self._billed = claim.billed_calls
         self._server_errors = claim.failures_in_a_row
         self._limit = min(claim.task.options.max_calls or MAX_BILLED_CALLS, MAX_BILLED_CALLS)
+
+    def limits_of(self, model: str) -> ModelCapability:
+        """Give what a model can be asked, and how long prompt and answer may be."""
+        return self._process.capabilities.of(model)
 
     def ask(self, step: Step, prompt: Prompt) -> Reply:
         """Get a step's answer: from the store when it is paid for, else by a call.
@@ -147,7 +146,7 @@ class Calling:
                 continue
             try:
                 return self._buy(step, entered, prompt)
-            except _NoPrice:
+            except NoPrice:
                 log.warning("no price is known for the model; it is not asked", model=model)
         raise self._unavailable(step, in_the_way)
 
@@ -174,12 +173,12 @@ class Calling:
             deadline_s=deadline_s,
         )
         admitted, request = self._admit(step, plan, prompt.max_tokens)
-        outcome = self._send(request, deadline_s)
+        outcome = self._send(request, deadline_s, admitted.call_id)
         ending = ending_of(outcome)
         ended = self._process.persist(
             lambda connection: ledger.end_call(connection, self._claim.job_id, admitted.call_id, ending)
         )
-        self._process.circuits.leave(permit, outcome)
+        self._process.learn(permit, request, outcome)
         if ended is ledger.EndedCall.FREED_ROOM:
             self._wake_waiters()
         if isinstance(outcome, Answered):
@@ -189,9 +188,12 @@ class Calling:
                 call_id=admitted.call_id,
                 text=outcome.text,
                 finish_reason=outcome.finish_reason,
+                fault=None if outcome.fault is None else outcome.fault.message,
                 stand_in=outcome.stand_in,
                 model_ms=outcome.timings.total_ms,
             )
+        if self._process.drops_parameter(permit, outcome):
+            return self._buy(step, permit, prompt)
         raise self._after(outcome)
 
     def _wake_waiters(self) -> None:
@@ -199,63 +201,54 @@ class Calling:
         if self._process.persist(lambda connection: ledger.wake_budget_waiters(connection, project_id)):
             self._process.wake_dispatcher()
 
-    def _send(self, request: ChatRequest, deadline_s: float) -> CallOutcome:
+    def _send(self, request: ChatRequest, deadline_s: float, call_id: uuid.UUID) -> CallOutcome:
         """Send the request once, unless this process may not act any more."""
         if not self._process.lease.valid():
             return not_sent("the lease of this worker ran out before the call was sent")
         try:
-            return self._process.calls.call(request, deadline_s=deadline_s)
+            return self._process.calls.call(
+                request, deadline_s=deadline_s, on_first_token=partial(self._note_first_token, call_id)
+            )
         except CallLoopStopped as stopped:
             if not stopped.may_be_billed:
                 return not_sent("this worker stopped before the call was sent")
             return broken_off("this worker stopped during the call")
 
+    def _note_first_token(self, call_id: uuid.UUID) -> None:
+        """Tell those who watch; an answer that is being paid for is not given up when that fails."""
+        try:
+            with self._process.engine.begin() as connection:
+                call_news.note_first_token(connection, self._claim.job_id, call_id)
+        except SQLAlchemyError as error:
+            log.warning("first token not told: postgres is away", error=type(error).__name__)
+
     def _admit(
         self, step: Step, plan: ledger.CallPlan, max_tokens: int
     ) -> tuple[ledger.AdmittedCall, ChatRequest]:
         """Hold the worst case of the request, made smaller where that is what fits."""
-        largest = self._request(plan, min(max_tokens, limits_of(plan.model).output_tokens))
-        size = len(request_body(largest)) + (JSON_MODE_TOKENS if largest.response_format else 0)
+        able = self._process.capabilities.of(plan.model)
+        room = max_tokens + (REASONING_TOKENS if step.reasoning else 0)
+        largest = self._request(step, plan, able, min(room, able.output_tokens))
         with self._process.engine.begin() as connection:
-            prices = prices_of(connection, plan.model)
             try:
-                admitted = ledger.admit(
-                    connection,
-                    self._claim.job_id,
-                    self._claim.fence,
-                    plan,
-                    lambda rooms: self._decide(rooms, plan, prices, size, largest.max_tokens),
-                )
+                admitted = admit(connection, self._claim, plan, largest, floor_tokens=self._kind.floor_tokens)
             except ledger.Refused as refused:
                 raise self._without_room(step, refused) from None
-        return admitted, self._request(plan, admitted.max_tokens)
+        return admitted, replace(largest, max_tokens=admitted.max_tokens)
 
-    def _request(self, plan: ledger.CallPlan, max_tokens: int) -> ChatRequest:
+    def _request(
+        self, step: Step, plan: ledger.CallPlan, able: ModelCapability, max_tokens: int
+    ) -> ChatRequest:
+        schema = self._edit_format.answer_schema
         return ChatRequest(
             model=plan.model,
             messages=plan.messages,
             max_tokens=max_tokens,
             stream=True,
-            response_format=answer_form(plan.model, self._edit_format),
+            response_format=None if schema is None else JsonSchema(name="edits", schema=schema),
+            reasoning=True if step.reasoning else None,
+            capability=able,
         )
-
-    def _decide(
-        self, rooms: Sequence[Room], plan: ledger.CallPlan, prices: Sequence[Price], size: int, wanted: int
-    ) -> ledger.Admission:
-        now = datetime.now(UTC)
-        highest = highest_rates(prices, now, now + timedelta(seconds=plan.deadline_s))
-        current = rates_at(prices, now)
-        if highest is None or current is None:
-            raise _NoPrice
-        entering = input_bound(size, len(plan.messages), limits_of(plan.model))
-        floor = min(self._kind.floor_tokens, wanted)
-        output = affordable_output(entering, wanted, floor, highest, rooms)
-        hold = worst_case(entering, output, highest)
-        for room in rooms:
-            blocked = fit(hold, room)
-            if blocked is not Fit.FITS:
-                raise ledger.Refused(without_room(_no_room(blocked, room, now)))
-        return ledger.Admission(max_tokens=output, hold=hold, rates=current)
 
     def _without_room(self, step: Step, refused: ledger.Refused) -> Exception:
         """Wait for room that is only held; the stronger model is left out rather than waited for longer."""
@@ -300,6 +293,7 @@ def _of_store(stored: StoredReply) -> Reply:
         call_id=stored.call_id,
         text=stored.text,
         finish_reason=stored.finish_reason,
+        fault=stored.fault,
         stand_in=stored.stand_in,
         model_ms=0,
     )
@@ -311,15 +305,3 @@ def _turn(model: str, step: Step, prompt: Prompt) -> str:
     if step.reasoning:
         asked.append("reasoning")
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
-def _no_room(blocked: Fit, room: Room, now: datetime) -> NoRoom:
-    resets_at = room.resets_at
-    return NoRoom(
-        budget=room.budget,
-        only_held=blocked is Fit.WAIT,
-        over=blocked is Fit.OVER,
-        waits=room.waits,
-        resets_in_s=None if resets_at is None else (resets_at - now).total_seconds(),
-        resets_at=None if resets_at is None else resets_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-    )

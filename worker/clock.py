@@ -51,6 +51,7 @@ class Clock:
             _Timer(often, lost_jobs.Sweeper(process, lease_ttl_s=lease_ttl_s).sweep),
             _Timer(often, self._share_slots),
             _Timer(min(often, POLL_S), process.circuits.refresh),
+            _Timer(often, process.capabilities.refresh),
         ]
 
     def start(self) -> None:

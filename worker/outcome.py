@@ -181,6 +181,10 @@ class Progress:
         self._judge(verdict, reply)
         return verdict.feedback
 
+    def refuse_answer(self, fault: str, reply: Reply) -> None:
+        """Keep why a whole answer is of no use."""
+        self._refuse(CheckName.APPLIES, fault, reply)
+
     def _measured(self, verify: Callable[[], Verdict]) -> Verdict:
         started = time.monotonic()
         verdict = verify()

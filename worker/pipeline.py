@@ -130,6 +130,10 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
             continue
         max_tokens = max(max_tokens, prompt.max_tokens)
         progress.heard(reply)
+        if reply.fault is not None:
+            progress.refuse_answer(reply.fault, reply)
+            question = prompt.question.repaired(reply.text, f"{reply.fault}.")
+            continue
         proposal = edit_format.parse(reply.text)
         if proposal.declined is not None:
             progress.decline(proposal.declined)

@@ -12,12 +12,15 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from patchmill.call.loop import CallLoop
+from patchmill.call.reply import Answered, CallOutcome, Rejected
+from patchmill.call.request import ChatRequest
 from patchmill.job.ladder import Policy
 from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.dispatch import Broker
 from patchmill.store.engine import passes
 from patchmill.telemetry import get_logger
-from worker.circuits import Circuits
+from worker.capabilities import Capabilities
+from worker.circuits import Circuits, Permit
 from worker.lease import Lease
 
 PERSIST_PAUSE_S = 1.0
@@ -38,6 +41,7 @@ class Process:
     lease: Lease
     broker: Broker
     circuits: Circuits
+    capabilities: Capabilities
     policy: Policy  # of projects that have set nothing of their own
     call_deadline_s: float
     unknown_policy: UnknownPolicy
@@ -61,6 +65,21 @@ class Process:
                 log.warning("postgres is away; the write is repeated", error=type(error).__name__)
             if self.stopping.wait(PERSIST_PAUSE_S):
                 raise StoppedWhileWriting
+
+    def learn(self, permit: Permit, request: ChatRequest, outcome: CallOutcome) -> None:
+        """Take what a call tells of the gateway; nothing of that is needed to go on."""
+        try:
+            self.circuits.leave(permit, outcome)
+            if isinstance(outcome, Answered):
+                self.capabilities.heard(request, outcome)
+        except SQLAlchemyError as error:
+            log.warning("nothing learned of a call: postgres is away", error=type(error).__name__)
+
+    def drops_parameter(self, permit: Permit, outcome: CallOutcome) -> bool:
+        """Say whether a call may be made anew at once, without a parameter that its model refused."""
+        if not isinstance(outcome, Rejected) or outcome.parameter is None:
+            return False
+        return self.capabilities.drop(permit.model, outcome.parameter)
 
     def wake_dispatcher(self) -> None:
         """Say that there may be something to dispatch; without Redis it is noticed within a second."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from patchmill.call.reply import Anomaly
-from patchmill.job.retry import FailureClass as Class
+from patchmill.job.failure import FailureClass as Class
 
 ANSWER = "an answer of several words, which takes several chunks, and has a ü and a € in it"
 ARGUMENTS: Mapping[str, Any] = {"path": "app.py", "first_line": 1}

@@ -11,7 +11,7 @@ from patchmill.call.clocks import Clocks
 from patchmill.call.gateway import Gateway
 from patchmill.call.reply import Answered, CallOutcome, Rejected, Unknown
 from patchmill.call.request import ChatRequest, Tool
-from patchmill.job.retry import FailureClass
+from patchmill.job.failure import FailureClass
 
 CLOCKS = Clocks(connect_s=1.0, first_data_s=1.0, progress_s=1.0)
 DEADLINE_S = 4.0

@@ -1,7 +1,8 @@
 """What a model can be asked: its limits, and the request fields that it takes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 # The fields of a request that it makes sense without, in the order of the protocol's pages.
 OPTIONAL_FIELDS = (
@@ -90,3 +91,22 @@ UNKNOWN = ModelCapability(context_tokens=None, output_tokens=4_096)
 def capability_of(model: str) -> ModelCapability:
     """Give what the gateway's pages say of a model; of one that they do not name little is known."""
     return CAPABILITIES.get(model, UNKNOWN)
+
+
+LEARNABLE = tuple(each.name for each in fields(ModelCapability) if each.name != "dropped")
+
+
+def with_learned(
+    known: ModelCapability, learned: Mapping[str, Any], dropped: Collection[str]
+) -> ModelCapability:
+    """Give what is known of a model with what a trial found in its place, less what the model refused.
+
+    `learned` is a JSON object with some of the names in `LEARNABLE`; others are ignored.
+    """
+    found = {name: learned[name] for name in LEARNABLE if name in learned}
+    if "fields" in found:
+        found["fields"] = frozenset(found["fields"])
+    capability = replace(known, **found)
+    for name in sorted(dropped):
+        capability = capability.without(name)
+    return capability

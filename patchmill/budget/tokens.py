@@ -12,11 +12,14 @@ def limits_of(model: str) -> ModelCapability:
     return capability_of(model)
 
 
-def input_bound(request_bytes: int, messages: int, limits: ModelCapability) -> int:
-    """Bound the prompt's tokens from above.
+def input_bound(
+    request_bytes: int, messages: int, limits: ModelCapability, *, structured: bool = False
+) -> int:
+    """Bound the prompt's tokens from above; `structured` when the answer is to be JSON.
 
     Byte-level BPE never makes more tokens than there are bytes, and the context limit is enforced by an
     unbilled refusal; the template's own tokens are added on top.
     """
     by_bytes = request_bytes + TOKENS_PER_MESSAGE * messages + TEMPLATE_TOKENS
+    by_bytes += JSON_MODE_TOKENS if structured else 0
     return by_bytes if limits.context_tokens is None else min(limits.context_tokens, by_bytes)

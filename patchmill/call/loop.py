@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from enum import Enum, auto
 from functools import partial
+from queue import SimpleQueue
 
 import uvloop
 
@@ -23,6 +25,13 @@ _STOP_GRACE_S = 2.0
 _log = logging.getLogger(__name__)
 
 _Call = Callable[[], Coroutine[None, None, CallOutcome]]
+
+
+class _News(Enum):
+    """What the loop tells a thread that waits for a call."""
+
+    FIRST_TOKEN = auto()
+    END = auto()
 
 
 class CallLoopStopped(PatchmillError):
@@ -175,19 +184,26 @@ class CallLoop:
     ) -> CallOutcome:
         """Make one call and block until its outcome; `deadline_s` counts from now.
 
-        `on_first_token` is called on the loop's thread and must not block it: all calls would wait.
+        `on_first_token` is called here, in the calling thread, while the call goes on; not when the whole
+        answer has come by then.
 
         Raises:
             CallLoopStopped: the loop does not run, or its thread ended while this call was in flight.
         """
         reply: Future[CallOutcome] = Future()
-        call = partial(self._gateway.chat, request, deadline_s=deadline_s, on_first_token=on_first_token)
+        news: SimpleQueue[_News] = SimpleQueue()
+        tell = None if on_first_token is None else partial(news.put, _News.FIRST_TOKEN)
+        call = partial(self._gateway.chat, request, deadline_s=deadline_s, on_first_token=tell)
+        reply.add_done_callback(lambda _: news.put(_News.END))
         with self._lock:
             if self._state != "running":
                 raise CallLoopStopped(may_be_billed=False)
             self._replies.add(reply)
             self._loop.call_soon_threadsafe(self._begin, call, reply)
         try:
+            while news.get() is _News.FIRST_TOKEN:
+                if on_first_token is not None and not reply.done():
+                    on_first_token()
             return reply.result()
         finally:
             with self._lock:

@@ -124,7 +124,8 @@ def _seen(exchange: Exchange, loop_time: float) -> dict[str, Any]:
     anomalies: tuple[Anomaly, ...] = ()
     if reported is not None or answer.complete:
         request = exchange.request
-        bound = input_bound(len(exchange.body), len(request.messages), request.able)
+        structured = request.response_format is not None
+        bound = input_bound(len(exchange.body), len(request.messages), request.able, structured=structured)
         odd = anomalies_of(answer.usage, reported, max_tokens=request.max_tokens, bound=bound)
         anomalies = tuple(odd)
     return {

@@ -70,7 +70,13 @@ _ACCOUNT_BY_STATUS = {
     402: Why.INSUFFICIENT_BALANCE,
     403: Why.PERMISSION_DENIED,
 }
-_FAILING = {FailureClass.SERVER, FailureClass.BROKEN, FailureClass.DEADLINE}
+_FAILING = {
+    FailureClass.SERVER,
+    FailureClass.BROKEN,
+    FailureClass.DEADLINE,
+    FailureClass.STALLED,
+    FailureClass.INTERRUPTED,
+}
 _NO_EVIDENCE = {
     FailureClass.CONCURRENCY,
     FailureClass.CANCELLED,

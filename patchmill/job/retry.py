@@ -86,6 +86,16 @@ class Fail:
 
 Decision = Wait | Fail
 
+_MAY_BE_BILLED = frozenset(
+    {
+        FailureClass.BROKEN,
+        FailureClass.DEADLINE,
+        FailureClass.CANCELLED,
+        FailureClass.STALLED,
+        FailureClass.INTERRUPTED,
+    }
+)
+_BILLED = frozenset({FailureClass.EMPTY, FailureClass.PROTOCOL})
 _PERMANENT = {
     FailureClass.CONTEXT_TOO_LONG: ErrorCode.CONTEXT_TOO_LONG,
     FailureClass.REQUEST: ErrorCode.GATEWAY_REJECTED,
@@ -104,7 +114,11 @@ def backoff_s(failures_in_a_row: int, rng: random.Random) -> float:
 
 def decide(failure: Failure, history: History, *, policy: UnknownPolicy, rng: random.Random) -> Decision:
     """Decide what follows a failed call; `history` already counts it."""
-    reason: WaitReason | None
+    if failure.failure in _MAY_BE_BILLED:
+        return _after_unknown(failure, history, policy, rng)
+    if failure.failure in _BILLED:
+        # For certain, so the policy for unknown bills has no say.
+        return _after_unknown(failure, history, UnknownPolicy.RETRY, rng)
     match failure.failure:
         case FailureClass.CONTEXT_TOO_LONG | FailureClass.REQUEST:
             return Fail(code=_PERMANENT[failure.failure], message=failure.message, retryable=False)
@@ -113,25 +127,20 @@ def decide(failure: Failure, history: History, *, policy: UnknownPolicy, rng: ra
             return Wait(after_s=0.0, reason=None, costs_attempt=True)
         case FailureClass.SERVER:
             return _after_server_error(failure, history, rng)
-        case (
-            FailureClass.BROKEN
-            | FailureClass.DEADLINE
-            | FailureClass.CANCELLED
-            | FailureClass.STALLED
-            | FailureClass.INTERRUPTED
-        ):
-            return _after_unknown(failure, history, policy, rng)
-        case FailureClass.EMPTY | FailureClass.PROTOCOL:
-            # Billed for certain, so the policy for unknown bills has no say.
-            return _after_unknown(failure, history, UnknownPolicy.RETRY, rng)
+    return _after_refusal(failure, rng)
+
+
+def _after_refusal(failure: Failure, rng: random.Random) -> Wait:
+    """Wait for what is nobody's fault: it was not billed, and costs no attempt."""
+    after_s: float = 0.0
+    reason: WaitReason | None = None
+    match failure.failure:
         case FailureClass.CONCURRENCY:
             after_s, reason = _asked(failure, rng) or rng.uniform(1.0, 3.0), WaitReason.RATE_LIMIT
         case FailureClass.SPEND_CAP:
             after_s, reason = _asked(failure, rng) or LONGEST_BACKOFF_S, WaitReason.RATE_LIMIT
         case FailureClass.ACCOUNT:
             after_s, reason = CIRCUIT_POLL_S, WaitReason.GATEWAY_ACCOUNT
-        case FailureClass.NOT_SENT:
-            after_s, reason = 0.0, None
         case FailureClass.CONNECT:
             after_s, reason = rng.uniform(0.5, GATEWAY_POLL_S), WaitReason.GATEWAY_DOWN
     return Wait(after_s=after_s, reason=reason, costs_attempt=False)

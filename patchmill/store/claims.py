@@ -52,6 +52,7 @@ class StoredReply:
     turn: str
     text: str
     finish_reason: str
+    fault: str | None
     stand_in: bool
 
 
@@ -295,7 +296,7 @@ def running_of(connection: Connection, worker_id: uuid.UUID) -> list[Held]:
 
 _EARLIER_CALLS = (
     select(calls.c.id, calls.c.number, calls.c.state, calls.c.turn, calls.c.reply)
-    .add_columns(calls.c.finish_reason, calls.c.stand_in)
+    .add_columns(calls.c.finish_reason, calls.c.stand_in, calls.c.failure, calls.c.message)
     .where(calls.c.job_id == bindparam("job_id"))
     .order_by(calls.c.number)
 )
@@ -311,6 +312,7 @@ def _reply(call: RowMapping) -> StoredReply:
         turn=call["turn"],
         text=call["reply"],
         finish_reason=call["finish_reason"],
+        fault=None if call["failure"] is None else call["message"],
         stand_in=call["stand_in"],
     )
 

@@ -40,6 +40,18 @@ def drop_parameter(connection: Connection, name: str, parameter: str) -> bool:
     return changed.rowcount == 1
 
 
+def learn(connection: Connection, name: str, found: Mapping[str, Any]) -> None:
+    """Add to what is known of a model."""
+    connection.execute(
+        upsert(models)
+        .values(name=name, capability=dict(found))
+        .on_conflict_do_update(
+            index_elements=["name"],
+            set_={"capability": models.c.capability.op("||")(dict(found)), "changed_at": func.now()},
+        )
+    )
+
+
 def store_capability(connection: Connection, name: str, capability: Mapping[str, Any]) -> None:
     """Keep what a trial found, in place of everything that was known before."""
     values = {"capability": dict(capability), "dropped": [], "tried_at": func.now(), "changed_at": func.now()}
