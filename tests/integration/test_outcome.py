@@ -23,6 +23,7 @@ ENDED = Ended(
     refused=(CheckRow(suggestion_id=None, call_id=None, check="parses", result="failed", detail=""),),
     fates={0: (FindingStatus.UNRESOLVED, "declined")},
     timings={},
+    skipped=(),
 )
 WAITING = text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
