@@ -6,6 +6,7 @@ has seen itself. A call that goes out in the second that a circuit opens is refu
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from patchmill.call.reply import Answered, CallOutcome, Rejected
 from patchmill.job import circuit as rules
-from patchmill.job.circuit import GATEWAY, Circuit, Trip, Why
+from patchmill.job.circuit import GATEWAY, Circuit, Condition, Trip, Why
 from patchmill.job.failure import FailureClass
 from patchmill.job.retry import probe_after_s
 from patchmill.store import circuits as store
@@ -41,29 +42,31 @@ class Circuits:
         self._rng = random.SystemRandom()
         self._lock = threading.Lock()
         self._open: Mapping[str, Circuit] = {}
-        self._read = False
+        self._read_at = float("-inf")
         self._in_a_row: Counter[str] = Counter()
 
     def refresh(self) -> None:
         """Read the circuits, close those whose time is over, and wake a job for each probe that is due."""
         with self._engine.begin() as connection:
             seen = store.open_ones(connection)
-            self._read = True
-            if not seen and not self._open:
-                return
-            for name in store.close_those_over(connection):
+            for name in store.close_those_over(connection) if seen else ():
                 seen.pop(name, None)
                 log.info("circuit closed", circuit=name, by="time")
             if any(_due(circuit) for circuit in seen.values()):
                 store.wake_for_probe(connection)
+            elif not any(circuit.state in {Condition.PAUSED, Condition.DOWN} for circuit in seen.values()):
+                store.wake_forgotten(connection)
         with self._lock:
             self._open = seen
+            self._read_at = time.monotonic()
 
     def enter(self, model: str) -> Permit | Circuit:
         """Give leave for one call, as a probe where it is the turn of one; else the circuit in the way."""
-        if not self._read:
+        closed_to_us = self._in_the_way(model)
+        if closed_to_us or self._read_at == float("-inf"):
+            # Who was woken because a circuit has closed must not wait for one that it has only not heard of.
             self.refresh()
-        closed_to_us = [self._open[name] for name in (GATEWAY, model) if name in self._open]
+            closed_to_us = self._in_the_way(model)
         for circuit in closed_to_us:
             if not _due(circuit):
                 return circuit
@@ -71,6 +74,9 @@ class Circuits:
             if not self._claim_probe(circuit):
                 return circuit
         return Permit(model=model, probed=tuple(closed_to_us))
+
+    def _in_the_way(self, model: str) -> list[Circuit]:
+        return [self._open[name] for name in (GATEWAY, model) if name in self._open]
 
     def leave(self, permit: Permit, outcome: CallOutcome) -> None:
         """Take what a call came to: it may open a circuit, or close those that it probed."""

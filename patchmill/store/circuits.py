@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Interval, RowMapping, bindparam, func, or_, s
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from patchmill.job.circuit import GATEWAY, Circuit, Condition, Trip, Why
+from patchmill.job.retry import LONGEST_BACKOFF_S
 from patchmill.job.state import State, WaitReason
 from patchmill.store.tables import circuits, jobs
 
@@ -134,6 +135,16 @@ def close(connection: Connection, name: str) -> bool:
 def wake_for_probe(connection: Connection) -> bool:
     """Make one job due that waits for the gateway, the first in order; False when none waits."""
     return connection.execute(_WAKE_ONE).rowcount == 1
+
+
+# Short waits are a single failure's; the long ones are for an open circuit, and its end wakes them.
+_FORGOTTEN = _WAITING & (jobs.c.run_at > func.now() + timedelta(seconds=LONGEST_BACKOFF_S))
+_WAKE_FORGOTTEN = update(jobs).where(_FORGOTTEN).values(run_at=func.now())
+
+
+def wake_forgotten(connection: Connection) -> None:
+    """Make the jobs due that wait for a circuit though none is open: it closed while they went to wait."""
+    connection.execute(_WAKE_FORGOTTEN)
 
 
 _OVER = select(circuits.c.name).where(circuits.c.state != Condition.OK, circuits.c.until <= func.now())

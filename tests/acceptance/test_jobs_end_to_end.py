@@ -410,7 +410,7 @@ def test_a_small_cap_makes_the_request_smaller_instead_of_refusing_it(service: S
 
 
 def test_a_model_without_a_price_is_never_called(service: Stack) -> None:
-    job = service.run(mutable_default(unique(), options={"model": "deepseek-v3-2"}))
+    job = service.run(mutable_default(unique(), options={"model": "model-of-tomorrow"}))
 
     assert (job["state"], job["error"]["code"]) == ("failed", "over_budget")
     assert "price" in job["error"]["message"]
