@@ -80,6 +80,15 @@ class Watch:
             self._last_words_from = self._loop.time()
             self._look()
 
+    def give_up(self) -> None:
+        """End the call now: nobody waits for it any more."""
+        self._end(Failure(failure=FailureClass.CANCELLED, message="given up while it ran"))
+
+    def _end(self, failure: Failure) -> None:
+        if self.ran_out is None:
+            self.ran_out = failure
+            self._timeout.reschedule(self._loop.time())
+
     def _look(self) -> None:
         """End the call if its clock has run out, and otherwise look again when it will have."""
         clock = self._running()
@@ -88,9 +97,7 @@ class Watch:
         if due <= now:
             if due < clock.ends_at:
                 clock = _Clock(due, FailureClass.DEADLINE, "no complete answer within", self._deadline_s)
-            message = f"{clock.what} {clock.seconds:g} s"
-            self.ran_out = Failure(failure=clock.failure, message=message)
-            self._timeout.reschedule(now)
+            self._end(Failure(failure=clock.failure, message=f"{clock.what} {clock.seconds:g} s"))
             return
         if self._timer is not None:
             self._timer.cancel()

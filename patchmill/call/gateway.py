@@ -52,9 +52,9 @@ class Gateway:
     ) -> None:
         self._url = endpoint(base_url, "chat/completions")
         key = checked_key(api_key)
-        self._now = now
         self._clocks = clocks
-        self._judge = Judge(secret=key)
+        self._judge = Judge(secret=key, now=now)
+        self._running: set[Watch] = set()
         # One context for all connections, because loading certificates takes tens of milliseconds; plain
         # HTTP, which the stand-in speaks, never uses it.
         tls = httpx.create_ssl_context(verify=self._url.scheme == "https")
@@ -110,6 +110,7 @@ class Gateway:
         token = _current.set(exchange)
         try:
             async with watch:
+                self._running.add(watch)
                 await self._exchange(exchange)
         except TimeoutError:
             if watch.ran_out is None:
@@ -120,9 +121,15 @@ class Gateway:
             if _refused_by_closed_transport(error):
                 watch.sent_at = None
         finally:
+            self._running.discard(watch)
             _current.reset(token)
         loop_time = asyncio.get_running_loop().time()
-        return self._judge.outcome(exchange, failure, loop_time=loop_time, now=self._now())
+        return self._judge.outcome(exchange, failure, loop_time=loop_time)
+
+    def give_up(self) -> None:
+        """End every call that runs now; each comes to the outcome that what it has seen allows."""
+        for watch in self._running:
+            watch.give_up()
 
     async def aclose(self) -> None:
         """Close every connection; the gateway cannot be used afterwards."""

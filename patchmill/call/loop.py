@@ -146,9 +146,9 @@ class CallLoop:
             self._thread.start()
 
     def stop(self) -> None:
-        """Cancel what runs, close the gateway and wait for the thread's end; may be called twice.
+        """Give up what runs, close the gateway and wait for the thread's end; may be called twice.
 
-        A call cancelled by this ends as `Unknown` with `CANCELLED`.
+        A call given up by this ends as `Unknown` with `CANCELLED`, or as `Rejected` if it was never sent.
         """
         with self._lock:
             if self._state == "new":
@@ -203,7 +203,7 @@ class CallLoop:
         try:
             while news.get() is _News.FIRST_TOKEN:
                 if on_first_token is not None and not reply.done():
-                    on_first_token()
+                    _tell(on_first_token)
             return reply.result()
         finally:
             with self._lock:
@@ -255,13 +255,26 @@ class CallLoop:
                 self._loop.close()
 
     async def _wind_up(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
+        # Those that were only just handed over have not begun: their turn comes first.
+        await asyncio.sleep(0)
+        self._gateway.give_up()
+        left = set(self._tasks)
+        if left:
+            _, left = await asyncio.wait(left, timeout=_STOP_GRACE_S)
+        for task in left:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_STOP_GRACE_S)
+        if left:
+            await asyncio.wait(left, timeout=_STOP_GRACE_S)
         await self._gateway.aclose()
         await self._loop.shutdown_asyncgens()
+
+
+def _tell(on_first_token: Callable[[], None]) -> None:
+    try:
+        on_first_token()
+    except Exception:  # noqa: BLE001 - whatever it is, it is logged
+        # The answer that follows is paid for: it is not given up because a note of it failed.
+        _log.exception("the first token of a call could not be noted")
 
 
 def _checked(limit: int) -> int:

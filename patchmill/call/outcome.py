@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -39,22 +40,25 @@ _log = logging.getLogger(__name__)
 
 
 class Judge:
-    """Turns exchanges into outcomes; knows the key, so that no message repeats it."""
+    """Turns exchanges into outcomes.
 
-    def __init__(self, *, secret: str) -> None:
+    It knows the key, so that no message repeats it, and asks the wall clock `now`, aware, only for the resets
+    of refusals.
+    """
+
+    def __init__(self, *, secret: str, now: Callable[[], datetime]) -> None:
         self._secret = secret
+        self._now = now
 
-    def outcome(
-        self, exchange: Exchange, failure: Failure | None, *, loop_time: float, now: datetime
-    ) -> CallOutcome:
-        """Decide; `failure` is what ended the reading early, `now` the wall clock, aware."""
+    def outcome(self, exchange: Exchange, failure: Failure | None, *, loop_time: float) -> CallOutcome:
+        """Decide; `failure` is what ended the reading early."""
         seen = _seen(exchange, loop_time)
         if not exchange.sent:
             message = failure.message if failure else "the request was not sent"
             never = Failure(failure=FailureClass.CONNECT, message=message)
             return Rejected(failure=never, code=None, **seen)
         if exchange.status is not None and not httpx.codes.is_success(exchange.status):
-            return self._refused(exchange, exchange.status, now, seen)
+            return self._refused(exchange, exchange.status, seen)
         if exchange.answer.error is not None:
             return self._error_in_answer(exchange, failure, seen)
         if exchange.answer.complete:
@@ -92,10 +96,10 @@ class Judge:
             text=text, finish_reason=finish, fault=fault, tool_calls=calls, anomalies=anomalies, **seen
         )
 
-    def _refused(self, exchange: Exchange, status: int, now: datetime, seen: dict[str, Any]) -> CallOutcome:
+    def _refused(self, exchange: Exchange, status: int, seen: dict[str, Any]) -> CallOutcome:
         """An answer other than 2xx is never billed, however its body ended; 408 alone is not believed."""
         report = read_report(error_in(bytes(exchange.error_body)), secret=self._secret)
-        failure = failure_of_status(status, report, exchange.headers, now=now)
+        failure = failure_of_status(status, report, exchange.headers, now=self._now())
         if failure.failure is FailureClass.BROKEN:
             return Unknown(failure=failure, partial="", **seen)
         named = None

@@ -16,7 +16,7 @@ from patchmill.budget.models import ModelCapability
 from patchmill.call.account import AccountClient, AccountUnavailable
 from patchmill.call.reply import Anomaly, Answered, Rejected
 from patchmill.call.request import ChatRequest, JsonObject, JsonSchema
-from patchmill.job.retry import FailureClass
+from patchmill.job.failure import FailureClass
 from tests.support.answers import KEY, NOW, ask
 
 pytestmark = pytest.mark.real_server

@@ -24,7 +24,9 @@ from tests.support.raw_server import (
 
 IN_FLIGHT = 200
 LATE_MS = 1000
-SHORT = Clocks(connect_s=1.0, first_data_s=1.0, progress_s=1.0)
+LIMIT_MS = 2000
+# Connecting 200 times takes a busy machine a while, and is bounded in a test of its own.
+SHORT = Clocks(connect_s=60.0, first_data_s=2.0, progress_s=2.0)
 HEL = chunk(sse(delta("Hel")))
 COMMENT = chunk(b": keep-alive\n\n")
 END = chunk(b"")
@@ -47,13 +49,12 @@ def ask_often(
     return uvloop.run(calls())
 
 
-# All calls have arrived before the first of them gets anything.
 STALLS: dict[str, tuple[Script, str]] = {
-    "first data: nothing": ([Meet(IN_FLIGHT), Hold()], ""),
-    "first data: the head alone": ([Meet(IN_FLIGHT), chunked_head(), Hold()], ""),
-    "first data: comments": ([Meet(IN_FLIGHT), chunked_head(), COMMENT, Hold()], ""),
-    "progress: half an answer": ([Meet(IN_FLIGHT), chunked_head(), HEL, Hold()], "Hel"),
-    "progress: comments do not count": ([Meet(IN_FLIGHT), chunked_head(), HEL, COMMENT, Hold()], "Hel"),
+    "first data: nothing": ([Hold()], ""),
+    "first data: the head alone": ([chunked_head(), Hold()], ""),
+    "first data: comments": ([chunked_head(), COMMENT, Hold()], ""),
+    "progress: half an answer": ([chunked_head(), HEL, Hold()], "Hel"),
+    "progress: comments do not count": ([chunked_head(), HEL, COMMENT, Hold()], "Hel"),
 }
 
 
@@ -61,38 +62,38 @@ STALLS: dict[str, tuple[Script, str]] = {
 def test_s9_two_hundred_calls_that_stand_still_end_within_a_second(script: Script, partial: str) -> None:
     with RawServer(script) as server:
         outcomes = ask_often(server.url, IN_FLIGHT, clocks=SHORT)
-        server.wait_for(lambda it: len(it.requests) == IN_FLIGHT)
+        server.wait_for(lambda it: len(it.requests) == it.connections == IN_FLIGHT)
 
     for outcome in outcomes:
         assert isinstance(outcome, Unknown)
         assert outcome.failure.failure is FailureClass.STALLED
         assert outcome.partial == partial
-        # Progress began once all had arrived, which the first data and the request's leaving tell.
+        # Each clock is counted from where it begins: the first data, or else the request's leaving.
         began_ms = outcome.timings.first_token_ms or outcome.timings.queue_ms
-        assert 990 <= outcome.timings.total_ms - began_ms < 1000 + LATE_MS
+        assert LIMIT_MS - 10 <= outcome.timings.total_ms - began_ms < LIMIT_MS + LATE_MS
 
 
 def test_two_hundred_calls_end_at_their_deadline() -> None:
     with RawServer([chunked_head(), HEL, Hold()]) as server:
-        outcomes = ask_often(server.url, IN_FLIGHT, clocks=Clocks(), deadline_s=1.0)
+        outcomes = ask_often(server.url, IN_FLIGHT, clocks=Clocks(), deadline_s=4.0)
 
     assert {type(outcome) for outcome in outcomes} == {Unknown}
     for outcome in outcomes:
         assert isinstance(outcome, Unknown)
         assert outcome.failure.failure is FailureClass.DEADLINE
-        assert 990 <= outcome.timings.total_ms < 1000 + LATE_MS
+        assert 4000 - 10 <= outcome.timings.total_ms < 4000 + LATE_MS
 
 
 def test_two_hundred_connections_that_never_come_about_sent_nothing() -> None:
     with RawServer([Cut()]) as server:
         # A server that waits for the head of a request is never heard in a TLS handshake.
         url = server.url.replace("http://", "https://")
-        outcomes = ask_often(url, IN_FLIGHT, clocks=SHORT)
+        outcomes = ask_often(url, IN_FLIGHT, clocks=Clocks(connect_s=2.0))
 
     for outcome in outcomes:
         assert isinstance(outcome, Rejected)
         assert outcome.failure.failure is FailureClass.CONNECT
-        assert 990 <= outcome.timings.total_ms < 1000 + LATE_MS
+        assert LIMIT_MS - 10 <= outcome.timings.total_ms < LIMIT_MS + LATE_MS
         assert outcome.timings.queue_ms == outcome.timings.total_ms
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from patchmill.call.gateway import Gateway
 from patchmill.call.loop import CallLoop, CallLoopStopped, Slots
-from patchmill.call.reply import Answered, Unknown
+from patchmill.call.reply import Answered, Rejected, Unknown
 from patchmill.job.failure import FailureClass
-from tests.support.answers import KEY, open_gateway, plain, question
-from tests.support.raw_server import Hold, Meet, RawServer, response
+from tests.support.answers import KEY, USAGE, delta, open_gateway, plain, question, sse
+from tests.support.raw_server import Hold, Meet, RawServer, Script, chunk, chunked_head, response
 
 
 @contextmanager
@@ -45,6 +45,35 @@ def test_a_stop_ends_what_runs_as_unknown() -> None:
 
     assert isinstance(outcome, Unknown)
     assert outcome.failure.failure is FailureClass.CANCELLED
+
+
+def test_a_stop_keeps_what_came_of_an_answer() -> None:
+    half: Script = [chunked_head(), chunk(sse(delta("Hel", usage=USAGE))), Hold()]
+    told = threading.Event()
+    with RawServer(half) as server, ThreadPoolExecutor(1) as threads:
+        with running(server) as loop:
+            call = threads.submit(loop.call, question(stream=True), deadline_s=30, on_first_token=told.set)
+            assert told.wait(5)
+        outcome = call.result(5)
+
+    assert isinstance(outcome, Unknown)
+    assert outcome.failure.failure is FailureClass.CANCELLED
+    assert outcome.partial == "Hel"
+    assert outcome.usage is not None
+
+
+def test_a_call_that_is_given_up_before_it_was_sent_is_not_billed() -> None:
+    with RawServer([Hold()]) as server, ThreadPoolExecutor(1) as threads:
+        # The server waits for the head of a request, which does not come before the handshake's end.
+        loop = CallLoop(open_gateway(server.url.replace("http://", "https://")), limit=1)
+        loop.start()
+        call = threads.submit(loop.call, question(stream=True), deadline_s=30)
+        server.wait_for_connection()
+        loop.stop()
+        outcome = call.result(5)
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.failure.failure is FailureClass.CONNECT
 
 
 def test_a_stopped_loop_refuses_calls_at_once() -> None:

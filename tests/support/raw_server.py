@@ -92,6 +92,7 @@ class RawServer:
         self._scripts = scripts
         self._read_bodies = read_bodies
         self._arrived = threading.Condition()
+        self._connected = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -110,6 +111,14 @@ class RawServer:
         """
         with self._arrived:
             assert self._arrived.wait_for(lambda: condition(self), timeout_s)
+
+    def wait_for_connection(self, *, timeout_s: float = 5.0) -> None:
+        """Wait until somebody has connected.
+
+        Raises:
+            AssertionError: nobody did in time.
+        """
+        assert self._connected.wait(timeout_s)
 
     def arrive(self, meeting: Meet) -> None:
         """Take part in a meeting from any thread, without waiting for the others."""
@@ -144,6 +153,7 @@ class RawServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._connected.set()
         task = self._loop.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

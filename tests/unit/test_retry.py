@@ -101,13 +101,21 @@ def test_server_errors_are_retried_four_times_in_a_row_and_cost_attempts() -> No
     assert ended.code is ErrorCode.GATEWAY_UNAVAILABLE
 
 
-def test_an_unknown_call_follows_the_policy() -> None:
-    retried = decided(FailureClass.BROKEN)
-    failed = decided(FailureClass.BROKEN, policy=UnknownPolicy.FAIL)
+@pytest.mark.parametrize(
+    "failure", [FailureClass.BROKEN, FailureClass.STALLED, FailureClass.INTERRUPTED, FailureClass.DEADLINE]
+)
+def test_an_unknown_call_follows_the_policy(failure: FailureClass) -> None:
+    retried = decided(failure)
+    failed = decided(failure, policy=UnknownPolicy.FAIL)
 
     assert isinstance(retried, Wait)
     assert isinstance(failed, Fail)
     assert failed.code is ErrorCode.CALL_UNKNOWN
+
+
+@pytest.mark.parametrize("failure", [FailureClass.EMPTY, FailureClass.PROTOCOL])
+def test_an_answer_of_no_use_is_tried_again_whatever_the_policy(failure: FailureClass) -> None:
+    assert isinstance(decided(failure, policy=UnknownPolicy.FAIL), Wait)
 
 
 @pytest.mark.parametrize(
