@@ -80,7 +80,7 @@ def test_a_worker_killed_between_answer_and_end_resumes_from_the_stored_reply(
         faults=[{"fault": "hold", "times": 1, "match": "cannot be used"}],
     )
     submit(stack, 1)
-    until(lambda: len(stack.truth()["rows"]) == 1 and calls_on_the_wire(engine) == 1, "a second call")
+    until(lambda: stack.truth()["requests"] == 2 and calls_on_the_wire(engine) == 1, "a second call")
 
     victim.send_signal(signal.SIGKILL)
     stack.release()
