@@ -17,14 +17,16 @@ from patchmill.job.ladder import Policy
 from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.app import QUEUES, make_celery
 from patchmill.queue.dispatch import Broker, MessageTemplate
+from patchmill.queue.slots import SlotLeases
 from patchmill.settings import Settings, gateway_key, services
 from patchmill.store.engine import open_engine
 from patchmill.telemetry import get_logger
 from worker.capabilities import Capabilities
 from worker.circuits import Circuits
-from worker.clock import Clock
+from worker.clock import Clock, window_for
 from worker.lease import Lease
 from worker.process import Process
+from worker.slots import SlotKeeper
 from worker.tasks import register
 
 SPARE_CONNECTIONS = 4  # beside those of the jobs: for the clock and for the lease
@@ -38,7 +40,7 @@ class WorkerApp:
     def __init__(self, settings: Settings) -> None:
         where = services(settings)
         self._grace_s = settings.stop_grace_s
-        self._threads = settings.gateway_concurrency
+        self._threads = window_for(settings.gateway_concurrency)  # a process alone keeps all slots full
         engine = open_engine(where.database_url, pool_size=min(self._threads, 12) + SPARE_CONNECTIONS)
         gateway = Gateway(
             base_url=settings.gateway_url,
@@ -50,12 +52,14 @@ class WorkerApp:
                 progress_s=settings.progress_timeout_s,
             ),
         )
+        calls = CallLoop(gateway, limit=0)
+        lease = Lease(open_engine(where.database_url, pool_size=1), ttl_s=settings.lease_ttl_s)
         self._celery: Celery = make_celery(where.redis_url, concurrency=self._threads)
         template = MessageTemplate(self._celery)
         self._process = Process(
             engine=engine,
-            calls=CallLoop(gateway, limit=settings.gateway_concurrency),
-            lease=Lease(open_engine(where.database_url, pool_size=1), ttl_s=settings.lease_ttl_s),
+            calls=calls,
+            lease=lease,
             broker=Broker(where.redis_url, max_connections=self._threads + SPARE_CONNECTIONS),
             circuits=Circuits(engine),
             capabilities=Capabilities(engine),
@@ -67,10 +71,16 @@ class WorkerApp:
             call_deadline_s=settings.call_deadline_s,
             unknown_policy=UnknownPolicy(settings.unknown_policy),
         )
+        self._slots = SlotKeeper(
+            calls.slots,
+            SlotLeases(where.redis_url),
+            process=str(lease.worker_id),
+            cap=settings.gateway_concurrency,
+        )
         self._clock = Clock(
             self._process,
             template,
-            slots=settings.gateway_concurrency,
+            slots=self._slots,
             lease_ttl_s=settings.lease_ttl_s,
         )
         register(self._celery, self._process)
@@ -84,6 +94,7 @@ class WorkerApp:
         worker_shutting_down.connect(self._on_shutdown, weak=False)
         self._process.calls.start()
         self._process.lease.start()
+        self._slots.start()
         while not self._process.lease.draining:
             self._consume()
         self._end()
@@ -113,6 +124,7 @@ class WorkerApp:
         """Celery's thread pool would wait for its threads for ever: a watch ends the process for it."""
         log.info("stopping", running=len(self._process.running), grace_s=self._grace_s)
         self._process.lease.drain()
+        self._process.calls.slots.close()
         watch = threading.Timer(self._grace_s, self._give_up)
         watch.daemon = True
         watch.start()
@@ -129,6 +141,7 @@ class WorkerApp:
         self._process.stopping.set()
         self._clock.stop()
         self._process.calls.stop()
+        self._slots.stop()
         self._process.lease.end()
         self._process.broker.close()
         self._process.engine.dispose()

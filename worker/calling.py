@@ -17,11 +17,12 @@ from patchmill.call.loop import CallLoopStopped
 from patchmill.call.prompt import prompt_version
 from patchmill.call.reply import Answered, CallOutcome, Rejected, Unknown
 from patchmill.call.request import ChatRequest, JsonSchema
+from patchmill.call.slots import Slot
 from patchmill.edit.protocol import EditFormat
 from patchmill.job.circuit import GATEWAY, Circuit, Condition
 from patchmill.job.failure import FailureClass
 from patchmill.job.ladder import Rung, SkippedRung, Step
-from patchmill.job.record import ErrorCode
+from patchmill.job.record import ErrorCode, Priority
 from patchmill.job.retry import (
     BUDGET_POLL_S,
     MAX_BILLED_CALLS,
@@ -121,10 +122,11 @@ class Calling:
             raise RungSkipped(step, "calls_spent")
         if self._process.lease.draining:
             raise self._interrupted(given_back())
-        with self._process.calls.slot(min(SLOT_WAIT_S, self._deadline_s())) as free:
-            if not free:
-                raise self._interrupted(without_slot(self._process.rng))
-            return self._ask_whoever_answers(step, prompt)
+        urgent = self._claim.task.options.priority is Priority.INTERACTIVE
+        with self._process.calls.slot(min(SLOT_WAIT_S, self._deadline_s()), urgent=urgent) as slot:
+            if slot is None:
+                raise self._interrupted(self._without_slot())
+            return self._ask_whoever_answers(step, prompt, slot)
 
     def _candidates(self, step: Step) -> tuple[str, ...]:
         """Give who may answer a step, in order: the fallback first once the first model fails repeatedly."""
@@ -134,7 +136,7 @@ class Calling:
             return step.fallback, step.model
         return step.model, step.fallback
 
-    def _ask_whoever_answers(self, step: Step, prompt: Prompt) -> Reply:
+    def _ask_whoever_answers(self, step: Step, prompt: Prompt, slot: Slot) -> Reply:
         """Call the first candidate that is available and has a price."""
         in_the_way: list[Circuit] = []
         for model in self._candidates(step):
@@ -145,7 +147,7 @@ class Calling:
                     break
                 continue
             try:
-                return self._buy(step, entered, prompt)
+                return self._buy(step, entered, prompt, slot)
             except NoPrice:
                 log.warning("no price is known for the model; it is not asked", model=model)
         raise self._unavailable(step, in_the_way)
@@ -162,7 +164,7 @@ class Calling:
             return RungSkipped(step, "unavailable")
         return self._interrupted(until_circuit_closes(best, datetime.now(UTC), self._process.rng))
 
-    def _buy(self, step: Step, permit: Permit, prompt: Prompt) -> Reply:
+    def _buy(self, step: Step, permit: Permit, prompt: Prompt, slot: Slot) -> Reply:
         deadline_s = self._deadline_s()
         plan = ledger.CallPlan(
             model=permit.model,
@@ -173,7 +175,7 @@ class Calling:
             deadline_s=deadline_s,
         )
         admitted, request = self._admit(step, plan, prompt.max_tokens)
-        outcome = self._send(request, deadline_s, admitted.call_id)
+        outcome = self._send(request, deadline_s, admitted.call_id, slot)
         ending = ending_of(outcome)
         ended = self._process.persist(
             lambda connection: ledger.end_call(connection, self._claim.job_id, admitted.call_id, ending)
@@ -193,7 +195,7 @@ class Calling:
                 model_ms=outcome.timings.total_ms,
             )
         if self._process.drops_parameter(permit, outcome):
-            return self._buy(step, permit, prompt)
+            return self.ask(step, prompt)
         raise self._after(outcome)
 
     def _wake_waiters(self) -> None:
@@ -201,13 +203,16 @@ class Calling:
         if self._process.persist(lambda connection: ledger.wake_budget_waiters(connection, project_id)):
             self._process.wake_dispatcher()
 
-    def _send(self, request: ChatRequest, deadline_s: float, call_id: uuid.UUID) -> CallOutcome:
+    def _send(self, request: ChatRequest, deadline_s: float, call_id: uuid.UUID, slot: Slot) -> CallOutcome:
         """Send the request once, unless this process may not act any more."""
         if not self._process.lease.valid():
             return not_sent("the lease of this worker ran out before the call was sent")
         try:
             return self._process.calls.call(
-                request, deadline_s=deadline_s, on_first_token=partial(self._note_first_token, call_id)
+                request,
+                deadline_s=deadline_s,
+                slot=slot,
+                on_first_token=partial(self._note_first_token, call_id),
             )
         except CallLoopStopped as stopped:
             if not stopped.may_be_billed:
@@ -257,6 +262,9 @@ class Calling:
             over = isinstance(refused.decision, Fail) and refused.decision.code is ErrorCode.OVER_BUDGET
             return RungSkipped(step, "over_budget" if over else "budget_exhausted")
         return self._interrupted(refused.decision)
+
+    def _without_slot(self) -> Decision:
+        return given_back() if self._process.lease.draining else without_slot(self._process.rng)
 
     def _deadline_s(self) -> float:
         """Give the seconds that a call may take: the setting's, or what the job has left."""

@@ -16,13 +16,20 @@ from patchmill.queue.dispatch import Dispatch, MessageTemplate
 from patchmill.store import dispatch, workers
 from patchmill.telemetry import get_logger
 from worker.process import Process
+from worker.slots import SlotKeeper
 from worker.sweepers import lost_jobs, stale_dispatches
 
 POLL_S = 1.0
 WINDOW_SHARE = 1.2  # jobs under way for each slot, so that none waits for the next message
+WINDOW_SPARE = 4  # and more, since a fifth of a few slots is too little to keep them full
 BATCH = 200
 
 log = get_logger(__name__)
+
+
+def window_for(slots: int) -> int:
+    """Give how many jobs may be dispatched or running at once, over all processes."""
+    return math.ceil(slots * WINDOW_SHARE) + WINDOW_SPARE
 
 
 @dataclass(slots=True)
@@ -36,7 +43,7 @@ class Clock:
     """Dispatches and sweeps on a thread of its own until stopped."""
 
     def __init__(
-        self, process: Process, template: MessageTemplate, *, slots: int, lease_ttl_s: float
+        self, process: Process, template: MessageTemplate, *, slots: SlotKeeper, lease_ttl_s: float
     ) -> None:
         self._process = process
         self._template = template
@@ -49,7 +56,7 @@ class Clock:
         self._timers = [
             _Timer(often, lambda: stale_dispatches.sweep(engine, older_than_s=lease_ttl_s)),
             _Timer(often, lost_jobs.Sweeper(process, lease_ttl_s=lease_ttl_s).sweep),
-            _Timer(often, self._share_slots),
+            _Timer(often, self._count_processes),
             _Timer(min(often, POLL_S), process.circuits.refresh),
             _Timer(often, process.capabilities.refresh),
         ]
@@ -95,7 +102,7 @@ class Clock:
     def _dispatch(self) -> None:
         if self._process.lease.draining or not self._process.lease.valid():
             return
-        window = math.ceil(self._slots * WINDOW_SHARE)
+        window = window_for(self._slots.limit)
         with self._process.engine.begin() as connection:
             rows = dispatch.dispatch_due(connection, window=window, limit=BATCH)
         if not rows:
@@ -108,8 +115,8 @@ class Clock:
             with self._process.engine.begin() as connection:
                 dispatch.take_back(connection, [each.job_id for each in sent])
 
-    def _share_slots(self) -> None:
-        """Give this process its share of the account's slots."""
+    def _count_processes(self) -> None:
+        """Say how many processes share the slots when Redis cannot."""
         with self._process.engine.begin() as connection:
             live = workers.count_live(connection, lease_ttl_s=self._lease_ttl_s)
-        self._process.calls.set_limit(max(1, self._slots // max(1, live)))
+        self._slots.count_processes(live)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -14,8 +13,9 @@ from queue import SimpleQueue
 import uvloop
 
 from patchmill.call.gateway import Gateway
-from patchmill.call.reply import CallOutcome, CallTimings, Unknown
+from patchmill.call.reply import CallOutcome, CallTimings, Rejected, Unknown
 from patchmill.call.request import ChatRequest
+from patchmill.call.slots import Slot, Slots
 from patchmill.errors import PatchmillError
 from patchmill.job.failure import Failure, FailureClass
 
@@ -48,70 +48,6 @@ class CallLoopStopped(PatchmillError):
     def __init__(self, *, may_be_billed: bool) -> None:
         super().__init__("the loop that makes the calls is not running")
         self.may_be_billed = may_be_billed
-
-
-class Slots:
-    """A limit of calls in flight that can be changed at any time; waiters are served in order of arrival.
-
-    Lowering the limit takes nothing from who has a slot already. All methods may be called from any thread.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._lock = threading.Lock()
-        self._limit = _checked(limit)
-        self._used = 0
-        self._waiting: deque[threading.Event] = deque()
-
-    @property
-    def limit(self) -> int:
-        """How many slots there are."""
-        return self._limit
-
-    @property
-    def used(self) -> int:
-        """How many are taken now; more than `limit` for a while after it was lowered."""
-        return self._used
-
-    @property
-    def waiting(self) -> int:
-        """How many wait for one now."""
-        return len(self._waiting)
-
-    def set_limit(self, limit: int) -> None:
-        """Change the number of slots; zero admits nobody.
-
-        Raises:
-            ValueError: it is negative.
-        """
-        with self._lock:
-            self._limit = _checked(limit)
-            self._admit()
-
-    def acquire(self, timeout_s: float) -> bool:
-        """Take a slot, waiting for at most `timeout_s` seconds; give whether one was taken."""
-        turn = threading.Event()
-        with self._lock:
-            self._waiting.append(turn)
-            self._admit()
-        if turn.wait(max(0.0, timeout_s)):
-            return True
-        with self._lock:
-            # The turn may have come between the end of the wait and this lock.
-            if turn.is_set():
-                return True
-            self._waiting.remove(turn)
-            return False
-
-    def release(self) -> None:
-        """Give a slot back, to the first that waits."""
-        with self._lock:
-            self._used -= 1
-            self._admit()
-
-    def _admit(self) -> None:
-        while self._waiting and self._used < self._limit:
-            self._used += 1
-            self._waiting.popleft().set()
 
 
 class CallLoop:
@@ -162,30 +98,30 @@ class CallLoop:
         self._thread.join()
 
     @contextmanager
-    def slot(self, timeout_s: float) -> Iterator[bool]:
-        """Hold one of the process's slots for the block; yields False if none came free in `timeout_s`."""
-        taken = self.slots.acquire(timeout_s)
-        try:
-            yield taken
-        finally:
-            if taken:
-                self.slots.release()
+    def slot(self, timeout_s: float, *, urgent: bool = False) -> Iterator[Slot | None]:
+        """Hold one of the process's slots for the block, or until its call ends; None if none came free.
 
-    def set_limit(self, limit: int) -> None:
-        """Change how many slots there are, at once for new calls, as they end for those in flight."""
-        self.slots.set_limit(limit)
+        Waits for at most `timeout_s` seconds.
+        """
+        slot = self.slots.acquire(timeout_s, urgent=urgent)
+        try:
+            yield slot
+        finally:
+            if slot is not None:
+                self.slots.give_back(slot)
 
     def call(
         self,
         request: ChatRequest,
         *,
         deadline_s: float,
+        slot: Slot | None = None,
         on_first_token: Callable[[], None] | None = None,
     ) -> CallOutcome:
         """Make one call and block until its outcome; `deadline_s` counts from now.
 
-        `on_first_token` is called here, in the calling thread, while the call goes on; not when the whole
-        answer has come by then.
+        The slot is given back as soon as the call has ended, before this thread goes on. `on_first_token` is
+        called here, in the calling thread, while the call goes on, unless the whole answer has come by then.
 
         Raises:
             CallLoopStopped: the loop does not run, or its thread ended while this call was in flight.
@@ -199,7 +135,7 @@ class CallLoop:
             if self._state != "running":
                 raise CallLoopStopped(may_be_billed=False)
             self._replies.add(reply)
-            self._loop.call_soon_threadsafe(self._begin, call, reply)
+            self._loop.call_soon_threadsafe(self._begin, call, reply, slot)
         try:
             while news.get() is _News.FIRST_TOKEN:
                 if on_first_token is not None and not reply.done():
@@ -209,8 +145,8 @@ class CallLoop:
             with self._lock:
                 self._replies.discard(reply)
 
-    def _begin(self, call: _Call, reply: Future[CallOutcome]) -> None:
-        task = self._loop.create_task(self._answer(call, reply))
+    def _begin(self, call: _Call, reply: Future[CallOutcome], slot: Slot | None) -> None:
+        task = self._loop.create_task(self._answer(call, reply, slot))
         self._tasks.add(task)
         task.add_done_callback(self._forget)
 
@@ -220,10 +156,12 @@ class CallLoop:
             # Only what ends the thread gets here, and `_run` logs it: nobody else need be told.
             task.exception()
 
-    async def _answer(self, call: _Call, reply: Future[CallOutcome]) -> None:
+    async def _answer(self, call: _Call, reply: Future[CallOutcome], slot: Slot | None) -> None:
         started_at = self._loop.time()
         try:
-            reply.set_result(await call())
+            outcome = await call()
+            self._free(slot, outcome)
+            reply.set_result(outcome)
         except asyncio.CancelledError:
             total_ms = round((self._loop.time() - started_at) * 1000)
             reply.set_result(
@@ -235,6 +173,13 @@ class CallLoop:
             )
         except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits for it
             reply.set_exception(error)
+
+    def _free(self, slot: Slot | None, outcome: CallOutcome) -> None:
+        if slot is None:
+            return
+        if isinstance(outcome, Rejected) and outcome.failure.failure is FailureClass.CONCURRENCY:
+            self.slots.note_refusal(slot)
+        self.slots.give_back(slot)
 
     def _run(self) -> None:
         try:
@@ -275,9 +220,3 @@ def _tell(on_first_token: Callable[[], None]) -> None:
     except Exception:  # noqa: BLE001 - whatever it is, it is logged
         # The answer that follows is paid for: it is not given up because a note of it failed.
         _log.exception("the first token of a call could not be noted")
-
-
-def _checked(limit: int) -> int:
-    if limit < 0:
-        raise ValueError("a limit of calls cannot be negative")
-    return limit

@@ -39,7 +39,7 @@ _WAITS_FOR = {
     Condition.PAUSED: WaitReason.GATEWAY_ACCOUNT,
     Condition.DOWN: WaitReason.GATEWAY_DOWN,
 }
-SLOT_WAIT_S = 2.0  # a thread waits no longer for a place among the calls in flight
+SLOT_WAIT_S = 60.0  # in a thread for a slot; the dispatcher's window keeps such threads few
 # Between the attempts of a webhook's delivery: ten within about 75 hours.
 DELIVERY_WAITS_S = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 LONGEST_ASKED_WAIT_S = 86_400.0  # an endpoint may not put a delivery off for longer
@@ -228,7 +228,7 @@ def given_back() -> Wait:
 
 def without_slot(rng: random.Random) -> Wait:
     """Wait in the queue, not in a thread, when all places among the calls in flight stay taken."""
-    return Wait(after_s=rng.uniform(0.5, SLOT_WAIT_S), reason=WaitReason.RATE_LIMIT, costs_attempt=False)
+    return Wait(after_s=rng.uniform(0.5, 2.0), reason=WaitReason.RATE_LIMIT, costs_attempt=False)
 
 
 def without_checker(attempts: int, rng: random.Random) -> Wait | None:

@@ -1,5 +1,5 @@
+import json
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from patchmill.call.gateway import Gateway
-from patchmill.call.loop import CallLoop, CallLoopStopped, Slots
+from patchmill.call.loop import CallLoop, CallLoopStopped
 from patchmill.call.reply import Answered, Rejected, Unknown
 from patchmill.job.failure import FailureClass
 from tests.support.answers import KEY, USAGE, delta, open_gateway, plain, question, sse
@@ -129,53 +129,29 @@ def test_an_error_in_a_call_is_raised_where_it_is_waited_for() -> None:
 def test_a_slot_is_refused_when_none_comes_free_in_time() -> None:
     with RawServer([response(plain())]) as server, running(server, limit=1) as loop:
         with loop.slot(1) as first, loop.slot(0.05) as second:
-            assert (first, second, loop.slots.used) == (True, False, 1)
+            assert first is not None
+            assert (second, loop.slots.used) == (None, 1)
         with loop.slot(0) as third:
-            assert third
+            assert third is not None
 
 
-def test_a_raised_limit_admits_who_waits() -> None:
-    with RawServer([response(plain())]) as server, running(server, limit=0) as loop:
-        threads = ThreadPoolExecutor(1)
-        waiting = threads.submit(loop.slots.acquire, 10)
-        loop.set_limit(1)
-        assert waiting.result(5)
-        threads.shutdown()
+def test_the_end_of_a_call_frees_its_slot_before_its_thread_goes_on() -> None:
+    with RawServer([response(plain())]) as server, running(server, limit=1) as loop, loop.slot(1) as slot:
+        loop.call(question(stream=False), deadline_s=5, slot=slot)
+        assert loop.slots.used == 0
+        with loop.slot(0) as second:
+            assert second is not None
+    assert loop.slots.used == 0
 
 
-def test_a_lowered_limit_takes_nothing_and_admits_nobody() -> None:
-    slots = Slots(2)
-    assert slots.acquire(0)
-    assert slots.acquire(0)
-    slots.set_limit(1)
-    slots.release()
-
-    assert (slots.used, slots.limit) == (1, 1)
-    assert not slots.acquire(0.01)
-
-
-def test_waiters_are_served_in_order_of_arrival() -> None:
-    slots = Slots(0)
-    order: list[int] = []
-    done = threading.Semaphore(0)
-
-    def wait(number: int) -> None:
-        assert slots.acquire(10)
-        order.append(number)
-        done.release()
-
-    for number in range(5):
-        threading.Thread(target=wait, args=(number,), daemon=True).start()
-        deadline = time.monotonic() + 5
-        while slots.waiting <= number:
-            assert time.monotonic() < deadline
-    for number in range(5):
-        slots.set_limit(number + 1)
-        assert done.acquire(timeout=5)
-
-    assert order == [0, 1, 2, 3, 4]
-
-
-def test_a_negative_limit_is_refused() -> None:
-    with pytest.raises(ValueError, match="negative"):
-        Slots(-1)
+def test_a_refusal_for_want_of_a_slot_is_kept_with_the_mark_of_its_time() -> None:
+    busy = response(json.dumps({"error": {"code": "concurrency_limit"}}).encode(), status="429 X")
+    with RawServer([busy], [busy]) as server, running(server, limit=1) as loop:
+        loop.slots.set_limit(1, mark="first")
+        with loop.slot(1) as slot:
+            loop.slots.set_limit(1, mark="second")
+            loop.call(question(stream=False), deadline_s=5, slot=slot)
+        assert loop.slots.report().refused is None
+        with loop.slot(1) as slot:
+            loop.call(question(stream=False), deadline_s=5, slot=slot)
+        assert loop.slots.report().refused == "second"
