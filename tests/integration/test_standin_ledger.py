@@ -142,8 +142,17 @@ def test_a_client_that_leaves_an_error_to_come_pays_nothing(gateway: httpx.Clien
 def test_clearing_forgets_rows_and_counts(gateway: httpx.Client) -> None:
     gateway.post(CHAT, json=body())
     assert gateway.delete("/standin/ledger").status_code == 204
-    empty = {"requests": 0, "rows": [], "in_flight": 0, "peak_in_flight": 0}
-    assert gateway.get("/standin/ledger").json() == empty
+    ledger = gateway.get("/standin/ledger").json()
+    assert ledger.pop("observed_s") < 5
+    assert ledger == {"requests": 0, "rows": [], "in_flight": 0, "peak_in_flight": 0, "mean_in_flight": 0}
+
+
+def test_the_mean_in_flight_is_that_of_the_time_since_the_ledger_was_cleared(gateway: httpx.Client) -> None:
+    gateway.put("/standin/behaviour", json={"latency_ms": 400}).raise_for_status()
+    gateway.delete("/standin/ledger")
+    gateway.post(CHAT, json=body())
+    ledger = gateway.get("/standin/ledger").json()
+    assert 0.4 <= ledger["mean_in_flight"] * ledger["observed_s"] <= ledger["observed_s"]
 
 
 def test_a_stopped_stand_in_bills_what_it_was_producing(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ class Ledger:
         self.requests = len(self.rows)
         self.in_flight = 0
         self.peak_in_flight = 0
+        self._began = self._counted = time.monotonic()
+        self._in_flight_s = 0.0
 
     def _load(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,12 +82,14 @@ class Ledger:
 
     def arrive(self) -> None:
         """Count a request that came in; it is in flight until its row is written."""
+        self._count()
         self.requests += 1
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
 
     def write(self, row: LedgerRow) -> None:
         """Record the outcome of a request that arrived."""
+        self._count()
         self.in_flight -= 1
         self._keep(row, charged_at=time.time())
         if self._file is not None:
@@ -98,6 +102,8 @@ class Ledger:
         self.spending = Spending()
         self.requests = self.in_flight
         self.peak_in_flight = self.in_flight
+        self._began = self._counted = time.monotonic()
+        self._in_flight_s = 0.0
         if self._file is not None:
             self._file.truncate(0)
 
@@ -106,13 +112,26 @@ class Ledger:
         if self._file is not None:
             self._file.close()
 
+    def _count(self) -> None:
+        """Add up what was in flight since this was last done."""
+        now = time.monotonic()
+        self._in_flight_s += self.in_flight * (now - self._counted)
+        self._counted = now
+
     def document(self) -> dict[str, Any]:
-        """The ledger as `GET /standin/ledger` shows it."""
+        """The ledger as `GET /standin/ledger` shows it.
+
+        `mean_in_flight` is taken over the `observed_s` seconds since the ledger was begun or cleared.
+        """
+        self._count()
+        observed_s = self._counted - self._began
         return {
             "requests": self.requests,
             "rows": [asdict(row) for row in self.rows],
             "in_flight": self.in_flight,
             "peak_in_flight": self.peak_in_flight,
+            "mean_in_flight": self._in_flight_s / observed_s if observed_s else 0.0,
+            "observed_s": observed_s,
         }
 
 
