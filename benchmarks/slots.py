@@ -38,6 +38,8 @@ MODEL_MS = 1_500
 CAPS = {5: "verified", 25: "verified", 100: "declined"}
 WATCH_S = 30.0
 RAMP_S = 10.0  # until the slots are full for the first time, and what is left at the end
+NEARLY_FULL = 0.9  # from here on it is watched
+ON_THE_WIRE = "SELECT count(*) FROM calls WHERE state = 'sent'"
 WORKERS = 2
 AIM_USED = 0.97
 AIM_REFUSED = 0.01
@@ -85,7 +87,7 @@ def measure(where: Surroundings, engine: Engine, key: str, cap: int, jobs: str) 
         until(lambda: ready(http), "the API")
         queue(http, jobs, math.ceil(cap * 1000 / MODEL_MS * (WATCH_S + RAMP_S)))
         workers = [stack.enter_context(running(where, "worker", **settings)) for _ in range(WORKERS)]
-        until(lambda: control(where, "GET", "health")["in_flight"] >= cap, "full slots")
+        until(lambda: count(engine, ON_THE_WIRE) >= cap * NEARLY_FULL, "full slots")
         control(where, "DELETE", "ledger")
         before = [Cpu.of(worker) for worker in workers]
         psutil.cpu_times_percent()
