@@ -1,6 +1,6 @@
 """The Celery application: what Celery is used for, and the long list of what it is not.
 
-No result backend, no Celery retry, ETA, beat, prefetch or remote control; early acknowledgement. A lost,
+No result backend, no Celery retry, ETA, beat, prefetch, acknowledgement or remote control. A lost,
 repeated or late message does no harm, since Postgres alone decides what runs.
 """
 
@@ -42,7 +42,7 @@ def make_celery(redis_url: str, *, concurrency: int) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
-            "visibility_timeout": 600,
+            "ack_emulation": False,  # what a dead worker took is found in Postgres, so Redis keeps no copy
             "queue_order_strategy": "priority",
             "max_connections": concurrency + 20,
             **_SOCKET,
