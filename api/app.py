@@ -30,11 +30,13 @@ from api.dashboard import install as dashboard
 from api.database import Database
 from api.middleware import BodyLimit, RequestContext
 from api.parts import Parts
+from api.slots import SlotBoard
 from api.waiting import Broadcaster
 from api.waking import Waker
 from patchmill.deliver.post import Poster
 from patchmill.job.ladder import Policy
 from patchmill.queue.dispatch import Broker
+from patchmill.queue.slots import SlotLeases
 from patchmill.settings import Settings, allowed_networks, services
 from patchmill.store.engine import open_engine
 from patchmill.store.key_secret import load_pepper
@@ -61,6 +63,7 @@ def create_app(settings: Settings, *, pace: Pace | None = None) -> FastAPI:
             parts.waiting.release()
             await parts.courier.stop()
             parts.broker.close()
+            parts.slots.close()
             parts.database.close()
 
     app = FastAPI(
@@ -124,6 +127,6 @@ def _compose(settings: Settings, pace: Pace) -> Parts:
         ),
         call_deadline_s=settings.call_deadline_s,
         lease_ttl_s=settings.lease_ttl_s,
-        slots=settings.gateway_concurrency,
+        slots=SlotBoard(SlotLeases(where.redis_url), cap=settings.gateway_concurrency),
         max_file_bytes=settings.max_file_bytes,
     )

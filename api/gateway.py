@@ -35,12 +35,13 @@ def read_gateway(_: Reader, parts: PartsOf) -> Response:
     with parts.database.begin() as connection:
         known = circuits.every_one(connection)
         quota = circuits.quota(connection)
-        used = stats.slots_used(connection)
+        on_the_wire = stats.on_the_wire(connection)
+    slots = parts.slots.read(on_the_wire=on_the_wire)
     document = Gateway.model_validate(
         {
             **_state(known.pop(GATEWAY, None)),
             "models": [ModelState(model=name, **_state(each)) for name, each in known.items()],
-            "slots": Slots(limit=parts.slots, used=used),
+            "slots": Slots(limit=slots.limit, used=slots.used),
             "quota": None if quota is None else _quota(quota),
         }
     )

