@@ -1,0 +1,71 @@
+"""The account's cap over two worker processes, as the stand-in sees it, while processes die and freeze."""
+
+import signal
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.fault.test_recovery import all_ended, states, submit
+from tests.support import invariants
+from tests.support.stack import Stack, until
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(170)]
+
+CAP = 6
+SETTINGS = {"PATCHMILL_GATEWAY_CONCURRENCY": str(CAP)}
+
+
+def start(stack: Stack, **settings: str) -> list[Any]:
+    stack.settings |= SETTINGS | settings
+    stack.behave(latency_ms=300, concurrency=CAP)
+    stack.start_api()
+    return [stack.start("worker") for _ in range(2)]
+
+
+def check_the_cap(truth: dict[str, Any]) -> None:
+    assert truth["peak_in_flight"] <= CAP
+    refused = sum(row["status"] == 429 for row in truth["rows"])
+    assert refused <= len(truth["rows"]) / 100
+
+
+def test_two_workers_fill_the_cap_and_never_pass_it(stack: Stack, engine: Engine) -> None:
+    start(stack)
+    submit(stack, 150)
+    until(lambda: all_ended(engine, 150), "all jobs succeeded", 120)
+
+    truth = stack.truth()
+    check_the_cap(truth)
+    assert truth["peak_in_flight"] == CAP
+    invariants.check(engine, truth)
+
+
+def test_the_slots_of_a_killed_worker_come_back(stack: Stack, engine: Engine) -> None:
+    victim, _ = start(stack)
+    submit(stack, 120)
+    until(lambda: states(engine).get("succeeded", 0) >= 10, "the first jobs")
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+
+    until(lambda: slots_used(stack) == CAP, "all slots used by the other")
+    until(lambda: states(engine).get("succeeded", 0) == 120, "all jobs succeeded", 120)
+    check_the_cap(stack.truth())
+
+
+def test_a_frozen_worker_starts_nothing_on_slots_that_were_given_away(stack: Stack, engine: Engine) -> None:
+    frozen, _ = start(stack, PATCHMILL_LEASE_TTL_S="20", PATCHMILL_CALL_DEADLINE_S="60")
+    submit(stack, 150)
+    until(lambda: states(engine).get("succeeded", 0) >= 10, "the first jobs")
+    frozen.send_signal(signal.SIGSTOP)
+    until(lambda: slots_used(stack) < CAP, "the frozen one holds slots")
+    until(lambda: slots_used(stack) == CAP, "all slots used by the other")
+    frozen.send_signal(signal.SIGCONT)
+
+    until(lambda: states(engine).get("succeeded", 0) == 150, "all jobs succeeded", 120)
+    check_the_cap(stack.truth())
+
+
+def slots_used(stack: Stack) -> int:
+    """How many calls the stand-in has in flight."""
+    used: int = stack.truth()["in_flight"]
+    return used
