@@ -61,12 +61,11 @@ class _Numbers(Collector):
         opened = [((each.name, each.why or ""), 1) for each in open_ones.values()]
         by_prompt = [((use.model, use.prompt_version), use) for use in cache]
         yield _gauge("jobs", "jobs that have not ended", ("state",), jobs)
-        yield _gauge(
-            "oldest_queued_seconds", "since the longest due job is due", (), [((), now.oldest_queued_s)]
-        )
-        yield _gauge("workers", "worker processes that live", (), [((), now.workers)])
-        yield _gauge("slots_limit", "calls that may be in flight", (), [((), self._parts.slots)])
-        yield _gauge("slots_used", "calls in flight", (), [((), now.slots_used)])
+        yield _number("oldest_queued_seconds", "since the longest due job is due", now.oldest_queued_s)
+        yield _number("workers", "worker processes that live", now.workers)
+        slots = self._parts.slots.read(on_the_wire=now.on_the_wire)
+        yield _number("slots_limit", "calls that may be in flight now", slots.limit)
+        yield _number("slots_used", "calls in flight", slots.used)
         yield _gauge("circuit_open", "1 while it is not called", ("circuit", "why"), opened)
         yield _gauge(
             "prompt_cached_share",
