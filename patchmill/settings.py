@@ -44,7 +44,9 @@ class Settings(BaseSettings):
         description="key for the gateway; BYTESPIKE_API_KEY is read too",
         validation_alias=AliasChoices("PATCHMILL_GATEWAY_API_KEY", "BYTESPIKE_API_KEY"),
     )
-    gateway_concurrency: int = Field(25, ge=1, le=10_000, description="calls in flight for the account")
+    gateway_concurrency: int = Field(
+        25, ge=1, le=10_000, description="calls in flight for the account, over all workers"
+    )
     model: str = Field("deepseek-v4-flash", description="the model of a first call")
     escalation_model: str = Field("deepseek-v4-pro", description="for what the first model could not do")
     fallback_model: str = Field("deepseek-v3-2", description="while the first model is unavailable")

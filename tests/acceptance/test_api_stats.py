@@ -102,10 +102,11 @@ def test_slots_follow_the_calls_of_a_running_worker(service: Stack) -> None:
     service.behave(faults=[{"fault": "hold"}])
     with service.http() as http:
         job = http.post("/v1/jobs", json=mutable_default(993)).json()["id"]
-    until(lambda: slots() == {"limit": 25, "used": 1}, "one slot used")
+    until(lambda: slots()["used"] == 1, "one slot used")
     service.release()
     service.ended(job)
-    until(lambda: slots() == {"limit": 25, "used": 0}, "no slot used")
+    until(lambda: slots()["used"] == 0, "no slot used")
+    assert 1 <= slots()["limit"] <= 25
 
 
 def test_what_today_has_cost_is_the_sum_of_its_jobs(service: Stack) -> None:

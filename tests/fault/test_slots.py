@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from tests.fault.test_recovery import all_ended, states, submit
 from tests.support import invariants
 from tests.support.stack import Stack, until
+from worker.clock import window_for
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(170)]
 
@@ -63,6 +64,26 @@ def test_a_frozen_worker_starts_nothing_on_slots_that_were_given_away(stack: Sta
 
     until(lambda: states(engine).get("succeeded", 0) == 150, "all jobs succeeded", 120)
     check_the_cap(stack.truth())
+
+
+def test_after_a_refusal_fewer_calls_are_made_and_fewer_jobs_dispatched(stack: Stack, engine: Engine) -> None:
+    stack.settings |= {"PATCHMILL_GATEWAY_CONCURRENCY": "20"}
+    stack.start_api()
+    stack.start("worker")
+    stack.behave(faults=[{"fault": "429_concurrency"}])
+    [refused] = submit(stack, 1)
+    assert stack.ended(refused)["state"] == "succeeded"
+    stack.behave(faults=[{"fault": "hold", "times": 60}])
+    submit(stack, 60)
+
+    until(lambda: slots_used(stack) >= 10, "ten calls")
+    truth, counted = stack.truth(), states(engine)
+    assert truth["in_flight"] <= 12  # of twenty; it grows again by one each ten seconds
+    assert counted.get("dispatched", 0) + counted["running"] <= window_for(12)
+    with stack.http() as http:
+        assert 10 <= http.get("/v1/stats").json()["slots"]["limit"] <= 12
+    stack.behave()
+    stack.release()
 
 
 def slots_used(stack: Stack) -> int:

@@ -98,8 +98,7 @@ def test_all_slots_are_used_by_all_and_never_more(redis_url: str) -> None:
             one.work(counter, threads=6)
         until(lambda: sum(one.gate.limit for one in everybody) == 7, "all slots given out")
         until(lambda: counter.now == 7, "all slots used")
-        goes_on(counter, 200)
-        assert all(one.calls for one in everybody)
+        until(lambda: all(one.calls >= 50 for one in everybody), "calls by everybody")
     assert counter.peak == 7
 
 
