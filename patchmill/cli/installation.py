@@ -74,7 +74,7 @@ def report(done: Installed) -> list[str]:
         "schema: brought to this version" if done.schema else "schema: this version's already",
         f"project `{PROJECT}`: {'created' if done.project else 'there already'}",
         f"key pepper {done.pepper}: {'created' if done.pepper_made else 'there already'}",
-        f"prices: added for {' and '.join(price.model for price in PRICES)}; check them, rates are live"
+        f"prices: added for {_listed([price.model for price in PRICES])}; check them, rates are live"
         if done.prices
         else "prices: there already",
     ]
@@ -91,3 +91,8 @@ def _upgrade(engine: Engine) -> bool:
             "it was made by a newer Patchmill, so install that one"
         ) from error
     return True
+
+
+def _listed(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from patchmill.errors import ConfigurationError
 
 TRANSACTION_LIMIT_S = 5
+LONG_TRANSACTION_LIMIT_S = 60
 CONNECT_TIMEOUT_S = 5
 
 # Statements and pauses of any number make no longer a transaction; Postgres has had this since version 17.
@@ -53,6 +54,17 @@ def open_engine(url: str, *, pool_size: int) -> Engine:
     )
     event.listen(engine, "connect", _prepare_session)
     return engine
+
+
+_ALLOW_LONG = text(
+    "SELECT set_config(name, :limit, true) FROM pg_settings "
+    "WHERE name IN ('statement_timeout', 'transaction_timeout')"
+)
+
+
+def allow_long(connection: Connection) -> None:
+    """Give this transaction a minute, for what belongs together and may be large, such as a run's jobs."""
+    connection.execute(_ALLOW_LONG, {"limit": f"{LONG_TRANSACTION_LIMIT_S}s"})
 
 
 def _prepare_session(connection: Any, _record: object) -> None:

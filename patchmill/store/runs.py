@@ -27,6 +27,7 @@ from patchmill.errors import IdempotencyConflict
 from patchmill.job.state import TERMINAL, State
 from patchmill.store import jobs as stored_jobs
 from patchmill.store import run_progress, submission
+from patchmill.store.engine import allow_long
 from patchmill.store.ids import new_id
 from patchmill.store.jobs import JobFilter, JobRow
 from patchmill.store.run_progress import Counts
@@ -146,6 +147,7 @@ def submit(connection: Connection, entering: RunSubmission) -> SubmittedRun:
         "data": {"from": None, "to": "queued"},
     }
     connection.execute(_ADD_EVENT, event)
+    allow_long(connection)
     submission.submit_of_run(connection, run_id, entering.jobs)
     if not entering.jobs:
         run_progress.count(connection, [run_id])
@@ -290,6 +292,7 @@ def cancel(connection: Connection, project_id: uuid.UUID, run_id: uuid.UUID) -> 
 
     Returns the run afterwards, or None when the project has no such run.
     """
+    allow_long(connection)
     locked = connection.execute(_LOCK_JOBS, {"run_id": run_id, "project_id": project_id}).all()
     alive = {row.id: State(row.state) for row in locked if State(row.state) not in TERMINAL}
     if alive:

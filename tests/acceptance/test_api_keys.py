@@ -33,6 +33,10 @@ ROUTES = [
     ("GET", "/v1/runs/run_1/events"),
     ("GET", "/v1/runs/run_1/suggestions"),
     ("GET", "/v1/stats"),
+    ("GET", "/v1/gateway"),
+    ("GET", "/v1/projects"),
+    ("GET", "/v1/projects/prj_1"),
+    ("PATCH", "/v1/projects/prj_1"),
     ("POST", "/v1/webhooks"),
     ("GET", "/v1/webhooks"),
     ("GET", "/v1/webhooks/whk_1"),
@@ -45,7 +49,7 @@ ROUTES = [
     ("POST", "/v1/webhooks/whk_1/deliveries/dlv_1/replay"),
 ]
 STRANGE = key_secret.KeySecret(public_id="0" * 8, secret="1" * 32).text()
-OPEN = {"/healthz", "/readyz", "/docs", "/openapi.json"}
+OPEN = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
 
 
 @contextmanager
@@ -60,7 +64,7 @@ def set_columns(engine: Engine, user: User, **values: object) -> None:
         connection.execute(update(keys).where(keys.c.id == user.key_id).values(**values))
 
 
-def test_every_route_but_four_needs_a_key(api: Api) -> None:
+def test_every_route_but_five_needs_a_key(api: Api) -> None:
     with api.client() as client:
         document = client.get("/openapi.json").json()
         described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
@@ -68,7 +72,7 @@ def test_every_route_but_four_needs_a_key(api: Api) -> None:
             status = client.request(method, path.replace("{", "").replace("}", "")).status_code
             assert (status == 401) == (path not in OPEN), (method, path, status)
         assert client.get("/docs").status_code == 200
-    assert len(described) == len(ROUTES) + 2
+    assert len(described) == len(ROUTES) + 3
 
 
 @pytest.mark.parametrize(

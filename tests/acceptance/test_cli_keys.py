@@ -42,9 +42,9 @@ def test_migrate_makes_schema_project_pepper_and_prices_and_says_so(
     assert (done.code, done.data) == (0, "")
     assert "schema: brought to this version" in done.talk
     assert "project `default`: created" in done.talk
-    assert "deepseek-v4-flash and deepseek-v4-pro" in done.talk
+    assert "deepseek-v4-flash, deepseek-v4-pro and deepseek-v3-2" in done.talk
     assert stat.S_IMODE((tmp_path / "key-pepper").stat().st_mode) == 0o600
-    assert counts(settings["PATCHMILL_DATABASE_URL"]) == (1, 2)
+    assert counts(settings["PATCHMILL_DATABASE_URL"]) == (1, 3)
 
 
 def test_migrating_again_changes_nothing(
@@ -57,7 +57,7 @@ def test_migrating_again_changes_nothing(
     assert done.code == 0
     assert done.talk.count("already") == 4
     assert (tmp_path / "key-pepper").read_bytes() == pepper
-    assert counts(migrated["PATCHMILL_DATABASE_URL"]) == (1, 2)
+    assert counts(migrated["PATCHMILL_DATABASE_URL"]) == (1, 3)
 
 
 def test_two_migrations_at_once_do_it_once(settings: dict[str, str]) -> None:
@@ -71,7 +71,7 @@ def test_two_migrations_at_once_do_it_once(settings: dict[str, str]) -> None:
     ended = [(process.communicate(timeout=60)[1], process.returncode) for process in both]
 
     assert [code for _, code in ended] == [0, 0], ended
-    assert counts(settings["PATCHMILL_DATABASE_URL"]) == (1, 2)
+    assert counts(settings["PATCHMILL_DATABASE_URL"]) == (1, 3)
 
 
 def test_a_key_alone_is_printed_and_the_api_accepts_it(

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, Response, expect
 from patchmill.store import password, people
 from patchmill.store.engine import open_engine
 from tests.support.browser import Watched, watched
+from tests.support.command import run_process
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack
 
@@ -165,6 +166,7 @@ def test_notices_come_and_go_while_the_page_is_live(service: Stack, seen: Watche
     expect(alert).to_contain_text("The gateway is paused")
     with service.http() as http:
         http.post(f"/v1/jobs/{job}/cancel")
+    assert run_process("resume", settings=service.environment()).code == 0
 
     expect(alert).to_have_count(0)
 
