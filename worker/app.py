@@ -26,6 +26,7 @@ from worker.circuits import Circuits
 from worker.clock import Clock, window_for
 from worker.lease import Lease
 from worker.process import Process
+from worker.quota import QuotaNote
 from worker.slots import SlotKeeper
 from worker.tasks import register
 
@@ -63,6 +64,7 @@ class WorkerApp:
             broker=Broker(where.redis_url, max_connections=self._threads + SPARE_CONNECTIONS),
             circuits=Circuits(engine),
             capabilities=Capabilities(engine),
+            quota=QuotaNote(engine),
             policy=Policy(
                 model=settings.model,
                 escalation_model=settings.escalation_model,

@@ -59,6 +59,7 @@ class Clock:
             _Timer(often, self._count_processes),
             _Timer(min(often, POLL_S), process.circuits.refresh),
             _Timer(often, process.capabilities.refresh),
+            _Timer(2 * often, process.quota.write),
         ]
 
     def start(self) -> None:

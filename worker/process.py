@@ -22,6 +22,7 @@ from patchmill.telemetry import get_logger
 from worker.capabilities import Capabilities
 from worker.circuits import Circuits, Permit
 from worker.lease import Lease
+from worker.quota import QuotaNote
 
 PERSIST_PAUSE_S = 1.0
 
@@ -42,6 +43,7 @@ class Process:
     broker: Broker
     circuits: Circuits
     capabilities: Capabilities
+    quota: QuotaNote
     policy: Policy  # of projects that have set nothing of their own
     call_deadline_s: float
     unknown_policy: UnknownPolicy
@@ -68,6 +70,7 @@ class Process:
 
     def learn(self, permit: Permit, request: ChatRequest, outcome: CallOutcome) -> None:
         """Take what a call tells of the gateway; nothing of that is needed to go on."""
+        self.quota.hear(outcome.quota)
         try:
             self.circuits.leave(permit, outcome)
             if isinstance(outcome, Answered):

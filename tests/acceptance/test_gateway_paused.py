@@ -91,6 +91,19 @@ def test_an_account_that_is_refused_pauses_all_and_a_probe_ends_it(
     assert max(attempts) >= 2
 
 
+def test_what_the_headers_say_of_money_is_kept_also_of_a_refusal(working: Stack) -> None:
+    assert read(working, "/v1/gateway")["quota"] is None
+
+    working.run(mutable_default(1))
+
+    said = until(lambda: read(working, "/v1/gateway")["quota"], "a quota")
+    assert (said["key_remaining_usd"], said["account_remaining_usd"]) == ("500", "1000")
+    assert said["resets_at"].endswith("Z")
+    working.behave(faults=[{"fault": "402", "times": 1}])
+    submit(working, 2)
+    until(lambda: read(working, "/v1/gateway")["quota"]["account_remaining_usd"] == "0", "an empty wallet")
+
+
 def test_an_operator_pauses_and_resumes(stack: Stack) -> None:
     stack.start_api()
     assert "paused" in run_command(stack, "pause", "--reason", "the bill")
