@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from patchmill.job.circuit import GATEWAY, Circuit, Condition, Trip, Why
 from patchmill.job.retry import LONGEST_BACKOFF_S
 from patchmill.job.state import State, WaitReason
+from patchmill.store import outbox
 from patchmill.store.tables import circuits, jobs
 
 _COLUMNS = [circuits.c[field.name] for field in fields(Circuit)]
@@ -64,12 +65,12 @@ _TRIP = (
         # What is open for the same reason stays as it is, and so does what an operator has paused.
         where=or_(circuits.c.state == Condition.OK, ~_SAME & (circuits.c.why != Why.OPERATOR)),
     )
-).returning(circuits.c.name)
+).returning(*_COLUMNS)
 
 
 def trip(connection: Connection, what: Trip, *, probe_after_s: float | None) -> bool:
     """Open a circuit; False when it was open already. Without `probe_after_s` it is not probed."""
-    row = connection.execute(
+    changed = connection.execute(
         _TRIP,
         {
             "of": what.name,
@@ -80,7 +81,7 @@ def trip(connection: Connection, what: Trip, *, probe_after_s: float | None) -> 
             "probe_after": None if probe_after_s is None else timedelta(seconds=probe_after_s),
         },
     )
-    return row.one_or_none() is not None
+    return _tell(connection, changed.mappings().one_or_none())
 
 
 _CLAIM_PROBE = (
@@ -104,6 +105,7 @@ _CLOSE = (
     update(circuits)
     .where(circuits.c.name == bindparam("of"), circuits.c.state != Condition.OK)
     .values(state=Condition.OK, why=None, message="", since=func.now(), until=None, probe_at=None, probes=0)
+    .returning(*_COLUMNS)
 )
 _WAITING = (
     (jobs.c.state == State.QUEUED)
@@ -126,7 +128,7 @@ def close(connection: Connection, name: str) -> bool:
 
     A job that needs another circuit, which is open still, finds that out and waits again.
     """
-    if connection.execute(_CLOSE, {"of": name}).rowcount == 0:
+    if not _tell(connection, connection.execute(_CLOSE, {"of": name}).mappings().one_or_none()):
         return False
     connection.execute(_WAKE_ALL)
     return True
@@ -174,6 +176,15 @@ def quota(connection: Connection) -> Quota | None:
     """Give what the gateway's headers said last, or None."""
     row = connection.execute(_QUOTA).one_or_none()
     return None if row is None else Quota(said=row.quota, at=row.quota_at)
+
+
+def _tell(connection: Connection, changed: RowMapping | None) -> bool:
+    """Tell webhooks of what has changed, in the transaction that changed it; False when nothing has."""
+    if changed is None:
+        return False
+    if changed["name"] == GATEWAY:
+        outbox.tell_of_gateway(connection, _circuit(changed))
+    return True
 
 
 def _circuit(row: RowMapping) -> Circuit:

