@@ -42,7 +42,7 @@ def read_gateway(_: Reader, parts: PartsOf) -> Response:
             **_state(known.pop(GATEWAY, None)),
             "models": [ModelState(model=name, **_state(each)) for name, each in known.items()],
             "slots": Slots(limit=slots.limit, used=slots.used),
-            "quota": None if quota is None else _quota(quota),
+            "quota": None if quota is None else quota_document(quota),
         }
     )
     return Response(document.model_dump_json(), media_type="application/json")
@@ -59,7 +59,8 @@ def _state(circuit: Circuit | None) -> dict[str, Any]:
     }
 
 
-def _quota(row: QuotaRow) -> Quota:
+def quota_document(row: QuotaRow) -> Quota:
+    """Give what the gateway's headers said last, as the API says it."""
     said: Mapping[str, Any] = row.said
     return Quota(
         limit_usd=_usd(said.get("limit_usd")),

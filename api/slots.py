@@ -14,7 +14,7 @@ class SlotBoard:
 
     def __init__(self, leases: SlotLeases, *, cap: int) -> None:
         self._leases = leases
-        self._cap = cap
+        self.cap = cap
 
     def read(self, *, on_the_wire: int) -> SlotUse:
         """Ask Redis, for at most a fifth of a second; `on_the_wire` is what Postgres knows of calls."""
@@ -22,7 +22,7 @@ class SlotBoard:
             use = self._leases.use()
         except redis.RedisError:
             use = None
-        return use or SlotUse(limit=self._cap, used=on_the_wire)
+        return use or SlotUse(limit=self.cap, used=on_the_wire)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -1,12 +1,14 @@
 """The dashboard as a part of the application."""
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from api.dashboard import (
     assets,
+    gateway_page,
     job_list,
     job_page,
     live,
+    notices,
     overview,
     page_route,
     reference,
@@ -19,7 +21,8 @@ from api.dashboard import (
 from api.dashboard.sign_in import SignIns
 from patchmill.store.ids import to_edge
 
-PAGES = (sign_in, overview, job_list, job_page, run_list, run_page, spend_page, reference, live, assets)
+NOTICED = (overview, job_list, job_page, run_list, run_page, spend_page, gateway_page)
+PAGES = (*NOTICED, sign_in, reference, live, assets)
 
 
 def install(app: FastAPI) -> None:
@@ -28,5 +31,6 @@ def install(app: FastAPI) -> None:
     rendering.allow("asset", assets.address)
     rendering.allow("edge", to_edge)
     for module in PAGES:
-        app.include_router(module.router, include_in_schema=False)
+        above = [Depends(notices.put_up)] if module in NOTICED else []
+        app.include_router(module.router, include_in_schema=False, dependencies=above)
     page_route.install(app)

@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from api.dashboard.diffs import Diff, diff
+from api.dashboard.sentences import ANOMALIES, SKIPPED, WaitInWords, wait_of
 from api.database import Connection
 from api.documents import job_document
 from api.schemas import JobDocument, Suggestion
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
+from patchmill.job.circuit import Circuit
 from patchmill.job.record import ErrorCode, Outcome
-from patchmill.store import events, jobs, overview
+from patchmill.store import call_log, circuits, events, jobs, overview
 from patchmill.store.events import EventRow
 from patchmill.store.jobs import FindingRow, JobRow
 from patchmill.store.overview import Asked, AttemptRow, CallRow
@@ -83,6 +85,8 @@ class Loaded:
     refused: Sequence[CheckRow]
     attempts: Sequence[AttemptRow]
     calls: Sequence[CallRow]
+    skipped: Sequence[Mapping[str, str]]  # rungs: rung, model and reason of each
+    open_ones: Mapping[str, Circuit]
     events: Sequence[EventRow]
 
 
@@ -102,6 +106,8 @@ def load(connection: Connection, row: JobRow) -> Loaded:
         refused=overview.refused_of(connection, row.id),
         attempts=overview.attempts_of(connection, row.id),
         calls=overview.calls_of(connection, row.id),
+        skipped=call_log.skipped_rungs(connection, row.id),
+        open_ones=circuits.open_ones(connection) if document.wait_reason else {},
         events=events.of_job(connection, row.id),
     )
 
@@ -126,10 +132,17 @@ def job_values(loaded: Loaded) -> dict[str, Any]:
             (check, numbers.get(check.call_id) if check.call_id else None) for check in loaded.refused
         ],
         "attempts": _attempts(loaded.attempts, calls, told),
-        "calls": calls,
+        "calls": [(call, [ANOMALIES.get(name, name) for name in call.anomalies]) for call in calls],
+        "skipped": [(each, SKIPPED.get(each["reason"], each["reason"])) for each in loaded.skipped],
+        "wait": _wait(loaded),
         "events": [(event.at, event.type, sentence(event)) for event in told[-MAX_EVENTS:]],
         "earlier_events": max(0, len(told) - MAX_EVENTS),
     }
+
+
+def _wait(loaded: Loaded) -> WaitInWords | None:
+    reason = loaded.document.wait_reason
+    return None if reason is None else wait_of(reason, loaded.row.run_at, loaded.open_ones)
 
 
 def sentence(event: EventRow) -> str:

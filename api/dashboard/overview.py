@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
 
-from api.dashboard.notices import notices
 from api.dashboard.page_route import PageRoute
 from api.dashboard.rendering import page
 from api.dashboard.session import Viewer
@@ -40,7 +39,6 @@ def show_overview(request: Request, person: Viewer, parts: PartsOf) -> Response:
     values = {
         "stats": numbers,
         "slots": parts.slots.read(on_the_wire=numbers.on_the_wire),
-        "notices": notices(numbers),
         "latest": latest,
         "asked": asked,
         "failures": failures,

@@ -74,6 +74,11 @@ def duration(seconds: float | None) -> str:
     return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S} h"
 
 
+def span_ms(milliseconds: int | None) -> str:
+    """Write a time span that is known in milliseconds in the same way."""
+    return duration(None if milliseconds is None else milliseconds / _SECOND_MS)
+
+
 def usd(picos: int, digits: int = 0) -> str:
     """Write pico-dollars as dollars, to the last digit, and with zeros up to so many decimals."""
     whole, _, decimals_of = to_usd(picos).partition(".")
@@ -97,9 +102,17 @@ def brief(path: str) -> str:
     return f"{folders[0]}/…/{folders[-1]}" if len(path) > LONG_PATH and len(folders) > 2 else path  # noqa: PLR2004 - nothing stands between two
 
 
+def share(part: int, whole: int) -> str:
+    """Write a part of a whole in percent; a dash where there is no whole."""
+    return f"{100 * part / whole:.0f} %" if whole else "–"  # noqa: RUF001 - a dash on purpose
+
+
 def number(value: int) -> str:
     """Write a whole number with separators."""
     return f"{value:,}"
+
+
+_FILTERS = (clock, instant, duration, span_ms, usd, decimals, short, brief, share, number)
 
 
 def _environment() -> Environment:
@@ -111,9 +124,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
-        each.__name__: each for each in (clock, instant, duration, usd, decimals, short, brief, number)
-    }
+    made.filters |= {each.__name__: each for each in _FILTERS}
     made.globals |= {"version": __version__, "query": urlencode}
     return made
 
@@ -148,7 +159,8 @@ def page(
         "theme": theme_of(request),
         "themes": THEMES,
         "person": getattr(request.state, "person", None),
-        "notices": None,  # a page that knows them shows them, in place of those that are shown
+        # A page that knows them shows them, in place of those that are shown.
+        "notices": getattr(request.state, "notices", None),
         "content": f"{name}_content.html",
         **(values or {}),
     }

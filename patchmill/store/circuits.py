@@ -15,8 +15,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from patchmill.job.circuit import GATEWAY, Circuit, Condition, Trip, Why
 from patchmill.job.retry import LONGEST_BACKOFF_S
 from patchmill.job.state import State, WaitReason
-from patchmill.store import outbox
+from patchmill.store import auditing, outbox
 from patchmill.store.tables import circuits, jobs
+
+MAX_REASON = 300  # characters of what an operator says
 
 _COLUMNS = [circuits.c[field.name] for field in fields(Circuit)]
 _OPEN = select(*_COLUMNS).where(circuits.c.state != Condition.OK)
@@ -107,10 +109,9 @@ _CLOSE = (
     .values(state=Condition.OK, why=None, message="", since=func.now(), until=None, probe_at=None, probes=0)
     .returning(*_COLUMNS)
 )
+_FOR_CIRCUITS = [WaitReason.GATEWAY_ACCOUNT, WaitReason.GATEWAY_DOWN, WaitReason.PAUSED]
 _WAITING = (
-    (jobs.c.state == State.QUEUED)
-    & jobs.c.wait_reason.in_([WaitReason.GATEWAY_ACCOUNT, WaitReason.GATEWAY_DOWN, WaitReason.PAUSED])
-    & (jobs.c.run_at > func.now())
+    (jobs.c.state == State.QUEUED) & jobs.c.wait_reason.in_(_FOR_CIRCUITS) & (jobs.c.run_at > func.now())
 )
 _WAKE_ALL = update(jobs).where(_WAITING).values(run_at=func.now())
 _FIRST_WAITING = (
@@ -132,6 +133,47 @@ def close(connection: Connection, name: str) -> bool:
         return False
     connection.execute(_WAKE_ALL)
     return True
+
+
+def pause(connection: Connection, reason: str, *, actor: str) -> bool:
+    """Let nobody call until somebody resumes; False when an operator had paused already."""
+    what = Trip(name=GATEWAY, state=Condition.PAUSED, why=Why.OPERATOR, message=reason[:MAX_REASON])
+    paused = trip(connection, what, probe_after_s=None)
+    if paused:
+        details = {"reason": reason}
+        auditing.record(connection, actor=actor, action="gateway.pause", subject=GATEWAY, details=details)
+    return paused
+
+
+def resume(connection: Connection, name: str, *, actor: str) -> bool:
+    """Close a circuit because somebody says so; False when it was closed already."""
+    resumed = close(connection, name)
+    if resumed:
+        auditing.record(connection, actor=actor, action="gateway.resume", subject=name, details={})
+    return resumed
+
+
+_UNTIL_RESET = (
+    select(circuits.c.name)
+    .where(circuits.c.name == GATEWAY, circuits.c.state != Condition.OK, circuits.c.until.is_not(None))
+    .exists()
+)
+_COUNT_WAITING = (
+    select(func.count())
+    .select_from(jobs)
+    .where(
+        jobs.c.state == State.QUEUED,
+        or_(
+            jobs.c.wait_reason.in_(_FOR_CIRCUITS),
+            (jobs.c.wait_reason == WaitReason.RATE_LIMIT) & (jobs.c.run_at > func.now()) & _UNTIL_RESET,
+        ),
+    )
+)
+
+
+def count_waiting(connection: Connection) -> int:
+    """Count the jobs that wait for the gateway or a model, until the reset of a spend cap too."""
+    return connection.scalar(_COUNT_WAITING) or 0
 
 
 def wake_for_probe(connection: Connection) -> bool:

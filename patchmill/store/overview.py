@@ -133,6 +133,7 @@ class CallRow:
     id: uuid.UUID
     number: int
     fence: int
+    rung: str
     model: str
     state: str
     failure: str | None
@@ -140,11 +141,14 @@ class CallRow:
     status: int | None
     finish_reason: str | None
     stand_in: bool
+    anomalies: Sequence[str]
     input_tokens: int
     cached_tokens: int
     output_tokens: int
     cost_picos: int
     hold_picos: int
+    queue_ms: int | None
+    first_token_ms: int | None
     total_ms: int | None
     sent_at: datetime
     ended_at: datetime | None

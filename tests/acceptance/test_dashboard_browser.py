@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
-from patchmill.store import password, people
+from patchmill.store import circuits, password, people
 from patchmill.store.engine import open_engine
 from tests.support.browser import Watched, watched
-from tests.support.command import run_process
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack
 
@@ -110,6 +109,13 @@ def submit_run(service: Stack) -> str:
         return str(answer.json()["id"])
 
 
+def pause_calls(service: Stack, reason: str) -> None:
+    engine = open_engine(service.database_url, pool_size=1)
+    with engine.begin() as connection:
+        assert circuits.pause(connection, reason, actor="host")
+    engine.dispose()
+
+
 def test_a_job_is_watched_live_to_verified_its_diff_opened_and_a_failed_one_retried(
     service: Stack, seen: Watched
 ) -> None:
@@ -157,18 +163,45 @@ def test_a_job_that_changes_nothing_says_what_it_was_asked_and_why_not(service: 
     expect(why).to_contain_text("it is clear as it is")
 
 
-def test_notices_come_and_go_while_the_page_is_live(service: Stack, seen: Watched) -> None:
-    alert = seen.page.get_by_role("alert")
+def test_a_pause_is_told_on_every_page_and_a_click_lets_calls_go_on(service: Stack, seen: Watched) -> None:
+    page = seen.page
+    alert = page.get_by_role("alert")
     expect(alert).to_have_count(0)
 
     service.behave(faults=[{"fault": "402", "times": 1}])
     job = submit(service)
-    expect(alert).to_contain_text("The gateway is paused")
-    with service.http() as http:
-        http.post(f"/v1/jobs/{job}/cancel")
-    assert run_process("resume", settings=service.environment()).code == 0
+    expect(alert).to_contain_text("The wallet at the gateway is empty. Top it up")
+    expect(alert).to_contain_text("1 job waits")
+    for address in ("/jobs", "/runs", "/spend", "/gateway", f"/jobs/{job}"):
+        page.goto(address)
+        expect(alert).to_contain_text("The wallet at the gateway is empty")
+    expect(page.get_by_role("status")).to_contain_text("the next try is at")
+    alert.get_by_role("button", name="Resume").click()
 
+    page.wait_for_url(f"**/jobs/{job}")
     expect(alert).to_have_count(0)
+    expect(page.get_by_role("status")).to_contain_text("verified", timeout=20_000)
+    assert seen.complaints == []
+
+
+def test_an_administrator_pauses_calls_and_the_live_page_follows(service: Stack, seen: Watched) -> None:
+    page = seen.page
+    beside = page.context.new_page()
+    beside.goto("/")
+    page.get_by_role("link", name="Gateway", exact=True).click()
+    page.get_by_text("Pause calls").click()
+    page.get_by_label("Why").fill("the bill")
+    page.get_by_role("button", name="Pause all calls").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("Somebody has paused all calls")
+    expect(page.get_by_role("button", name="Pause all calls")).to_have_count(0)
+    submit(service)
+    expect(beside.get_by_role("alert")).to_contain_text("the bill", timeout=3_000)
+    expect(beside.get_by_role("alert")).to_contain_text("1 job waits")
+    page.get_by_role("alert").get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(beside.get_by_role("alert")).to_have_count(0)
+    assert seen.complaints == []
 
 
 def test_a_change_is_on_the_screen_within_two_seconds(service: Stack, seen: Watched) -> None:
@@ -270,6 +303,7 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         "/runs?outcome=failed",
         f"/runs/{run}",
         "/spend",
+        "/gateway",
         "/docs",
         "/nowhere",
     ]
@@ -284,6 +318,11 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
             for details in page.locator("details").all():
                 details.evaluate("each => { each.open = true }")
             assert opened.barriers() == [], address
+        pause_calls(service, "too <b>dear</b>")
+        page.goto("/gateway")
+        expect(page.get_by_role("alert")).to_contain_text("too <b>dear</b>")
+        assert opened.barriers() == []
+        page.get_by_role("alert").get_by_role("button", name="Resume").click()
         page.emulate_media(color_scheme="light" if theme == "dark" else "dark")
         page.goto(f"/jobs/{job}")
         page.get_by_role("button", name=theme.capitalize()).click()
@@ -292,7 +331,7 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         assert [each for each in opened.complaints if "404" not in each] == []
 
 
-@pytest.mark.parametrize("address", ["/", "/jobs", "/runs", "/spend", "/docs", "job"])
+@pytest.mark.parametrize("address", ["/", "/jobs", "/runs", "/spend", "/gateway", "/docs", "job"])
 def test_pages_fit_a_narrow_screen(service: Stack, site: str, browser: Browser, address: str) -> None:
     job = submit(service)
     service.ended(job)

@@ -17,7 +17,7 @@ from tests.support.api import running_api
 from tests.support.claimed import admitted, claimed
 from tests.support.visitor import Visitor, visible
 
-_AMOUNTS = r"([\d,]+) ([\d,]+) ([\d,]+) ([\d,]+) \$([\d.]+) \$([\d.]+)"
+_AMOUNTS = r"([\d,]+) ([\d,]+) ([\d,]+) (\d+ %) ([\d,]+) \$([\d.]+) \$([\d.]+)"
 _UNKNOWN = ledger.Ending(billed=None, phase="unknown", spent=None, values={})
 
 
@@ -72,7 +72,7 @@ def test_every_way_to_sum_gives_what_the_ledger_says(
         today = stats(connection, None, lease_ttl_s=30).spend_today_picos
         held = connection.scalar(select(func.sum(calls.c.hold_picos)).where(calls.c.state == "uncertain"))
     assert of_ledger == of_calls == today
-    total = ("4", "600", "6", "42", to_usd(int(of_calls or 0)), to_usd(int(held or 0)))
+    total = ("4", "600", "6", "1 %", "42", to_usd(int(of_calls or 0)), to_usd(int(held or 0)))
     totals = re.findall(f"Total {_AMOUNTS}", page)
     assert totals == [total] * 4
     assert "Days begin at midnight UTC" in page
@@ -113,4 +113,4 @@ def test_one_project_is_shown_alone(
         visitor.http.close()
 
     assert "Total 4 600" in of_default
-    assert "Total 0 0 0 0 $0 $0" in of_none
+    assert "Total 0 0 0 \N{EN DASH} 0 $0 $0" in of_none

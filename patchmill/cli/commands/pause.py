@@ -7,9 +7,8 @@ import typer
 from patchmill.cli.database import database_url, transaction
 from patchmill.cli.exits import ends
 from patchmill.cli.talk import say
-from patchmill.job.circuit import GATEWAY, Condition, Trip, Why
 from patchmill.settings import load
-from patchmill.store import auditing, circuits
+from patchmill.store import circuits
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -26,11 +25,6 @@ def pause(
     Jobs are accepted, and what costs nothing is done; those that need a model wait (`paused`) until
     `patchmill resume`. Calls on the wire are finished, since they are paid for. Needs PATCHMILL_DATABASE_URL.
     """
-    trip = Trip(name=GATEWAY, state=Condition.PAUSED, why=Why.OPERATOR, message=reason[:300])
     with transaction(database_url(load())) as connection:
-        paused = circuits.trip(connection, trip, probe_after_s=None)
-        if paused:
-            auditing.record(
-                connection, actor="host", action="gateway.pause", subject=GATEWAY, details={"reason": reason}
-            )
+        paused = circuits.pause(connection, reason, actor="host")
     say("calls are paused; `patchmill resume` lets them go on" if paused else "calls were paused already")

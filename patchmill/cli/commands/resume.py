@@ -10,7 +10,7 @@ from patchmill.cli.talk import say
 from patchmill.errors import ConfigurationError
 from patchmill.job.circuit import GATEWAY
 from patchmill.settings import load
-from patchmill.store import auditing, circuits
+from patchmill.store import circuits
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -33,8 +33,6 @@ def resume(
         known = circuits.every_one(connection)
         if model is not None and model not in known:
             raise ConfigurationError(f"model `{model}` has never been down or out of reach")
-        resumed = circuits.close(connection, name)
-        if resumed:
-            auditing.record(connection, actor="host", action="gateway.resume", subject=name, details={})
+        resumed = circuits.resume(connection, name, actor="host")
     what = "calls go" if model is None else f"calls to `{model}` go"
     say(f"{what} on" if resumed else f"{what} on already; nothing was paused")
