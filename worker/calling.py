@@ -174,13 +174,17 @@ class Calling:
             messages=prompt.messages,
             deadline_s=deadline_s,
         )
-        admitted, request = self._admit(step, plan, prompt.max_tokens)
+        try:
+            admitted, request = self._admit(step, plan, prompt.max_tokens)
+        except Exception:
+            self._process.circuits.give_back(permit)
+            raise
         outcome = self._send(request, deadline_s, admitted.call_id, slot)
         ending = ending_of(outcome)
         ended = self._process.persist(
             lambda connection: ledger.end_call(connection, self._claim.job_id, admitted.call_id, ending)
         )
-        self._process.learn(permit, request, outcome)
+        self._learn(permit, request, outcome, deadline_s)
         if ended is ledger.EndedCall.FREED_ROOM:
             self._wake_waiters()
         if isinstance(outcome, Answered):
@@ -194,7 +198,7 @@ class Calling:
                 stand_in=outcome.stand_in,
                 model_ms=outcome.timings.total_ms,
             )
-        if self._process.drops_parameter(permit, outcome):
+        if self._process.drops_parameter(request, outcome):
             return self.ask(step, prompt)
         raise self._after(outcome)
 
@@ -274,6 +278,14 @@ class Calling:
         if left <= 0:
             raise _overdue()
         return min(left, self._process.call_deadline_s)
+
+    def _learn(self, permit: Permit, request: ChatRequest, outcome: CallOutcome, deadline_s: float) -> None:
+        """Take what the call tells of the gateway: nothing, if the job's own deadline was what ended it."""
+        short = deadline_s < self._process.call_deadline_s
+        if short and not isinstance(outcome, Answered) and outcome.timings.total_ms >= 1000 * deadline_s - 1:
+            self._process.circuits.give_back(permit)
+            return
+        self._process.learn(permit, request, outcome)
 
     def _after(self, outcome: Rejected | Unknown) -> Interrupted:
         """Turn a failed call into the job's wait or end."""

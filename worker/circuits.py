@@ -6,7 +6,6 @@ has seen itself. A call that goes out in the second that a circuit opens is refu
 
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from patchmill.call.reply import Answered, CallOutcome, Rejected
 from patchmill.job import circuit as rules
-from patchmill.job.circuit import GATEWAY, Circuit, Condition, Trip, Why
+from patchmill.job.circuit import GATEWAY, Circuit, Trip, Why
 from patchmill.job.failure import FailureClass
 from patchmill.job.retry import probe_after_s
 from patchmill.store import circuits as store
@@ -42,7 +41,7 @@ class Circuits:
         self._rng = random.SystemRandom()
         self._lock = threading.Lock()
         self._open: Mapping[str, Circuit] = {}
-        self._read_at = float("-inf")
+        self._known = False
         self._in_a_row: Counter[str] = Counter()
 
     def refresh(self) -> None:
@@ -54,16 +53,21 @@ class Circuits:
                 log.info("circuit closed", circuit=name, by="time")
             if any(_due(circuit) for circuit in seen.values()):
                 store.wake_for_probe(connection)
-            elif not any(circuit.state in {Condition.PAUSED, Condition.DOWN} for circuit in seen.values()):
-                store.wake_forgotten(connection)
+            store.wake_forgotten(connection, seen.values())
+        self._see(seen)
+
+    def _see(self, seen: Mapping[str, Circuit]) -> None:
+        """Go by these from now on; what has closed begins to count its failures anew."""
         with self._lock:
+            for name in self._open.keys() - seen.keys():
+                self._in_a_row.pop(name, None)
             self._open = seen
-            self._read_at = time.monotonic()
+            self._known = True
 
     def enter(self, model: str) -> Permit | Circuit:
         """Give leave for one call, as a probe where it is the turn of one; else the circuit in the way."""
         closed_to_us = self._in_the_way(model)
-        if closed_to_us or self._read_at == float("-inf"):
+        if closed_to_us or not self._known:
             # Who was woken because a circuit has closed must not wait for one that it has only not heard of.
             self.refresh()
             closed_to_us = self._in_the_way(model)
@@ -75,18 +79,27 @@ class Circuits:
                 return circuit
         return Permit(model=model, probed=tuple(closed_to_us))
 
+    def give_back(self, permit: Permit) -> None:
+        """Leave the turn to probe to another job, since no call was made with this permit."""
+        if not permit.probed:
+            return
+        with self._engine.begin() as connection:
+            for circuit in permit.probed:
+                store.give_back_probe(connection, circuit.name)
+
     def _in_the_way(self, model: str) -> list[Circuit]:
         return [self._open[name] for name in (GATEWAY, model) if name in self._open]
 
     def leave(self, permit: Permit, outcome: CallOutcome) -> None:
         """Take what a call came to: it may open a circuit, or close those that it probed."""
         failed = None if isinstance(outcome, Answered) else outcome.failure.failure
-        for circuit in permit.probed:
-            if rules.closes(circuit, failed):
-                self._close(circuit)
         trip = self._trip_of(permit.model, outcome)
         if trip is not None:
             self._trip(trip)
+        for circuit in permit.probed:
+            # What has just opened for another reason was not closed in between.
+            if rules.closes(circuit, failed) and (trip is None or trip.name != circuit.name):
+                self._close(circuit)
 
     def _trip_of(self, model: str, outcome: CallOutcome) -> Trip | None:
         if isinstance(outcome, Answered):
@@ -134,8 +147,7 @@ class Circuits:
             # The next call that fails the same way says it again.
             log.warning("circuit not opened: postgres is away", error=type(error).__name__)
             return
-        with self._lock:
-            self._open = seen
+        self._see(seen)
         if opened:
             log.warning("circuit opened", circuit=trip.name, why=trip.why, said=trip.message)
 
@@ -149,8 +161,7 @@ class Circuits:
         except SQLAlchemyError as error:
             log.warning("circuit not closed: postgres is away", error=type(error).__name__)
             return
-        with self._lock:
-            self._open = seen
+        self._see(seen)
         if closed:
             log.info("circuit closed", circuit=circuit.name, by="probe")
 

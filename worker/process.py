@@ -78,11 +78,14 @@ class Process:
         except SQLAlchemyError as error:
             log.warning("nothing learned of a call: postgres is away", error=type(error).__name__)
 
-    def drops_parameter(self, permit: Permit, outcome: CallOutcome) -> bool:
+    def drops_parameter(self, request: ChatRequest, outcome: CallOutcome) -> bool:
         """Say whether a call may be made anew at once, without a parameter that its model refused."""
         if not isinstance(outcome, Rejected) or outcome.parameter is None:
             return False
-        return self.capabilities.drop(permit.model, outcome.parameter)
+        if not request.able.takes(outcome.parameter):
+            return False  # it goes out in any case, and would be refused again
+        self.capabilities.drop(request.model, outcome.parameter)
+        return True
 
     def wake_dispatcher(self) -> None:
         """Say that there may be something to dispatch; without Redis it is noticed within a second."""

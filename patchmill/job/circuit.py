@@ -5,6 +5,7 @@ other one the model of its name. It opens by what calls came to. While it is ope
 probe at a time, which is an ordinary call of an ordinary job (a half-open circuit breaker).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -65,6 +66,8 @@ class Trip:
     until_s: float | None = None
 
 
+_OF_ACCOUNT = {Why.INVALID_API_KEY, Why.PERMISSION_DENIED, Why.INSUFFICIENT_BALANCE, Why.QUOTA_EXCEEDED}
+_OF_MODEL = {Why.MODEL_NOT_FOUND, Why.MODEL_NOT_IN_GROUP}
 _ACCOUNT_BY_STATUS = {
     401: Why.INVALID_API_KEY,
     402: Why.INSUFFICIENT_BALANCE,
@@ -99,7 +102,7 @@ def trip_of(
     message = failure.message
     match failure.failure:
         case FailureClass.ACCOUNT:
-            why = _reason(code) or _ACCOUNT_BY_STATUS.get(status or 0, Why.INVALID_API_KEY)
+            why = _named(code, _OF_ACCOUNT) or _ACCOUNT_BY_STATUS.get(status or 0, Why.INVALID_API_KEY)
             return Trip(name=GATEWAY, state=Condition.PAUSED, why=why, message=message)
         case FailureClass.SPEND_CAP if failure.retry_after_s is not None:
             return Trip(
@@ -110,7 +113,7 @@ def trip_of(
                 until_s=failure.retry_after_s,
             )
         case FailureClass.MODEL:
-            why = _reason(code) or Why.MODEL_NOT_FOUND
+            why = _named(code, _OF_MODEL) or Why.MODEL_NOT_FOUND
             return Trip(name=model, state=Condition.OFF, why=why, message=message)
         case FailureClass.CONNECT if in_a_row >= CONNECT_FAILURES_TO_OPEN:
             return Trip(name=GATEWAY, state=Condition.DOWN, why=Why.UNREACHABLE, message=message)
@@ -134,8 +137,6 @@ def closes(circuit: Circuit, failure: FailureClass | None) -> bool:
     return False
 
 
-def _reason(code: str | None) -> Why | None:
-    try:
-        return Why(code or "")
-    except ValueError:
-        return None
+def _named(code: str | None, among: Collection[Why]) -> Why | None:
+    """Find the gateway's own code among the reasons that it may give: some are for us alone to give."""
+    return next((why for why in among if why == code), None)

@@ -59,7 +59,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkippedRung:
-    """A rung that was not taken, and why: `budget_exhausted`, `over_budget`, `unavailable`, `no_price`."""
+    """A rung that was not taken, and why.
+
+    `budget_exhausted`, `over_budget`, `unavailable`, `no_price`, or `calls_spent`.
+    """
 
     rung: Rung
     model: str

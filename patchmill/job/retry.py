@@ -35,10 +35,6 @@ _PROBES = {
     Condition.DOWN: (2.0, 60.0),
     Condition.OFF: (600.0, 3_600.0),
 }
-_WAITS_FOR = {
-    Condition.PAUSED: WaitReason.GATEWAY_ACCOUNT,
-    Condition.DOWN: WaitReason.GATEWAY_DOWN,
-}
 SLOT_WAIT_S = 60.0  # in a thread for a slot; the dispatcher's window keeps such threads few
 # Between the attempts of a webhook's delivery: ten within about 75 hours.
 DELIVERY_WAITS_S = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
@@ -143,6 +139,9 @@ def _after_refusal(failure: Failure, rng: random.Random) -> Wait:
             after_s, reason = CIRCUIT_POLL_S, WaitReason.GATEWAY_ACCOUNT
         case FailureClass.CONNECT:
             after_s, reason = rng.uniform(0.5, GATEWAY_POLL_S), WaitReason.GATEWAY_DOWN
+        case FailureClass.NOT_SENT:
+            # Not at once: a process that cannot send must not take the same jobs again and again.
+            after_s = rng.uniform(0.5, 2.0)
     return Wait(after_s=after_s, reason=reason, costs_attempt=False)
 
 
@@ -152,19 +151,29 @@ def _asked(failure: Failure, rng: random.Random) -> float | None:
     return None if asked_s is None else asked_s + rng.uniform(0.0, min(LONGEST_SURPLUS_S, asked_s))
 
 
+def waits_for(circuit: Circuit) -> WaitReason | None:
+    """Give the reason for which jobs wait that need what this circuit guards; None: they do not wait."""
+    if circuit.state is Condition.DOWN:
+        return WaitReason.GATEWAY_DOWN
+    if circuit.state is not Condition.PAUSED:
+        return None
+    if circuit.until is not None:
+        return WaitReason.RATE_LIMIT
+    return WaitReason.PAUSED if circuit.why is Why.OPERATOR else WaitReason.GATEWAY_ACCOUNT
+
+
 def until_circuit_closes(circuit: Circuit, now: datetime, rng: random.Random) -> Decision:
     """Decide what follows for a job that needs what an open circuit guards.
 
     It waits without losing anything; only a model that this key does not reach will not come back by itself.
     """
-    if circuit.state is Condition.OFF:
+    reason = waits_for(circuit)
+    if reason is None:
         return Fail(code=ErrorCode.GATEWAY_REJECTED, message=circuit.message, retryable=True)
+    after_s = CIRCUIT_POLL_S
     if circuit.until is not None:
-        left_s = max(0.0, (circuit.until - now).total_seconds())
-        after_s = left_s + rng.uniform(0.0, 1.0)
-        return Wait(after_s=after_s, reason=WaitReason.RATE_LIMIT, costs_attempt=False)
-    reason = WaitReason.PAUSED if circuit.why is Why.OPERATOR else _WAITS_FOR[circuit.state]
-    return Wait(after_s=CIRCUIT_POLL_S, reason=reason, costs_attempt=False)
+        after_s = max(0.0, (circuit.until - now).total_seconds()) + rng.uniform(0.0, LONGEST_SURPLUS_S)
+    return Wait(after_s=after_s, reason=reason, costs_attempt=False)
 
 
 def probe_after_s(state: Condition, probes: int, rng: random.Random) -> float:

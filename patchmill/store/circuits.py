@@ -4,21 +4,33 @@ Every process reads the open ones each second; nothing is lost when it reads lat
 gateway refuses is not billed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Interval, RowMapping, bindparam, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Interval,
+    RowMapping,
+    Update,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from patchmill.job.circuit import GATEWAY, Circuit, Condition, Trip, Why
-from patchmill.job.retry import LONGEST_BACKOFF_S
+from patchmill.job.retry import LONGEST_BACKOFF_S, waits_for
 from patchmill.job.state import State, WaitReason
 from patchmill.store import auditing, outbox
 from patchmill.store.tables import circuits, jobs
 
 MAX_REASON = 300  # characters of what an operator says
+WAKE_LIMIT = 10_000  # jobs woken at once, in about a second; a transaction may last five
 
 _COLUMNS = [circuits.c[field.name] for field in fields(Circuit)]
 _OPEN = select(*_COLUMNS).where(circuits.c.state != Condition.OK)
@@ -59,7 +71,7 @@ _TRIP = (
             "state": _NEW.excluded.state,
             "why": _NEW.excluded.why,
             "message": _NEW.excluded.message,
-            "until": func.greatest(circuits.c.until, _NEW.excluded.until),
+            "until": _NEW.excluded.until,
             "since": func.now(),
             "probe_at": _NEW.excluded.probe_at,
             "probes": 0,
@@ -103,6 +115,18 @@ def claim_probe(connection: Connection, name: str, *, next_after_s: float) -> bo
     return connection.execute(_CLAIM_PROBE, parameters).rowcount == 1
 
 
+_GIVE_BACK_PROBE = (
+    update(circuits)
+    .where(circuits.c.name == bindparam("of"), circuits.c.state != Condition.OK, circuits.c.probes > 0)
+    .values(probes=circuits.c.probes - 1, probe_at=func.now())
+)
+
+
+def give_back_probe(connection: Connection, name: str) -> None:
+    """Make the turn to probe free again, because whoever took it made no call."""
+    connection.execute(_GIVE_BACK_PROBE, {"of": name})
+
+
 _CLOSE = (
     update(circuits)
     .where(circuits.c.name == bindparam("of"), circuits.c.state != Condition.OK)
@@ -113,25 +137,38 @@ _FOR_CIRCUITS = [WaitReason.GATEWAY_ACCOUNT, WaitReason.GATEWAY_DOWN, WaitReason
 _WAITING = (
     (jobs.c.state == State.QUEUED) & jobs.c.wait_reason.in_(_FOR_CIRCUITS) & (jobs.c.run_at > func.now())
 )
-_WAKE_ALL = update(jobs).where(_WAITING).values(run_at=func.now())
-_FIRST_WAITING = (
-    select(jobs.c.id)
-    .where(_WAITING)
-    .order_by(jobs.c.priority.desc(), jobs.c.id)
-    .limit(1)
-    .with_for_update(skip_locked=True, key_share=True)
+_WAITING_FOR_RESET = (
+    (jobs.c.state == State.QUEUED)
+    & (jobs.c.wait_reason == WaitReason.RATE_LIMIT)
+    & (jobs.c.run_at > func.now())
 )
-_WAKE_ONE = update(jobs).where(jobs.c.id.in_(_FIRST_WAITING)).values(run_at=func.now())
+
+
+def _waking(which: ColumnElement[bool], *, order: Sequence[ColumnElement[Any]], limit: int) -> Update:
+    """Make jobs due; those that somebody else holds at the moment are left out, so that nobody waits."""
+    found = select(jobs.c.id).where(which).order_by(*order).limit(limit)
+    locked = found.with_for_update(skip_locked=True, key_share=True)
+    return update(jobs).where(jobs.c.id.in_(locked)).values(run_at=func.now())
+
+
+_AS_DISPATCHED = (jobs.c.priority.desc(), jobs.c.id)
+_WAKE = _waking(_WAITING, order=_AS_DISPATCHED, limit=WAKE_LIMIT)
+_WAKE_FOR_RESET = _waking(_WAITING_FOR_RESET, order=_AS_DISPATCHED, limit=WAKE_LIMIT)
+# In turns, since nobody knows for which of several circuits a job waits.
+_WAKE_ONE = _waking(_WAITING, order=(jobs.c.run_at, jobs.c.id), limit=1)
 
 
 def close(connection: Connection, name: str) -> bool:
-    """Close a circuit and make every job due that waits for the gateway; False when it was closed already.
+    """Close a circuit and make jobs due that wait for the gateway; False when it was closed already.
 
-    A job that needs another circuit, which is open still, finds that out and waits again.
+    Of more than `WAKE_LIMIT` jobs the first are woken, and the others by `wake_forgotten`; those that wait
+    for the reset of a spend cap, which only an operator closes earlier, then wait for it. A job that needs
+    another circuit, which is open still, finds that out and waits again.
     """
     if not _tell(connection, connection.execute(_CLOSE, {"of": name}).mappings().one_or_none()):
         return False
-    connection.execute(_WAKE_ALL)
+    connection.execute(_WAKE)
+    connection.execute(_WAKE_FOR_RESET)
     return True
 
 
@@ -177,18 +214,27 @@ def count_waiting(connection: Connection) -> int:
 
 
 def wake_for_probe(connection: Connection) -> bool:
-    """Make one job due that waits for the gateway, the first in order; False when none waits."""
+    """Make one job due that waits for the gateway, the one that waits longest; False when none waits."""
     return connection.execute(_WAKE_ONE).rowcount == 1
 
 
 # Short waits are a single failure's; the long ones are for an open circuit, and its end wakes them.
-_FORGOTTEN = _WAITING & (jobs.c.run_at > func.now() + timedelta(seconds=LONGEST_BACKOFF_S))
-_WAKE_FORGOTTEN = update(jobs).where(_FORGOTTEN).values(run_at=func.now())
+_FORGOTTEN = _waking(
+    _WAITING
+    & (jobs.c.run_at > func.now() + timedelta(seconds=LONGEST_BACKOFF_S))
+    & jobs.c.wait_reason.not_in(bindparam("accounted_for", expanding=True)),
+    order=_AS_DISPATCHED,
+    limit=WAKE_LIMIT,
+)
 
 
-def wake_forgotten(connection: Connection) -> None:
-    """Make the jobs due that wait for a circuit though none is open: it closed while they went to wait."""
-    connection.execute(_WAKE_FORGOTTEN)
+def wake_forgotten(connection: Connection, open_ones: Iterable[Circuit]) -> None:
+    """Make jobs due that wait for what none of the open circuits guards.
+
+    Its circuit closed while they went to wait, or they were too many to be woken at once.
+    """
+    reasons = {reason for circuit in open_ones if (reason := waits_for(circuit)) is not None}
+    connection.execute(_FORGOTTEN, {"accounted_for": sorted(reasons)})
 
 
 _OVER = select(circuits.c.name).where(circuits.c.state != Condition.OK, circuits.c.until <= func.now())

@@ -53,6 +53,8 @@ def circuit(state: Condition, why: Why, *, until: datetime | None = None) -> Cir
         (403, "permission_denied", Why.PERMISSION_DENIED),
         (401, "made_up", Why.INVALID_API_KEY),
         (402, None, Why.INSUFFICIENT_BALANCE),
+        (403, "operator", Why.PERMISSION_DENIED),
+        (401, "spend_cap", Why.INVALID_API_KEY),
     ],
 )
 def test_what_refuses_the_account_pauses_the_gateway(status: int, code: str | None, why: Why) -> None:
