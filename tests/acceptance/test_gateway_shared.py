@@ -1,0 +1,51 @@
+"""What one job runs into at the gateway hurts no other."""
+
+from typing import Any
+
+import pytest
+
+from patchmill.job.circuit import SERVER_FAILURES_TO_OPEN
+from tests.support.requests import mutable_default
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.slow
+
+FLASH = "deepseek-v4-flash"
+
+
+@pytest.fixture
+def working(stack: Stack) -> Stack:
+    stack.start_api()
+    stack.start("worker")
+    return stack
+
+
+def run_at_once(stack: Stack, count: int, **options: Any) -> list[dict[str, Any]]:
+    with stack.http() as http:
+        answers = [
+            http.post("/v1/jobs", json=mutable_default(number) | {"options": options})
+            for number in range(count)
+        ]
+    return [stack.ended(answer.json()["id"]) for answer in answers]
+
+
+def test_calls_that_are_refused_a_parameter_at_once_are_all_made_anew_without_it(working: Stack) -> None:
+    working.behave(odd={"refused_fields": ["stream_options"]}, latency_ms={"min_ms": 500, "max_ms": 2_000})
+
+    jobs = run_at_once(working, 6)
+
+    assert [job["outcome"] for job in jobs] == ["verified"] * 6
+    assert [row["status"] for row in working.truth()["rows"]].count(400) > 1
+
+
+def test_jobs_in_a_hurry_stop_nobody_elses_calls(working: Stack) -> None:
+    working.behave(latency_ms=3_500)
+    assert [job["state"] for job in run_at_once(working, 8, deadline_s=2)] == ["failed"] * 8
+    working.behave()
+
+    assert working.truth()["requests"] >= SERVER_FAILURES_TO_OPEN
+    with working.http() as http:
+        models = http.get("/v1/gateway").json()["models"]
+
+    assert [each["state"] for each in models if each["model"] == FLASH] in ([], ["ok"])
+    assert working.run(mutable_default(9))["outcome"] == "verified"
