@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from api import live_examples
+from api.answering import json_answer
 from api.auth import Reader
 from api.live_shapes import (
     Call,
@@ -64,7 +65,7 @@ def read_calls(
         skipped_rungs=[SkippedRung.model_validate(one) for one in skipped],
         next_cursor=str(rows[-1].number) if more else None,
     )
-    return Response(listed.model_dump_json(), media_type="application/json")
+    return json_answer(listed)
 
 
 def _number(cursor: str | None) -> int:

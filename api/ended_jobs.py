@@ -5,6 +5,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, Response
 
 from api import examples
+from api.answering import json_answer
 from api.auth import Writer
 from api.documents import job_document
 from api.openapi import answers, problems
@@ -40,9 +41,7 @@ def retry_job(job_id: str, caller: Writer, parts: PartsOf) -> Response:
         )
         document = job_document(connection, row)
     parts.waker.wake()
-    return Response(
-        document.model_dump_json(), status_code=HTTPStatus.ACCEPTED, media_type="application/json"
-    )
+    return json_answer(document, HTTPStatus.ACCEPTED)
 
 
 @router.delete(

@@ -77,65 +77,6 @@ diff --git a/src/app.py b/src/app.py
      return items
 """
 
-_REVIEW_COMMENT = """\
-**Make the default list afresh in each call**
-
-```suggestion
-def add(item, items=None):
-    if items is None:
-        items = []
-```
-
-Verified: reproduced (ruff B006 at line 1), finding gone (ruff B006) (source model, unsafe)"""
-
-_SARIF_FIX: dict[str, Any] = {
-    "description": {"text": "Make the default list afresh in each call"},
-    "artifactChanges": [
-        {
-            "artifactLocation": {"uri": "src/app.py"},
-            "replacements": [
-                {
-                    "deletedRegion": {"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 25},
-                    "insertedContent": {
-                        "text": "def add(item, items=None):\n    if items is None:\n        items = []"
-                    },
-                }
-            ],
-        }
-    ],
-}
-
-# What the other formats look like, shortened.
-RENDERED: dict[str, Any] = {
-    "patch": PATCH,
-    "github": {
-        "event": "COMMENT",
-        "body": "Patchmill offers 1 change: 1 to apply by one click at its line, 0 listed below.",
-        "comments": [{"path": "src/app.py", "line": 1, "side": "RIGHT", "body": _REVIEW_COMMENT}],
-    },
-    "sarif": {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {"driver": {"name": "patchmill", "rules": [{"id": "B006"}]}},
-                "results": [{"ruleId": "B006", "level": "warning", "fixes": [_SARIF_FIX]}],
-            }
-        ],
-    },
-    "rdjson": {
-        "source": {"name": "patchmill"},
-        "diagnostics": [
-            {
-                "message": "Do not use mutable data structures for argument defaults",
-                "location": {"path": "src/app.py", "range": {"start": {"line": 1, "column": 21}}},
-                "severity": "WARNING",
-                "code": {"value": "B006"},
-            }
-        ],
-    },
-}
-
 _UNUSED = {
     "calls": 0,
     "input_tokens": 0,

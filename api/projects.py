@@ -8,22 +8,16 @@ from typing import Any
 from fastapi import APIRouter, Depends, Response
 
 from api import gateway_shapes
+from api.answering import json_answer
 from api.auth import Admin, Caller, Reader
 from api.bodies import JsonBytes, read_model
 from api.database import Connection
 from api.gateway_shapes import PolicyFields, Project, ProjectChange, ProjectList
-from api.openapi import answers, problems, takes
+from api.openapi import BODY_PROBLEMS, answers, problems, takes
 from api.parts import Parts, PartsOf
 from api.query import PAGE, Cursor, Limit, from_cursor, refuse_unknown
 from patchmill.budget.prices import rates_at
-from patchmill.errors import (
-    FieldError,
-    InvalidFields,
-    InvalidJson,
-    NotFound,
-    TooLarge,
-    UnsupportedMediaType,
-)
+from patchmill.errors import FieldError, InvalidFields, NotFound
 from patchmill.store import access, auditing
 from patchmill.store.access import ProjectRow
 from patchmill.store.budgets import prices_of
@@ -50,7 +44,7 @@ def list_projects(caller: Reader, parts: PartsOf, limit: Limit = PAGE, cursor: C
         row = access.project(connection, caller.project_id)
     data = [_document(row, parts)] if after is None else []
     listed = ProjectList(data=data, next_cursor=None)
-    return Response(listed.model_dump_json(), media_type="application/json")
+    return json_answer(listed)
 
 
 @router.get(
@@ -66,7 +60,7 @@ def read_project(project_id: str, caller: Reader, parts: PartsOf) -> Response:
     _refuse_other(project_id, caller)
     with parts.database.begin() as connection:
         row = access.project(connection, caller.project_id)
-    return Response(_document(row, parts).model_dump_json(), media_type="application/json")
+    return json_answer(_document(row, parts))
 
 
 @router.patch(
@@ -75,7 +69,7 @@ def read_project(project_id: str, caller: Reader, parts: PartsOf) -> Response:
     openapi_extra=takes(ProjectChange, gateway_shapes.PROJECT_CHANGES),
     responses={
         **answers(HTTPStatus.OK, Project, gateway_shapes.PROJECT, "The project as it is now."),
-        **problems(InvalidJson, NotFound, TooLarge, UnsupportedMediaType, InvalidFields),
+        **problems(NotFound, *BODY_PROBLEMS),
     },
 )
 def change_project(project_id: str, caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
@@ -94,7 +88,7 @@ def change_project(project_id: str, caller: Admin, body: JsonBytes, parts: Parts
             details=changes,
         )
         row = access.project(connection, caller.project_id)
-    return Response(_document(row, parts).model_dump_json(), media_type="application/json")
+    return json_answer(_document(row, parts))
 
 
 def _refuse_other(text: str, caller: Caller) -> None:

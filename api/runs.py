@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api import run_examples
+from api.answering import json_answer
 from api.auth import Caller, Reader, Writer
 from api.bodies import JsonBytes
 from api.database import Connection
@@ -47,7 +48,7 @@ from patchmill.errors import (
 from patchmill.job.record import Finding, KindName, Task
 from patchmill.kinds.languages import language_of
 from patchmill.store import runs
-from patchmill.store.ids import from_edge, to_edge
+from patchmill.store.ids import known_id, no_such, to_edge
 from patchmill.store.runs import RunFilter, RunRow, RunSubmission, RunUsage
 from patchmill.store.submission import Submission
 
@@ -124,7 +125,7 @@ def list_runs(
         page = rows[:limit]
         documents = run_documents(connection, page)
     more = to_cursor(page[-1].id) if len(rows) > limit else None
-    return _json(RunList(data=documents, next_cursor=more))
+    return json_answer(RunList(data=documents, next_cursor=more))
 
 
 @router.get(
@@ -138,14 +139,14 @@ def list_runs(
 )
 async def read_run(run_id: str, caller: Reader, parts: PartsOf, wait: Wait = 0) -> Response:
     """Answer at once, or with `wait` when the run ends or the time is over: always the current document."""
-    identity = _run_id(run_id)
+    identity = known_id("run", run_id)
     document = await parts.waiting.at_the_end(
         identity,
         wait,
         lambda: _read(parts, caller.project_id, identity),
         ended=lambda document: document.finished_at is not None,
     )
-    return _json(document)
+    return json_answer(document)
 
 
 @router.post(
@@ -160,11 +161,11 @@ async def read_run(run_id: str, caller: Reader, parts: PartsOf, wait: Wait = 0) 
 def cancel_run(run_id: str, caller: Writer, parts: PartsOf) -> Response:
     """Cancel waiting jobs at once, ask running ones to stop; a run that has ended stays as it is."""
     with parts.database.begin() as connection:
-        row = runs.cancel(connection, caller.project_id, _run_id(run_id))
+        row = runs.cancel(connection, caller.project_id, known_id("run", run_id))
         if row is None:
-            raise _no_such_run(run_id)
+            raise no_such("run", run_id)
         document = run_documents(connection, [row])[0]
-    return _json(document)
+    return json_answer(document)
 
 
 @router.get(
@@ -179,10 +180,10 @@ def read_run_suggestions(
 ) -> Response:
     """Render the suggestions of every job that has ended, by path; forges' formats anchor in the diff."""
     form = format_named(chosen)
-    identity = _run_id(run_id)
+    identity = known_id("run", run_id)
     with parts.database.begin() as connection:
         if runs.find(connection, caller.project_id, identity) is None:
-            raise _no_such_run(run_id)
+            raise no_such("run", run_id)
         files = offered_files(connection, runs.jobs_of(connection, caller.project_id, identity))
         diff = runs.diff_of(connection, caller.project_id, identity)
     return Response(form.render(Offered(files=files, diff=diff)), media_type=form.media_type)
@@ -289,20 +290,5 @@ def _read(parts: Parts, project_id: uuid.UUID, run_id: uuid.UUID) -> RunDocument
     with parts.database.begin() as connection:
         row = runs.find(connection, project_id, run_id)
         if row is None:
-            raise _no_such_run(to_edge("run", run_id))
+            raise no_such("run", to_edge("run", run_id))
         return run_documents(connection, [row])[0]
-
-
-def _run_id(text: str) -> uuid.UUID:
-    found = from_edge("run", text)
-    if found is None:
-        raise _no_such_run(text)
-    return found
-
-
-def _no_such_run(text: str) -> NotFound:
-    return NotFound(f"there is no run {text[:100]}")
-
-
-def _json(document: RunDocument | RunList) -> Response:
-    return Response(document.model_dump_json(), media_type="application/json")

@@ -9,8 +9,6 @@ from sqlalchemy import ColumnElement, Uuid, literal_column
 
 from patchmill.errors import NotFound
 
-PREFIXES = ("job", "prj", "key", "sug", "run", "bud", "call", "whk", "dlv", "msg")
-
 
 def new_id() -> uuid.UUID:
     """Make a UUIDv7: 48 bits of Unix milliseconds, then random bits; ids made later sort later."""
