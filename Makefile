@@ -7,7 +7,7 @@ BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 WORKERS := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-real fault lint format types contracts gates bench bench-call bench-slots bench-wire migrate check clean
+.PHONY: help setup demo up test test-fast test-real fault lint format types contracts gates bench bench-call bench-slots bench-storm bench-wire migrate check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ bench-call: setup ## Measure what a call to the gateway costs in CPU beyond its 
 
 bench-wire: setup ## Play the wire cases to our client and to the openai SDK
 	$(PY) -m benchmarks.wire
+
+bench-storm: setup ## Hold the stand-in's ledger beside ours over 2,000 calls with every class of fault
+	$(PY) -m benchmarks.ledger_storm
 
 bench-slots: setup ## Measure how full two worker processes keep the account's slots
 	$(PY) -m benchmarks.slots
