@@ -177,7 +177,7 @@ class Calling:
         try:
             admitted, request = self._admit(step, plan, prompt.max_tokens)
         except Exception:
-            self._process.circuits.give_back(permit)
+            self._process.circuits.abandon(permit)
             raise
         outcome = self._send(request, deadline_s, admitted.call_id, slot)
         ending = ending_of(outcome)
@@ -283,7 +283,7 @@ class Calling:
         """Take what the call tells of the gateway: nothing, if the job's own deadline was what ended it."""
         short = deadline_s < self._process.call_deadline_s
         if short and not isinstance(outcome, Answered) and outcome.timings.total_ms >= 1000 * deadline_s - 1:
-            self._process.circuits.give_back(permit)
+            self._process.circuits.abandon(permit)
             return
         self._process.learn(permit, request, outcome)
 

@@ -7,7 +7,7 @@ has seen itself. A call that goes out in the second that a circuit opens is refu
 import random
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from patchmill.call.reply import Answered, CallOutcome, Rejected
 from patchmill.job import circuit as rules
-from patchmill.job.circuit import GATEWAY, Circuit, Trip, Why
+from patchmill.job.circuit import GATEWAY, Circuit, Trip
 from patchmill.job.failure import FailureClass
 from patchmill.job.retry import probe_after_s
 from patchmill.store import circuits as store
@@ -56,14 +56,6 @@ class Circuits:
             store.wake_forgotten(connection, seen.values())
         self._see(seen)
 
-    def _see(self, seen: Mapping[str, Circuit]) -> None:
-        """Go by these from now on; what has closed begins to count its failures anew."""
-        with self._lock:
-            for name in self._open.keys() - seen.keys():
-                self._in_a_row.pop(name, None)
-            self._open = seen
-            self._known = True
-
     def enter(self, model: str) -> Permit | Circuit:
         """Give leave for one call, as a probe where it is the turn of one; else the circuit in the way."""
         closed_to_us = self._in_the_way(model)
@@ -74,25 +66,46 @@ class Circuits:
         for circuit in closed_to_us:
             if not _due(circuit):
                 return circuit
+        claimed: list[Circuit] = []
         for circuit in closed_to_us:
             if not self._claim_probe(circuit):
+                self._give_back(claimed)
                 return circuit
-        return Permit(model=model, probed=tuple(closed_to_us))
-
-    def give_back(self, permit: Permit) -> None:
-        """Leave the turn to probe to another job, since no call was made with this permit."""
-        if not permit.probed:
-            return
-        with self._engine.begin() as connection:
-            for circuit in permit.probed:
-                store.give_back_probe(connection, circuit.name)
+            claimed.append(circuit)
+        return Permit(model=model, probed=tuple(claimed))
 
     def _in_the_way(self, model: str) -> list[Circuit]:
         return [self._open[name] for name in (GATEWAY, model) if name in self._open]
 
+    def _see(self, seen: Mapping[str, Circuit]) -> None:
+        """Take what is open now; of what has closed, failures are counted anew."""
+        with self._lock:
+            for name in self._open.keys() - seen.keys():
+                self._in_a_row.pop(name, None)
+            self._open = seen
+            self._known = True
+
+    def abandon(self, permit: Permit) -> None:
+        """Take back a permit whose call was not sent: its probes are anybody's again."""
+        self._give_back(permit.probed)
+
+    def _give_back(self, probed: Sequence[Circuit]) -> None:
+        if not probed:
+            return
+        try:
+            with self._engine.begin() as connection:
+                for circuit in probed:
+                    store.give_back_probe(connection, circuit)
+        except SQLAlchemyError as error:
+            # The next probe comes in its time.
+            log.warning("probe not given back: postgres is away", error=type(error).__name__)
+
     def leave(self, permit: Permit, outcome: CallOutcome) -> None:
         """Take what a call came to: it may open a circuit, or close those that it probed."""
         failed = None if isinstance(outcome, Answered) else outcome.failure.failure
+        if failed is FailureClass.NOT_SENT:
+            self.abandon(permit)
+            return
         trip = self._trip_of(permit.model, outcome)
         if trip is not None:
             self._trip(trip)
@@ -109,7 +122,7 @@ class Circuits:
         against = rules.counts_against(kind)
         name = GATEWAY if against == GATEWAY else model
         with self._lock:
-            if kind not in {FailureClass.CONNECT, FailureClass.NOT_SENT}:
+            if kind is not FailureClass.CONNECT:
                 self._in_a_row.pop(GATEWAY, None)
             if against is not None:
                 self._in_a_row[name] += 1
@@ -152,11 +165,10 @@ class Circuits:
             log.warning("circuit opened", circuit=trip.name, why=trip.why, said=trip.message)
 
     def _close(self, circuit: Circuit) -> None:
-        if circuit.why is Why.OPERATOR:
-            return
         try:
             with self._engine.begin() as connection:
-                closed = store.close(connection, circuit.name)
+                # Not what an operator, or another refusal, has opened anew while the probe was under way.
+                closed = store.close(connection, circuit.name, why=circuit.why)
                 seen = store.open_ones(connection)
         except SQLAlchemyError as error:
             log.warning("circuit not closed: postgres is away", error=type(error).__name__)

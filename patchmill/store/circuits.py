@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Interval,
     RowMapping,
+    Text,
     Update,
     bindparam,
     func,
@@ -117,19 +118,28 @@ def claim_probe(connection: Connection, name: str, *, next_after_s: float) -> bo
 
 _GIVE_BACK_PROBE = (
     update(circuits)
-    .where(circuits.c.name == bindparam("of"), circuits.c.state != Condition.OK, circuits.c.probes > 0)
+    .where(
+        circuits.c.name == bindparam("of"),
+        circuits.c.why == bindparam("reason"),
+        circuits.c.probes == bindparam("taken"),
+    )
     .values(probes=circuits.c.probes - 1, probe_at=func.now())
 )
 
 
-def give_back_probe(connection: Connection, name: str) -> None:
-    """Make the turn to probe free again, because whoever took it made no call."""
-    connection.execute(_GIVE_BACK_PROBE, {"of": name})
+def give_back_probe(connection: Connection, probed: Circuit) -> None:
+    """Let the next one probe a circuit at once, since nothing was tried; `probed` is how it was found."""
+    parameters = {"of": probed.name, "reason": probed.why, "taken": probed.probes + 1}
+    connection.execute(_GIVE_BACK_PROBE, parameters)
 
 
 _CLOSE = (
     update(circuits)
-    .where(circuits.c.name == bindparam("of"), circuits.c.state != Condition.OK)
+    .where(
+        circuits.c.name == bindparam("of"),
+        circuits.c.state != Condition.OK,
+        circuits.c.why == func.coalesce(bindparam("reason", type_=Text), circuits.c.why),
+    )
     .values(state=Condition.OK, why=None, message="", since=func.now(), until=None, probe_at=None, probes=0)
     .returning(*_COLUMNS)
 )
@@ -158,14 +168,16 @@ _WAKE_FOR_RESET = _waking(_WAITING_FOR_RESET, order=_AS_DISPATCHED, limit=WAKE_L
 _WAKE_ONE = _waking(_WAITING, order=(jobs.c.run_at, jobs.c.id), limit=1)
 
 
-def close(connection: Connection, name: str) -> bool:
+def close(connection: Connection, name: str, *, why: Why | None = None) -> bool:
     """Close a circuit and make jobs due that wait for the gateway; False when it was closed already.
 
-    Of more than `WAKE_LIMIT` jobs the first are woken, and the others by `wake_forgotten`; those that wait
-    for the reset of a spend cap, which only an operator closes earlier, then wait for it. A job that needs
-    another circuit, which is open still, finds that out and waits again.
+    With `why` one that is open for another reason by now stays open, and that is False too. Of more than
+    `WAKE_LIMIT` jobs the first are woken, and the others by `wake_forgotten`; those that wait for the reset
+    of a spend cap, which only an operator closes earlier, then wait for it. A job that needs another circuit,
+    which is open still, finds that out and waits again.
     """
-    if not _tell(connection, connection.execute(_CLOSE, {"of": name}).mappings().one_or_none()):
+    closed = connection.execute(_CLOSE, {"of": name, "reason": why}).mappings().one_or_none()
+    if not _tell(connection, closed):
         return False
     connection.execute(_WAKE)
     connection.execute(_WAKE_FOR_RESET)
