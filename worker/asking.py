@@ -33,6 +33,9 @@ def answer(calling: Calling, step: Step, question: Question, max_tokens: int) ->
 def _ask(calling: Calling, step: Step, question: Question, max_tokens: int) -> tuple[Reply, Prompt]:
     """Ask in a form that fits the model's context; once more in a smaller one if the gateway refuses it."""
     prompt = _fit(calling, step, question, max_tokens)
+    paid = _paid_in_a_smaller_form(calling, step, question, max_tokens, prompt)
+    if paid is not None:
+        return calling.ask(step, paid), paid
     try:
         return calling.ask(step, prompt), prompt
     except Interrupted as stop:
@@ -47,19 +50,37 @@ def _ask(calling: Calling, step: Step, question: Question, max_tokens: int) -> t
         raise Interrupted(refused_twice(prompt, smaller).fail(), stop.server_errors) from None
 
 
+def _paid_in_a_smaller_form(
+    calling: Calling, step: Step, question: Question, max_tokens: int, prompt: Prompt
+) -> Prompt | None:
+    """Find the form that an earlier attempt got its answer by, once the larger one had been refused."""
+    if not calling.resumed or calling.has(step, prompt):
+        return None
+    smaller = _fitted(calling, step, question, max_tokens, refused=prompt)
+    if isinstance(smaller, TooLong) or not calling.has(step, smaller):
+        return None
+    return smaller
+
+
 def _fit(
     calling: Calling, step: Step, question: Question, max_tokens: int, *, refused: Prompt | None = None
 ) -> Prompt:
+    found = _fitted(calling, step, question, max_tokens, refused=refused)
+    if isinstance(found, TooLong):
+        raise Interrupted(found.fail())
+    return found
+
+
+def _fitted(
+    calling: Calling, step: Step, question: Question, max_tokens: int, *, refused: Prompt | None
+) -> Prompt | TooLong:
     limits = calling.limits_of(step.model)
-    found = fitted(
+    return fitted(
         question,
         context_tokens=limits.context_tokens,
         max_tokens=min(max_tokens, limits.output_tokens),
         refused=refused,
     )
-    if isinstance(found, TooLong):
-        raise Interrupted(found.fail())
-    return found
 
 
 def _is_too_long(stop: Interrupted) -> bool:

@@ -100,6 +100,7 @@ class Calling:
         self._billed = claim.billed_calls
         self._server_errors = claim.failures_in_a_row
         self._limit = min(claim.task.options.max_calls or MAX_BILLED_CALLS, MAX_BILLED_CALLS)
+        self._answered = False
 
     def limits_of(self, model: str) -> ModelCapability:
         """Give what a model can be asked, and how long prompt and answer may be."""
@@ -114,12 +115,12 @@ class Calling:
             LostClaim: the job was taken from this worker.
             CancelRequested: somebody asked to stop the job.
         """
-        for model in self._candidates(step):
-            stored = self._stored.get(_turn(model, step, prompt))
-            if stored is not None:
-                return _of_store(stored)
+        stored = self._stored_reply(step, prompt)
+        if stored is not None:
+            self._answered = True
+            return _of_store(stored)
         if self._billed >= self._limit:
-            raise RungSkipped(step, "calls_spent")
+            raise self._calls_spent(step)
         if self._process.lease.draining:
             raise self._interrupted(given_back())
         urgent = self._claim.task.options.priority is Priority.INTERACTIVE
@@ -127,6 +128,26 @@ class Calling:
             if slot is None:
                 raise self._interrupted(self._without_slot())
             return self._ask_whoever_answers(step, prompt, slot)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier attempt has left answers."""
+        return bool(self._stored)
+
+    def has(self, step: Step, prompt: Prompt) -> bool:
+        """Say whether a step's answer to this prompt is stored already."""
+        return self._stored_reply(step, prompt) is not None
+
+    def _stored_reply(self, step: Step, prompt: Prompt) -> StoredReply | None:
+        turns = (_turn(model, step, prompt) for model in self._candidates(step))
+        return next((self._stored[turn] for turn in turns if turn in self._stored), None)
+
+    def _calls_spent(self, step: Step) -> Exception:
+        """Go on with the answers that there are; a job that has got none has failed."""
+        if self._answered:
+            return RungSkipped(step, "calls_spent")
+        message = f"none of {self._billed} calls brought an answer, and no more are allowed"
+        return self._interrupted(Fail(code=ErrorCode.ATTEMPTS_SPENT, message=message, retryable=True))
 
     def _candidates(self, step: Step) -> tuple[str, ...]:
         """Give who may answer a step, in order: the fallback first once the first model fails repeatedly."""
@@ -165,31 +186,24 @@ class Calling:
         return self._interrupted(until_circuit_closes(best, datetime.now(UTC), self._process.rng))
 
     def _buy(self, step: Step, permit: Permit, prompt: Prompt, slot: Slot) -> Reply:
-        deadline_s = self._deadline_s()
-        plan = ledger.CallPlan(
-            model=permit.model,
-            rung=step.rung if permit.model == step.model else Rung.FALLBACK,
-            prompt_version=self._prompt_version,
-            turn=_turn(permit.model, step, prompt),
-            messages=prompt.messages,
-            deadline_s=deadline_s,
-        )
         try:
+            plan = self._plan(step, permit.model, prompt)
             admitted, request = self._admit(step, plan, prompt.max_tokens)
         except Exception:
             self._process.circuits.abandon(permit)
             raise
-        outcome = self._send(request, deadline_s, admitted.call_id, slot)
+        outcome = self._send(request, plan.deadline_s, admitted.call_id, slot)
         ending = ending_of(outcome)
         ended = self._process.persist(
             lambda connection: ledger.end_call(connection, self._claim.job_id, admitted.call_id, ending)
         )
-        self._learn(permit, request, outcome, deadline_s)
+        self._learn(permit, request, outcome, plan.deadline_s)
         if ended is ledger.EndedCall.FREED_ROOM:
             self._wake_waiters()
         if isinstance(outcome, Answered):
             self._billed += 1
             self._server_errors = 0
+            self._answered = True
             return Reply(
                 call_id=admitted.call_id,
                 text=outcome.text,
@@ -201,6 +215,16 @@ class Calling:
         if self._process.drops_parameter(request, outcome):
             return self.ask(step, prompt)
         raise self._after(outcome)
+
+    def _plan(self, step: Step, model: str, prompt: Prompt) -> ledger.CallPlan:
+        return ledger.CallPlan(
+            model=model,
+            rung=step.rung if model == step.model else Rung.FALLBACK,
+            prompt_version=self._prompt_version,
+            turn=_turn(model, step, prompt),
+            messages=prompt.messages,
+            deadline_s=self._deadline_s(),
+        )
 
     def _wake_waiters(self) -> None:
         project_id = self._claim.project_id

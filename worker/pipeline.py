@@ -30,6 +30,8 @@ from worker.outcome import Ended, Progress, error_of
 from worker.process import Process, StoppedWhileWriting
 from worker.stages import Stage, stage_for
 
+_BROKE_OFF = "the worker broke off while the call was open"
+
 log = get_logger(__name__)
 
 
@@ -199,7 +201,7 @@ def _fail(process: Process, claim: Claim, fail: Fail) -> None:
     """End the job with an error; a call that an unexpected error left open becomes unknown."""
 
     def write(connection: Connection) -> None:
-        ledger.suspend_open_call(connection, claim.job_id, "the worker broke off while the call was open")
+        ledger.suspend_open_call(connection, claim.job_id, _BROKE_OFF)
         claims.finish(connection, claim.job_id, claim.fence, State.FAILED, error=error_of(fail))
 
     process.persist(write)
@@ -207,4 +209,6 @@ def _fail(process: Process, claim: Claim, fail: Fail) -> None:
 
 
 def _cancel(connection: Connection, claim: Claim) -> None:
+    """End the job as cancelled, and its open call as `_fail` does, which may be how it got here."""
+    ledger.suspend_open_call(connection, claim.job_id, _BROKE_OFF)
     claims.finish(connection, claim.job_id, claim.fence, State.CANCELLED)

@@ -79,11 +79,15 @@ class Process:
             log.warning("nothing learned of a call: postgres is away", error=type(error).__name__)
 
     def drops_parameter(self, request: ChatRequest, outcome: CallOutcome) -> bool:
-        """Say whether a call may be made anew at once, without a parameter that its model refused."""
+        """Say whether a call may be made anew at once, without a parameter that its model refused.
+
+        Also where others found that out while this call was under way; not where the request did without it
+        already, so that each new call has one parameter less.
+        """
         if not isinstance(outcome, Rejected) or outcome.parameter is None:
             return False
         if not request.able.takes(outcome.parameter):
-            return False  # it goes out in any case, and would be refused again
+            return False
         self.capabilities.drop(request.model, outcome.parameter)
         return True
 

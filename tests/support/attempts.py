@@ -1,0 +1,132 @@
+"""A worker process within the test's own: it runs attempts of jobs one at a time, when the test says so."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from sqlalchemy import Engine, RowMapping, text
+
+from patchmill.call.clocks import Clocks
+from patchmill.call.gateway import Gateway
+from patchmill.call.loop import CallLoop
+from patchmill.dev.standin.gateway import Options as StandInOptions
+from patchmill.dev.standin.server import running
+from patchmill.job.ladder import Policy
+from patchmill.job.record import ContextFile, Finding, KindName, Options, Task
+from patchmill.job.retry import UnknownPolicy
+from patchmill.queue.dispatch import Broker
+from patchmill.store.access import ensure_project
+from patchmill.store.budgets import add_prices_if_none
+from patchmill.store.engine import open_engine
+from patchmill.store.submission import Submission, submit
+from tests.support.claimed import dispatched
+from tests.support.requests import SOURCE
+from tests.support.stack import PRICES, until
+from worker.capabilities import Capabilities
+from worker.circuits import Circuits
+from worker.lease import Lease
+from worker.pipeline import run_job
+from worker.process import Process
+
+FLASH, PRO, FALLBACK = "deepseek-v4-flash", "deepseek-v4-pro", "deepseek-v3-2"
+USELESS = "Nothing.\n\n```python\n<<<<<<< SEARCH\nabsent\n=======\npresent\n>>>>>>> REPLACE\n```\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempts:
+    """The process, its database, and the stand-in that it calls."""
+
+    engine: Engine
+    process: Process
+    root_url: str
+
+    def submit(self, *, context: tuple[ContextFile, ...] = (), **options: Any) -> uuid.UUID:
+        """Submit a fix whose only way is the model."""
+        finding = Finding(
+            index=0, tool="ruff", rule="B006", message="m", severity="warning", start_line=4, end_line=4
+        )
+        task = Task(
+            kind=KindName.FIX,
+            path="a.py",
+            language="python",
+            source=SOURCE.format(number=uuid.uuid4().hex),
+            findings=(finding,),
+            context=context,
+            options=Options(**options),
+        )
+        with self.engine.begin() as connection:
+            project_id = ensure_project(connection, "default")
+            given = Submission(project_id=project_id, key_id=None, task=task, origin={}, labels={})
+            return submit(connection, given).job_id
+
+    def run(self, job_id: uuid.UUID) -> RowMapping:
+        """Make a job due, run one attempt of it, and give its row."""
+        with self.engine.begin() as connection:
+            connection.execute(text("UPDATE jobs SET run_at = now() WHERE id = :id"), {"id": job_id})
+        dispatched(self.engine)
+        run_job(self.process, job_id, self.job(job_id)["dispatch_no"])
+        return self.job(job_id)
+
+    def job(self, job_id: uuid.UUID) -> RowMapping:
+        """Give a job's row."""
+        with self.engine.begin() as connection:
+            found = connection.execute(text("SELECT * FROM jobs WHERE id = :id"), {"id": job_id})
+            return found.mappings().one()
+
+    def calls(self) -> list[tuple[str, str, str]]:
+        """Give rung, model and state of each call, in order."""
+        with self.engine.begin() as connection:
+            rows = connection.execute(text("SELECT rung, model, state FROM calls ORDER BY sent_at, number"))
+            return [tuple(row) for row in rows]
+
+    def behave(self, **behaviour: Any) -> None:
+        """Tell the stand-in how to behave."""
+        httpx.put(f"{self.root_url}/standin/behaviour", json=behaviour).raise_for_status()
+
+    def truth(self) -> dict[str, Any]:
+        """Give the stand-in's own ledger."""
+        ledger: dict[str, Any] = httpx.get(f"{self.root_url}/standin/ledger").json()
+        return ledger
+
+
+@contextmanager
+def attempting(
+    engine: Engine, database_url: str, redis_url: str, calls: type[CallLoop] = CallLoop
+) -> Iterator[Attempts]:
+    """Run it for the length of the block."""
+    with engine.begin() as connection:
+        add_prices_if_none(connection, PRICES, "test")
+    lease = Lease(open_engine(database_url, pool_size=1), ttl_s=60.0)
+    broker = Broker(redis_url)
+    with running(StandInOptions()) as root_url:
+        gateway = Gateway(
+            base_url=f"{root_url}/v1",
+            api_key="sk-byts-stand-in",
+            now=lambda: datetime.now(UTC),
+            clocks=Clocks(connect_s=5.0, first_data_s=1.0, progress_s=1.0),
+        )
+        loop = calls(gateway, limit=4)
+        process = Process(
+            engine=engine,
+            calls=loop,
+            lease=lease,
+            broker=broker,
+            circuits=Circuits(engine),
+            capabilities=Capabilities(engine),
+            policy=Policy(model=FLASH, escalation_model=PRO, fallback_model=FALLBACK),
+            call_deadline_s=10.0,
+            unknown_policy=UnknownPolicy.RETRY,
+        )
+        loop.start()
+        lease.start()
+        try:
+            until(lease.valid, "the lease")
+            yield Attempts(engine=engine, process=process, root_url=root_url)
+        finally:
+            loop.stop()
+            lease.end()
+            broker.close()
