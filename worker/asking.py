@@ -14,6 +14,8 @@ GROWTH = 4  # an answer that was cut short is asked for again with this many tim
 def answer(calling: Calling, step: Step, question: Question, max_tokens: int) -> tuple[Reply, Prompt]:
     """Get the answer of a step; one that was cut short is asked for once more, with more room.
 
+    If the budgets do not allow more than was too little, the job goes on with what there is.
+
     Raises as `Calling.ask` does; Interrupted also where no form of the question fits the model's context.
     """
     reply, prompt = _ask(calling, step, question, max_tokens)
@@ -24,26 +26,33 @@ def answer(calling: Calling, step: Step, question: Question, max_tokens: int) ->
     ):
         return reply, prompt
     try:
-        second, prompt = _ask(calling, step, prompt.question, longer)
+        second, prompt = _ask(calling, step, prompt.question, longer, floor_tokens=reply.max_tokens + 1)
     except RungSkipped:
+        return reply, prompt
+    except Interrupted as stop:
+        if not _cannot_be_paid(stop):
+            raise
         return reply, prompt
     return replace(second, model_ms=reply.model_ms + second.model_ms), prompt
 
 
-def _ask(calling: Calling, step: Step, question: Question, max_tokens: int) -> tuple[Reply, Prompt]:
+def _ask(
+    calling: Calling, step: Step, question: Question, max_tokens: int, *, floor_tokens: int | None = None
+) -> tuple[Reply, Prompt]:
     """Ask in a form that fits the model's context; once more in a smaller one if the gateway refuses it."""
+    floor_tokens = question.kind.floor_tokens if floor_tokens is None else floor_tokens
     prompt = _fit(calling, step, question, max_tokens)
     paid = _paid_in_a_smaller_form(calling, step, question, max_tokens, prompt)
     if paid is not None:
-        return calling.ask(step, paid), paid
+        return calling.ask(step, paid, floor_tokens=floor_tokens), paid
     try:
-        return calling.ask(step, prompt), prompt
+        return calling.ask(step, prompt, floor_tokens=floor_tokens), prompt
     except Interrupted as stop:
         if not _is_too_long(stop):
             raise
     smaller = _fit(calling, step, question, max_tokens, refused=prompt)
     try:
-        return calling.ask(step, smaller), smaller
+        return calling.ask(step, smaller, floor_tokens=floor_tokens), smaller
     except Interrupted as stop:
         if not _is_too_long(stop):
             raise
@@ -85,3 +94,8 @@ def _fitted(
 
 def _is_too_long(stop: Interrupted) -> bool:
     return isinstance(stop.decision, Fail) and stop.decision.code is ErrorCode.CONTEXT_TOO_LONG
+
+
+def _cannot_be_paid(stop: Interrupted) -> bool:
+    codes = {ErrorCode.BUDGET_EXHAUSTED, ErrorCode.OVER_BUDGET}
+    return isinstance(stop.decision, Fail) and stop.decision.code in codes

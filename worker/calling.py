@@ -77,9 +77,10 @@ class RungSkipped(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer in hand: fresh, or stored by an earlier attempt."""
+    """An answer in hand, of at most `max_tokens`: fresh, or stored by an earlier attempt."""
 
     call_id: uuid.UUID
+    max_tokens: int
     text: str
     finish_reason: str
     fault: str | None  # why it is of no use, though it is complete and paid for
@@ -93,7 +94,6 @@ class Calling:
     def __init__(self, process: Process, claim: Claim, kind: Kind, edit_format: EditFormat) -> None:
         self._process = process
         self._claim = claim
-        self._kind = kind
         self._edit_format = edit_format
         self._prompt_version = prompt_version(kind, edit_format)
         self._stored = {reply.turn: reply for reply in claim.replies}
@@ -106,8 +106,10 @@ class Calling:
         """Give what a model can be asked, and how long prompt and answer may be."""
         return self._process.capabilities.of(model)
 
-    def ask(self, step: Step, prompt: Prompt) -> Reply:
+    def ask(self, step: Step, prompt: Prompt, *, floor_tokens: int) -> Reply:
         """Get a step's answer: from the store when it is paid for, else by a call.
+
+        Where the budgets do not allow all of the prompt's `max_tokens`, `floor_tokens` are enough.
 
         Raises:
             RungSkipped: no call may be made for this step, and none needs to be waited for.
@@ -127,7 +129,7 @@ class Calling:
         with self._process.calls.slot(min(SLOT_WAIT_S, self._deadline_s()), urgent=urgent) as slot:
             if slot is None:
                 raise self._interrupted(self._without_slot())
-            return self._ask_whoever_answers(step, prompt, slot)
+            return self._ask_whoever_answers(step, prompt, slot, floor_tokens)
 
     @property
     def resumed(self) -> bool:
@@ -157,7 +159,7 @@ class Calling:
             return step.fallback, step.model
         return step.model, step.fallback
 
-    def _ask_whoever_answers(self, step: Step, prompt: Prompt, slot: Slot) -> Reply:
+    def _ask_whoever_answers(self, step: Step, prompt: Prompt, slot: Slot, floor_tokens: int) -> Reply:
         """Call the first candidate that is available and has a price."""
         in_the_way: list[Circuit] = []
         for model in self._candidates(step):
@@ -168,7 +170,7 @@ class Calling:
                     break
                 continue
             try:
-                return self._buy(step, entered, prompt, slot)
+                return self._buy(step, entered, prompt, slot, floor_tokens)
             except NoPrice:
                 log.warning("no price is known for the model; it is not asked", model=model)
         raise self._unavailable(step, in_the_way)
@@ -185,10 +187,10 @@ class Calling:
             return RungSkipped(step, "unavailable")
         return self._interrupted(until_circuit_closes(best, datetime.now(UTC), self._process.rng))
 
-    def _buy(self, step: Step, permit: Permit, prompt: Prompt, slot: Slot) -> Reply:
+    def _buy(self, step: Step, permit: Permit, prompt: Prompt, slot: Slot, floor_tokens: int) -> Reply:
         try:
             plan = self._plan(step, permit.model, prompt)
-            admitted, request = self._admit(step, plan, prompt.max_tokens)
+            admitted, request = self._admit(step, plan, prompt.max_tokens, floor_tokens)
         except Exception:
             self._process.circuits.abandon(permit)
             raise
@@ -206,6 +208,7 @@ class Calling:
             self._answered = True
             return Reply(
                 call_id=admitted.call_id,
+                max_tokens=admitted.max_tokens,
                 text=outcome.text,
                 finish_reason=outcome.finish_reason,
                 fault=None if outcome.fault is None else outcome.fault.message,
@@ -213,7 +216,7 @@ class Calling:
                 model_ms=outcome.timings.total_ms,
             )
         if self._process.drops_parameter(request, outcome):
-            return self.ask(step, prompt)
+            return self.ask(step, prompt, floor_tokens=floor_tokens)
         raise self._after(outcome)
 
     def _plan(self, step: Step, model: str, prompt: Prompt) -> ledger.CallPlan:
@@ -256,7 +259,7 @@ class Calling:
             log.warning("first token not told: postgres is away", error=type(error).__name__)
 
     def _admit(
-        self, step: Step, plan: ledger.CallPlan, max_tokens: int
+        self, step: Step, plan: ledger.CallPlan, max_tokens: int, floor_tokens: int
     ) -> tuple[ledger.AdmittedCall, ChatRequest]:
         """Hold the worst case of the request, made smaller where that is what fits."""
         able = self._process.capabilities.of(plan.model)
@@ -264,7 +267,7 @@ class Calling:
         largest = self._request(step, plan, able, min(room, able.output_tokens))
         with self._process.engine.begin() as connection:
             try:
-                admitted = admit(connection, self._claim, plan, largest, floor_tokens=self._kind.floor_tokens)
+                admitted = admit(connection, self._claim, plan, largest, floor_tokens=floor_tokens)
             except ledger.Refused as refused:
                 raise self._without_room(step, refused) from None
         return admitted, replace(largest, max_tokens=admitted.max_tokens)
@@ -335,6 +338,7 @@ def _overdue() -> Interrupted:
 def _of_store(stored: StoredReply) -> Reply:
     return Reply(
         call_id=stored.call_id,
+        max_tokens=stored.max_tokens,
         text=stored.text,
         finish_reason=stored.finish_reason,
         fault=stored.fault,

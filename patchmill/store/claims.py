@@ -46,10 +46,11 @@ from patchmill.store.workers import Held
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReply:
-    """An answer that was paid for: it serves the same request again."""
+    """An answer that was paid for, of at most `max_tokens`: it serves the same request again."""
 
     call_id: uuid.UUID
     turn: str
+    max_tokens: int
     text: str
     finish_reason: str
     fault: str | None
@@ -296,7 +297,9 @@ def running_of(connection: Connection, worker_id: uuid.UUID) -> list[Held]:
 
 _EARLIER_CALLS = (
     select(calls.c.id, calls.c.number, calls.c.state, calls.c.turn, calls.c.reply)
-    .add_columns(calls.c.finish_reason, calls.c.stand_in, calls.c.failure, calls.c.message)
+    .add_columns(
+        calls.c.max_tokens, calls.c.finish_reason, calls.c.stand_in, calls.c.failure, calls.c.message
+    )
     .where(calls.c.job_id == bindparam("job_id"))
     .order_by(calls.c.number)
 )
@@ -310,6 +313,7 @@ def _reply(call: RowMapping) -> StoredReply:
     return StoredReply(
         call_id=call["id"],
         turn=call["turn"],
+        max_tokens=call["max_tokens"],
         text=call["reply"],
         finish_reason=call["finish_reason"],
         fault=None if call["failure"] is None else call["message"],

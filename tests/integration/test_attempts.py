@@ -157,6 +157,18 @@ def test_an_answer_cut_short_twice_is_not_asked_for_a_third_time(attempts: Attem
     check_money(attempts)
 
 
+def test_an_answer_cut_short_is_not_bought_again_with_less_room(attempts: Attempts) -> None:
+    attempts.behave(faults=[{"wire_case": "C6_length"}], script=[{"content": USELESS, "times": 9}])
+    job_id = attempts.submit(escalate=False)
+    with attempts.engine.begin() as connection:
+        connection.execute(text("UPDATE jobs SET max_cost_picos = 600000000"))
+
+    attempts.run(job_id)
+
+    assert attempts.calls() == [("first", FLASH, "settled"), ("repair", FLASH, "settled")]
+    check_money(attempts)
+
+
 def test_blank_answers_are_paid_and_the_next_rung_is_asked(attempts: Attempts) -> None:
     attempts.behave(faults=[{"fault": "empty", "times": 2}])
     job = attempts.run(attempts.submit())
