@@ -1,4 +1,4 @@
-"""The stand-in's ledger equals ours to the token, whatever strikes and although a worker dies."""
+"""The stand-in's ledger equals ours to the token, whatever strikes and whatever goes away meanwhile."""
 
 import signal
 from collections.abc import Callable
@@ -6,16 +6,19 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 from sqlalchemy import Engine
 
 from tests.support import invariants, ledger_audit, storm
-from tests.support.stack import Stack
+from tests.support.services import cut_off
+from tests.support.stack import Stack, until
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(240)]
 
 SEED = 20261128
-CALLS = 8  # of each class
-KILL_AFTER = 120  # calls
+CALLS = 6  # of each class
+ANSWERED_MEANWHILE = 5  # requests, while Postgres is away
+REDIS_AWAY_MS = 2_000
 
 
 def submitting(http: httpx.Client) -> Callable[[dict[str, Any]], None]:
@@ -25,25 +28,58 @@ def submitting(http: httpx.Client) -> Callable[[dict[str, Any]], None]:
     return submit
 
 
+class Breaks:
+    """Breaks one thing after the other as the calls go on."""
+
+    def __init__(self, stack: Stack, postgres_url: str) -> None:
+        self._stack = stack
+        self._postgres_url = postgres_url
+        self._victim = stack.start("worker")
+        stack.start("worker")
+        self.left = [(50, self._kill), (90, self._cut_postgres), (130, self._silence_redis)]
+
+    def look(self, calls: int) -> None:
+        """Break what is next, once so many calls were made."""
+        if self.left and calls >= self.left[0][0]:
+            self.left.pop(0)[1]()
+
+    def _kill(self) -> None:
+        self._victim.send_signal(signal.SIGKILL)
+        self._stack.start("worker")
+
+    def _cut_postgres(self) -> None:
+        """Cut it off while calls are on the wire, until some of them have ended."""
+        before = len(self._stack.truth()["rows"])
+        with cut_off(self._postgres_url, self._stack.database_url):
+            until(self._nothing_or_enough_since(before), "calls ended while Postgres is away")
+
+    def _nothing_or_enough_since(self, before: int) -> Callable[[], bool]:
+        def ended() -> bool:
+            truth = self._stack.truth()
+            return truth["in_flight"] == 0 or len(truth["rows"]) >= before + ANSWERED_MEANWHILE
+
+        return ended
+
+    def _silence_redis(self) -> None:
+        with redis.Redis.from_url(self._stack.redis_url) as client:
+            client.client_pause(REDIS_AWAY_MS)
+
+
 def test_every_request_is_one_call_and_every_token_is_settled_or_uncertain(
-    stack: Stack, engine: Engine
+    stack: Stack, engine: Engine, postgres_url: str
 ) -> None:
     stack.settings |= storm.settings()
     stack.behave(**storm.behaviour(SEED))
     stack.start_api()
-    workers = [stack.start("worker") for _ in range(2)]
-
-    def kill_one(calls: int) -> None:
-        if calls >= KILL_AFTER and len(workers) == 2:
-            workers[0].send_signal(signal.SIGKILL)
-            workers.append(stack.start("worker"))
+    breaks = Breaks(stack, postgres_url)
 
     with stack.http() as http:
-        storm.blow(engine, submitting(http), calls=CALLS, deadline_s=180, each_look=kill_one)
+        storm.blow(engine, submitting(http), calls=CALLS, deadline_s=180, each_look=breaks.look)
 
-    found = ledger_audit.audit(engine, storm.settled_down(stack.truth), group=storm.class_of)
-    assert len(workers) == 3
+    truth = storm.settled_down(stack.truth)
+    found = ledger_audit.audit(engine, truth, group=storm.class_of)
+    assert breaks.left == []
     assert found.differences == []
     assert set(found.accounts) == {*storm.CLASSES, storm.MIXED}
     assert set(found.total.states) == {"settled", "void", "uncertain"}
-    invariants.check_ledger(engine)
+    invariants.check(engine, truth)

@@ -39,7 +39,7 @@ def test_an_unexpected_error_in_a_job_to_be_cancelled_leaves_no_call_open(
                 connection.execute(text("UPDATE jobs SET cancel_requested = true"))
             raise RuntimeError("nobody expected this")
 
-    with attempting(engine, database_url, redis_url, Breaking) as attempts:
+    with attempting(engine, database_url, redis_url, calls=Breaking) as attempts:
         job = attempts.run(attempts.submit())
 
         assert (job["state"], job["held_picos"]) == ("cancelled", 0)

@@ -93,14 +93,25 @@ class Attempts:
         return ledger
 
 
+class Died(BaseException):
+    """A thread ends here as if its process had been killed: nothing in the worker catches this."""
+
+
 @contextmanager
 def attempting(
-    engine: Engine, database_url: str, redis_url: str, calls: type[CallLoop] = CallLoop
+    engine: Engine,
+    database_url: str,
+    redis_url: str,
+    *,
+    calls: type[CallLoop] = CallLoop,
+    circuits: type[Circuits] = Circuits,
+    call_deadline_s: float = 10.0,
+    lease_ttl_s: float = 60.0,
 ) -> Iterator[Attempts]:
     """Run it for the length of the block."""
     with engine.begin() as connection:
         add_prices_if_none(connection, PRICES, "test")
-    lease = Lease(open_engine(database_url, pool_size=1), ttl_s=60.0)
+    lease = Lease(open_engine(database_url, pool_size=1), ttl_s=lease_ttl_s)
     broker = Broker(redis_url)
     with running(StandInOptions()) as root_url:
         gateway = Gateway(
@@ -115,10 +126,10 @@ def attempting(
             calls=loop,
             lease=lease,
             broker=broker,
-            circuits=Circuits(engine),
+            circuits=circuits(engine),
             capabilities=Capabilities(engine),
             policy=Policy(model=FLASH, escalation_model=PRO, fallback_model=FALLBACK),
-            call_deadline_s=10.0,
+            call_deadline_s=call_deadline_s,
             unknown_policy=UnknownPolicy.RETRY,
         )
         loop.start()

@@ -79,8 +79,8 @@ def settings() -> dict[str, str]:
     return {
         "PATCHMILL_FIRST_DATA_TIMEOUT_S": "1.5",
         "PATCHMILL_PROGRESS_TIMEOUT_S": "1.5",
-        "PATCHMILL_CALL_DEADLINE_S": "5",
-        "PATCHMILL_LEASE_TTL_S": "3",
+        "PATCHMILL_CALL_DEADLINE_S": "4",
+        "PATCHMILL_LEASE_TTL_S": "2",
     }
 
 
