@@ -146,7 +146,7 @@ def test_a_turn_to_probe_that_made_no_call_goes_to_another_job(engine: Engine, c
     permit = enter(circuits)
     assert isinstance(circuits.enter(FLASH), Circuit)
 
-    circuits.give_back(permit)
+    circuits.abandon(permit)
 
     assert enter(circuits).probed[0].probes == 0
 

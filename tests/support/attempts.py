@@ -31,6 +31,7 @@ from worker.circuits import Circuits
 from worker.lease import Lease
 from worker.pipeline import run_job
 from worker.process import Process
+from worker.quota import QuotaNote
 
 FLASH, PRO, FALLBACK = "deepseek-v4-flash", "deepseek-v4-pro", "deepseek-v3-2"
 USELESS = "Nothing.\n\n```python\n<<<<<<< SEARCH\nabsent\n=======\npresent\n>>>>>>> REPLACE\n```\n"
@@ -128,6 +129,7 @@ def attempting(
             broker=broker,
             circuits=circuits(engine),
             capabilities=Capabilities(engine),
+            quota=QuotaNote(engine),
             policy=Policy(model=FLASH, escalation_model=PRO, fallback_model=FALLBACK),
             call_deadline_s=call_deadline_s,
             unknown_policy=UnknownPolicy.RETRY,
