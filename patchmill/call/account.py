@@ -14,7 +14,8 @@ import httpx
 
 from patchmill.call.address import checked_key, endpoint, management
 from patchmill.call.failures import clean, error_in, failure_of_status, read_report
-from patchmill.call.headers import usd
+from patchmill.call.headers import date_of, quota_of, usd
+from patchmill.call.reply import Quota
 from patchmill.call.storable import storable
 from patchmill.errors import PatchmillError
 from patchmill.job.failure import Failure, FailureClass
@@ -92,11 +93,20 @@ class ListedModel:
     output_tokens: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What the headers of a response told beside its body: the gateway's time, and what is left."""
+
+    date: datetime | None
+    quota: Quota
+
+
 class AccountClient:
     """Reads the account of one key, synchronously; closed by `close`, or used as a context manager.
 
     Nothing is required of the answers but what makes an entry an entry: one without it is left out and
     logged. Every method takes at most about twice `timeout_s` seconds and raises AccountUnavailable.
+    `heard` is what the headers of the last response told, None before there was one.
 
     Raises:
         ConfigurationError: the URL is not HTTP, or the key cannot stand in a header.
@@ -110,6 +120,7 @@ class AccountClient:
         self._key = checked_key(api_key)
         self._now = now
         self._timeout_s = timeout_s
+        self.heard: Heard | None = None
         self._client = httpx.Client(
             timeout=timeout_s,
             trust_env=False,
@@ -174,6 +185,7 @@ class AccountClient:
     def _get(self, url: httpx.URL, asked: Mapping[str, str]) -> Mapping[str, Any]:
         try:
             with self._client.stream("GET", url.copy_merge_params(asked)) as response:
+                self.heard = Heard(date=date_of(response.headers), quota=quota_of(response.headers))
                 body = self._body(response)
         except httpx.HTTPError as error:
             message = clean(str(error), secret=self._key) or type(error).__name__

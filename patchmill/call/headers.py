@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
 
 from patchmill.call.reply import Quota
 
@@ -35,6 +36,15 @@ def usd(value: object) -> Decimal | None:
     except InvalidOperation:
         return None
     return amount if amount.is_finite() and abs(amount) <= _MOST_USD else None
+
+
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """Read the gateway's own time, in whole seconds; `headers` is looked up by lower-case name."""
+    try:
+        told = parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return told.replace(tzinfo=told.tzinfo or UTC)
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What `patchmill doctor` sees over HTTP: the server with its key, version and clock, and the gateway."""
+"""What `patchmill doctor` sees of the server: its key, version and clock, and whether it makes calls."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,16 +9,16 @@ from typing import Any
 import httpx
 
 from patchmill import __version__
+from patchmill.cli.doctor_calls import calls
 from patchmill.cli.doctor_line import Line
 from patchmill.cli.exits import Exit, exit_of
-from patchmill.client.connection import check_address, is_loopback
+from patchmill.client.connection import is_loopback
 from patchmill.client.server import Server, find_server
-from patchmill.errors import ConfigurationError, PatchmillError, Unauthenticated
-from patchmill.settings import Settings, gateway_key
+from patchmill.errors import PatchmillError, Unauthenticated
+from patchmill.settings import Settings
 
 TIMEOUT_S = 10.0
 MAX_SKEW_S = 30.0  # the header tells whole seconds, and the answer takes its time
-LISTED_MODELS = 100
 REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
@@ -40,51 +40,14 @@ def server(_: Settings) -> Iterator[Line]:
             )
             yield _key(answer)
             yield from _clock(answer)
+            if answer.is_success:
+                yield from _calls(http, found)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         yield Line.fail(
             "server",
             f"{found.url} does not answer: {str(error) or type(error).__name__}",
             "is PATCHMILL_SERVER_URL right?" if found.configured else "start it with `patchmill up`",
         )
-
-
-def gateway(settings: Settings) -> Iterator[Line]:
-    """Look at the model gateway: whether it accepts the key, and has the models."""
-    try:
-        key = gateway_key(settings)
-    except ConfigurationError as error:
-        yield Line.fail("gateway", "there is no key for it", str(error).partition(": ")[0], exit_of(error))
-        return
-    try:
-        check_address(settings.gateway_url)
-        with _http(settings.gateway_url) as http:
-            answer = http.get("models", headers={"Authorization": f"Bearer {key}"})
-    except ConfigurationError as error:
-        yield Line.fail("gateway", str(error), "correct PATCHMILL_GATEWAY_URL", exit_of(error))
-        return
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        detail = f"{settings.gateway_url} does not answer: {str(error) or type(error).__name__}"
-        yield Line.fail("gateway", detail, "is PATCHMILL_GATEWAY_URL right?")
-        return
-    if not answer.is_success:
-        refused = answer.status_code in REFUSED
-        yield Line.fail(
-            "gateway",
-            f"{settings.gateway_url} answers {answer.status_code}",
-            "is the key right?" if refused else "is PATCHMILL_GATEWAY_URL right?",
-            Exit.AUTHENTICATION if refused else Exit.SERVICE,
-        )
-        return
-    yield Line.ok("gateway", f"{settings.gateway_url} accepts the key")
-    listed = _document(answer).get("data")
-    names = (
-        {each.get("id") for each in listed if isinstance(each, dict)} if isinstance(listed, list) else set()
-    )
-    for model in (settings.model, settings.escalation_model):
-        if names and model not in names:
-            yield Line.fail(
-                "model", f"the gateway does not list {model}", "set PATCHMILL_MODEL to one that it has"
-            )
 
 
 def _http(url: str) -> httpx.Client:
@@ -135,6 +98,14 @@ def _clock(answer: httpx.Response) -> Iterator[Line]:
         yield Line.warn(
             "clock", f"is {skew_s:+.0f} s off the server's", "let both hosts follow a time server"
         )
+
+
+def _calls(http: httpx.Client, found: Server) -> Iterator[Line]:
+    """Ask how its gateway is; a server that is too old to tell is passed over."""
+    answer = http.get("/v1/gateway", headers={"Authorization": f"Bearer {found.key}"})
+    gateway = _document(answer)
+    if answer.is_success and "models" in gateway:
+        yield from calls(gateway)
 
 
 def _document(answer: httpx.Response) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from patchmill.cli import doctor_host, doctor_server
+from patchmill.cli import doctor_gateway, doctor_host, doctor_server
 from patchmill.cli.console import data_console
 from patchmill.cli.doctor_line import Line, State
 from patchmill.cli.exits import Exit, ends, exit_of
@@ -24,16 +24,24 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def doctor(
     *,
     gateway: Annotated[
-        bool, typer.Option("--gateway", help="Ask the model gateway, too; costs nothing, but needs its key.")
+        bool,
+        typer.Option(
+            "--gateway", help="Try the model gateway, too; costs less than $0.001 and needs its key."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> int:
     """Check what commands and the service need, and say what to do about what is missing.
 
     Looks at the server with its key, its version and its clock; at Postgres and Redis if their addresses are
-    set, with schema, prices and workers; at the checkers that come along; and with --gateway at the gateway.
-    Changes nothing. Exits with 0 if nothing failed, whatever it warns of; with 2 if a setting cannot work,
-    with 3 if there is no server or a service fails, with 5 if a key is refused: of several, the lowest.
+    set, with schema, prices and workers; at the checkers that come along; and at whether calls are paused.
+
+    With --gateway it tries the gateway: key, account and catalogue for nothing, then a few small calls to
+    each model of the settings, which say what the model really takes. With PATCHMILL_DATABASE_URL that is
+    kept, and holds for every worker from then on. Without --gateway nothing is changed.
+
+    Exits with 0 if nothing failed, whatever it warns of; with 2 if a setting cannot work, with 3 if there is
+    no server or a service fails, with 4 without credit, with 5 if a key is refused: of several, the lowest.
     """
     lines = list(_lines(gateway=gateway))
     if as_json:
@@ -65,6 +73,6 @@ def _lines(*, gateway: bool) -> Iterator[Line]:
         doctor_host.checkers,
     ]
     if gateway:
-        checks.append(doctor_server.gateway)
+        checks.append(doctor_gateway.gateway)
     for check in checks:
         yield from check(settings)
