@@ -39,8 +39,8 @@ def read_gateway(_: Reader, parts: PartsOf) -> Response:
     slots = parts.slots.read(on_the_wire=on_the_wire)
     document = Gateway.model_validate(
         {
-            **_state(known.pop(GATEWAY, None)),
-            "models": [ModelState(model=name, **_state(each)) for name, each in known.items()],
+            **circuit_fields(known.pop(GATEWAY, None)),
+            "models": [ModelState(model=name, **circuit_fields(each)) for name, each in known.items()],
             "slots": Slots(limit=slots.limit, used=slots.used),
             "quota": None if quota is None else quota_document(quota),
         }
@@ -48,7 +48,8 @@ def read_gateway(_: Reader, parts: PartsOf) -> Response:
     return Response(document.model_dump_json(), media_type="application/json")
 
 
-def _state(circuit: Circuit | None) -> dict[str, Any]:
+def circuit_fields(circuit: Circuit | None) -> dict[str, Any]:
+    """Give the fields of a `CircuitState`; a circuit that there is no row for has always been closed."""
     return {
         "state": "ok" if circuit is None else circuit.state,
         "reason": None if circuit is None else circuit.why,

@@ -10,6 +10,7 @@ from api import (
     examples,
     gateway_shapes,
     live_shapes,
+    model_shapes,
     requests,
     rules,
     run_examples,
@@ -22,7 +23,16 @@ from api.app import create_app
 from patchmill.settings import Settings
 
 PROBLEM = "application/problem+json"
-SHAPES = (schemas, requests, run_requests, run_shapes, live_shapes, webhook_shapes, gateway_shapes)
+SHAPES = (
+    schemas,
+    requests,
+    run_requests,
+    run_shapes,
+    live_shapes,
+    webhook_shapes,
+    gateway_shapes,
+    model_shapes,
+)
 
 
 @pytest.fixture
