@@ -21,14 +21,14 @@ from patchmill.cli.doctor_line import Line, State
 from patchmill.cli.doctor_model import Role, account_refused
 from patchmill.cli.exits import Exit, exit_of
 from patchmill.cli.gateway_known import Known, keep, known_of
-from patchmill.cli.talk import say, shown
+from patchmill.cli.talk import say, shown, some
 from patchmill.client.connection import check_address
 from patchmill.errors import ConfigurationError, PatchmillError
 from patchmill.job.failure import FailureClass
 from patchmill.settings import Settings, gateway_key
 
 CAP_USD = "0.001"
-TRIAL_S = 45.0  # of calls; what is read of the account before comes on top
+TRIAL_S = 40.0  # of calls; what is read of the account before takes at most half as long
 ACCOUNT_TIMEOUT_S = 5.0
 MAX_SKEW_S = 30.0
 LONGEST_WINDOW = timedelta(days=7)
@@ -154,8 +154,8 @@ def _quota(quota: Quota) -> Line:
     if not told:
         advice = "an account without credit shows only when a call is refused, which pauses all"
         return Line.warn("quota", "the headers tell none, though the documents say so", advice)
-    later = quota.reset_at is not None and quota.reset_at > _now()
-    until = f"; the window opens again at {quota.reset_at:%Y-%m-%d %H:%M:%S} UTC" if later else ""
+    spent = quota.limit_usd is not None and quota.remaining_usd != quota.limit_usd
+    until = f"; more from {quota.reset_at:%Y-%m-%d %H:%M:%S} UTC on" if quota.reset_at and spent else ""
     return Line.ok("quota", f"left: {', '.join(told)}{until}")
 
 
@@ -234,11 +234,11 @@ def _spent(purse: Purse) -> str:
     if not purse.calls:
         return "nothing: no call was made"
     tokens = f"{purse.input_tokens} tokens in, {purse.output_tokens} out"
-    text = f"${to_usd(purse.spent_picos)} by the price list, {purse.calls} calls, {tokens}"
+    text = f"${to_usd(purse.spent_picos)} by the price list, {some(purse.calls, 'call')}, {tokens}"
     if purse.uncertain_picos:
         text += f"; at most ${to_usd(purse.uncertain_picos)} more for answers that did not tell their usage"
     if purse.unpriced:
-        text += f"; {purse.unpriced} calls cost what nobody knows, for want of a price"
+        text += f"; what {some(purse.unpriced, 'call')} cost nobody knows, for want of a price"
     return text
 
 

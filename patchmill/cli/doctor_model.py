@@ -149,7 +149,9 @@ def _stream(trial: ModelTrial, first: Answered) -> Line:
     if takes:
         return Line.warn("stream", f"{detail}, though it was asked for", "it is called unstreamed")
     return Line.warn(
-        "stream", f"{detail}, and it refuses stream_options", "it is called unstreamed, and without that"
+        "stream",
+        f"{detail}, and it refuses stream_options",
+        "it is called unstreamed, without stream_options",
     )
 
 

@@ -334,7 +334,7 @@ def test_without_a_price_the_cost_is_said_to_be_unknown(
     done = patchmill("doctor", "--gateway", "--json", settings=settings)
 
     assert f"no price is known for {OLDER}" in done.talk
-    assert "3 calls cost what nobody knows" in of(done, "spent")[0]["detail"]
+    assert "what 3 calls cost nobody knows" in of(done, "spent")[0]["detail"]
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ import pytest
 
 from tests.support.command import ROOT, environment
 from tests.support.project import Project
+from tests.support.stack import Stack
 
 DOCS = ROOT / "docs"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TRY = "Try it without a server"
-SECTIONS = (TRY, "Which server", "Mend files", "In CI", "Later")
+HOST = "Run the service"
+SECTIONS = (TRY, "Which server", "Mend files", "In CI", "Later", HOST)
 PAGE = "export function f() {\n  debugger;\n  return 1;\n}\n"
 APP = "import os\n\n\ndef collect(item, into=[]):\n    into.append(item)\n    return into\n"
 
@@ -60,7 +62,7 @@ def run_section(
 @pytest.mark.slow
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_every_command_of_a_section_about_the_command_line_works_as_written(
-    project: Project, tmp_path: Path, heading: str
+    project: Project, service: Stack, tmp_path: Path, heading: str
 ) -> None:
     folder = tmp_path / "documented"
     folder.mkdir()
@@ -70,7 +72,9 @@ def test_every_command_of_a_section_about_the_command_line_works_as_written(
     if heading == "Later":
         assert project.run("suggest", "--report", project.report()).code == 0
 
-    done = run_section(folder, heading, project.settings, change="echo 'import json' >> app.py")
+    settings = {**service.environment(), **project.settings} if heading == HOST else project.settings
+
+    done = run_section(folder, heading, settings, change="echo 'import json' >> app.py")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing to mend" not in done.stderr
