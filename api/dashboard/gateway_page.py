@@ -95,8 +95,8 @@ def _bar(use: CacheUse) -> list[charts.Part]:
 def _quota(said: Quota) -> list[tuple[str, str | None]]:
     """Give what was said of money, each with what it is; what was not said is left out."""
     amounts = [
-        ("Left to a spend cap", said.remaining_usd),
-        ("That cap", said.limit_usd),
+        ("Nearest spend cap", said.limit_usd),
+        ("Left to that cap", said.remaining_usd),
         ("Left on the key", said.key_remaining_usd),
         ("Left in the wallet", said.account_remaining_usd),
     ]

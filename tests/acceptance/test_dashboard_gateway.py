@@ -182,7 +182,7 @@ def test_the_page_shows_slots_money_outcomes_oddities_and_the_cache(
     text = visible(page)
     for part in (
         "Call slots 3 of 4 cut from 8",
-        "Left to a spend cap $1.5 That cap $20 Left in the wallet $0",
+        "Nearest spend cap $20 Left to that cap $1.5 Left in the wallet $0",
         "the window of that cap ends at 2026-11-22 14:00:00",
         f"{FLASH} answered 1",
         f"{FLASH} server 1",
