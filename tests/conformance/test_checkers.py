@@ -331,7 +331,7 @@ def test_a_grammar_tells_what_parses_from_what_does_not(language: str) -> None:
 
 @pytest.mark.parametrize("language", GRAMMARS)
 @pytest.mark.parametrize(
-    "text", ["", "\0", "\ud800", "\r", "(" * 100_000, "[{" * 50_000, "<a>" * 50_000, "`${" * 20_000, "\ufeff"]
+    "text", ["", "\0", "\ud800", "\r", "(" * 100_000, "[{" * 50_000, "<a>" * 5_000, "`${" * 20_000, "\ufeff"]
 )
 def test_hostile_text_does_not_harm_whoever_asks_a_grammar(language: str, text: str) -> None:
     reports = GRAMMARS[language].diagnose([text], path="", rules=[], settings={})

@@ -165,7 +165,7 @@ def test_an_edit_that_is_located_means_the_same_in_any_format(
 
 
 @each_format
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(edits=EDITS.filter(lambda edits: edits and not _hold_markers(edits)), data=st.data())
 def test_of_an_answer_that_was_cut_only_complete_edits_are_kept(
     edit_format: EditFormat, edits: list[Edit], data: st.DataObject

@@ -60,7 +60,8 @@ def fresh_database(postgres_url: str, template: str = "template0") -> Iterator[s
     """Make a database from a template for as long as the block runs; gives its URL."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with _administrator(postgres_url) as (engine, url):
-        _execute(engine, f"CREATE DATABASE {name} TEMPLATE {template}")
+        # Copying files takes half of the time that writing them through the log does, which is the default.
+        _execute(engine, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         try:
             yield _text(url.set(database=name))
         finally:

@@ -175,7 +175,7 @@ _PIECES = st.sampled_from(
 
 
 @pytest.mark.slow
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(pieces=st.lists(_PIECES, min_size=1, max_size=9), end=st.sampled_from(["", "\n"]))
 def test_applying_all_that_is_offered_lints_clean_of_what_it_claims(pieces: list[str], end: str) -> None:
     source = "\n".join(pieces) + end
