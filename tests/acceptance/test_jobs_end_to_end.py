@@ -370,6 +370,7 @@ def test_a_wrong_gateway_key_makes_jobs_wait_for_the_account(service: Stack) -> 
 
         until(waits, "the job waiting for the account")
         cancelled = http.post(f"/v1/jobs/{job_id}/cancel").json()
+    service.resume()
 
     assert cancelled["state"] == "cancelled"
 

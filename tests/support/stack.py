@@ -19,7 +19,8 @@ from patchmill.budget.prices import Price, Rates
 from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.server import running
 from patchmill.dev.surroundings import free_port
-from patchmill.store import key_secret
+from patchmill.job.circuit import GATEWAY
+from patchmill.store import circuits, key_secret
 from patchmill.store.access import add_key, ensure_project
 from patchmill.store.budgets import add_prices_if_none
 from patchmill.store.engine import open_engine
@@ -138,6 +139,13 @@ class Stack:
     def release(self) -> None:
         """Let held requests go on."""
         httpx.post(self._control("release"))
+
+    def resume(self) -> None:
+        """Let calls go on that the gateway's refusal of the account has paused, rather than wait for a probe."""
+        engine = open_engine(self.database_url, pool_size=1)
+        with engine.begin() as connection:
+            circuits.close(connection, GATEWAY)
+        engine.dispose()
 
     def _control(self, name: str) -> str:
         return f"{self.gateway_url.removesuffix('/v1')}/standin/{name}"
