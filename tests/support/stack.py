@@ -141,7 +141,7 @@ class Stack:
         httpx.post(self._control("release"))
 
     def resume(self) -> None:
-        """Let calls go on that the gateway's refusal of the account has paused, rather than wait for a probe."""
+        """Let calls go on that a refusal of the account has paused, rather than wait for a probe."""
         engine = open_engine(self.database_url, pool_size=1)
         with engine.begin() as connection:
             circuits.close(connection, GATEWAY)
