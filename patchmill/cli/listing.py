@@ -1,14 +1,27 @@
-"""What lists have in common: how many, which labels, and JSON."""
+"""What commands that list have in common: how they are grouped, how many, which labels, and JSON."""
 
 from typing import Annotated
 
 import typer
+
+from patchmill.cli.exits import ends
 
 LIMIT = 50
 
 Label = Annotated[list[str] | None, typer.Option(help="A label as KEY=VALUE; may be repeated.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list of documents.")]
+
+
+def group(*examples: str) -> typer.Typer:
+    """Make a command that lists when nothing follows it, and whose subcommands do the rest."""
+    return typer.Typer(
+        rich_markup_mode=None,
+        add_completion=False,
+        invoke_without_command=True,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        epilog=ends(*examples),
+    )
 
 
 def label_filters(labels: list[str] | None) -> dict[str, str]:

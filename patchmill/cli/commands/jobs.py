@@ -8,22 +8,16 @@ import typer
 
 from patchmill.cli.exits import Exit, ends
 from patchmill.cli.job_text import job_lines
-from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, label_filters, page
+from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, group, label_filters, page
 from patchmill.cli.outcome import standing_of_job
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=ends(
-        "patchmill jobs",
-        "patchmill jobs --state failed --limit 10 --json",
-        "patchmill jobs --repository acme/app --label team=core",
-        "patchmill jobs retry job_0192…",
-    ),
+app = group(
+    "patchmill jobs",
+    "patchmill jobs --state failed --limit 10 --json",
+    "patchmill jobs --repository acme/app --label team=core",
+    "patchmill jobs retry job_0192…",
 )
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="An id `job_…`.")]

@@ -6,21 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from patchmill.cli.exits import Exit, ends
-from patchmill.cli.listing import AsJson
+from patchmill.cli.listing import AsJson, group
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
 from patchmill.client.documents import Project
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=ends(
-        "patchmill projects",
-        "patchmill projects policy --repairs 2 --reasoning",
-        "patchmill projects policy --no-escalate --reset repairs",
-    ),
+app = group(
+    "patchmill projects",
+    "patchmill projects policy --repairs 2 --reasoning",
+    "patchmill projects policy --no-escalate --reset repairs",
 )
 
 

@@ -8,19 +8,13 @@ import typer
 
 from patchmill.cli.exits import Exit, ends
 from patchmill.cli.job_text import run_lines
-from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, label_filters, page
+from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, group, label_filters, page
 from patchmill.cli.outcome import standing_of_run
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=ends(
-        "patchmill runs", "patchmill runs --repository acme/app --json", "patchmill runs cancel run_0192…"
-    ),
+app = group(
+    "patchmill runs", "patchmill runs --repository acme/app --json", "patchmill runs cancel run_0192…"
 )
 
 

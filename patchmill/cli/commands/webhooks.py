@@ -7,23 +7,17 @@ from typing import Annotated
 import typer
 
 from patchmill.cli.exits import Exit, ends
-from patchmill.cli.listing import LIMIT, AsJson, Limit, page
+from patchmill.cli.listing import LIMIT, AsJson, Limit, group, page
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown, some
 from patchmill.client.documents import Delivery
 from patchmill.errors import ConfigurationError
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=ends(
-        "patchmill webhooks",
-        "patchmill webhooks create https://hooks.example/in --event run.finished",
-        "patchmill webhooks deliveries whk_0192… --state failed",
-        "patchmill webhooks replay whk_0192… --since 2026-11-22T09:30:00Z",
-    ),
+app = group(
+    "patchmill webhooks",
+    "patchmill webhooks create https://hooks.example/in --event run.finished",
+    "patchmill webhooks deliveries whk_0192… --state failed",
+    "patchmill webhooks replay whk_0192… --since 2026-11-22T09:30:00Z",
 )
 
 WebhookId = Annotated[str, typer.Argument(metavar="ID", help="An id `whk_…`.")]
