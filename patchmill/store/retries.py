@@ -70,6 +70,7 @@ _AGAIN = {
             "wait_reason": None,
             "run_at": func.now(),
             "timings": {},
+            "skipped_rungs": [],
             "deadline_at": func.now() + func.make_interval(0, 0, 0, 0, 0, 0, _DEADLINE_S),
             "request": jobs.c.request.op("||")(
                 func.jsonb_build_object(

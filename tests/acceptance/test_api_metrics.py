@@ -19,7 +19,7 @@ def test_metrics_need_no_key_and_name_no_project(service: Stack) -> None:
     until(lambda: read_metrics(service.api_url)["patchmill_workers", ()] == 1, "the worker's heartbeat")
     metrics = read_metrics(service.api_url)
 
-    assert metrics["patchmill_slots_limit", ()] == 25
+    assert 0 < metrics["patchmill_slots_limit", ()] <= 25  # less for a while after a refusal
     assert ("patchmill_jobs", (("state", "running"),)) in metrics
     assert "default" not in httpx.get(f"{service.api_url}/metrics").text
 

@@ -66,6 +66,7 @@ def test_a_job_asked_for_again_begins_with_fresh_limits(engine: Engine) -> None:
     fail(engine, claim, ErrorCode.WORKER_LOST)
     with engine.begin() as connection:
         connection.execute(text("UPDATE jobs SET losses = 3, attempts = 12, failures_in_a_row = 4"))
+        connection.execute(text("""UPDATE jobs SET skipped_rungs = '[{"rung": "escalation"}]'"""))
 
     row = again(engine, claim.job_id)
 
@@ -73,7 +74,7 @@ def test_a_job_asked_for_again_begins_with_fresh_limits(engine: Engine) -> None:
     assert (row.calls, row.input_tokens, row.timings) == (2, 200, {})
     taken = claim_again(engine, claim.job_id)
     assert (taken.fence, taken.attempts, taken.billed_calls, taken.failures_in_a_row) == (2, 1, 0, 0)
-    assert value(engine, "SELECT losses FROM jobs").losses == 0
+    assert tuple(value(engine, "SELECT losses, skipped_rungs FROM jobs")) == (0, [])
     assert taken.created_at > claim.created_at  # its time counts from when it was asked for again
     admitted(engine, taken)
     assert value(engine, "SELECT max(number) AS number FROM calls").number == 3
