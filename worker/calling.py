@@ -31,6 +31,7 @@ from patchmill.job.retry import (
     Fail,
     History,
     Wait,
+    after_failed_probe,
     decide,
     given_back,
     until_circuit_closes,
@@ -217,6 +218,8 @@ class Calling:
             )
         if self._process.drops_parameter(request, outcome):
             return self.ask(step, prompt, floor_tokens=floor_tokens)
+        if permit.probed and outcome.failure.failure is FailureClass.SERVER:
+            raise self._interrupted(after_failed_probe(self._process.rng))
         raise self._after(outcome)
 
     def _plan(self, step: Step, model: str, prompt: Prompt) -> ledger.CallPlan:

@@ -176,6 +176,11 @@ def until_circuit_closes(circuit: Circuit, now: datetime, rng: random.Random) ->
     return Wait(after_s=after_s, reason=reason, costs_attempt=False)
 
 
+def after_failed_probe(rng: random.Random) -> Wait:
+    """Let a job that tried an open circuit in vain look again: what it met is nobody's fault."""
+    return Wait(after_s=rng.uniform(0.5, 2.0), reason=WaitReason.GATEWAY_DOWN, costs_attempt=False)
+
+
 def probe_after_s(state: Condition, probes: int, rng: random.Random) -> float:
     """Give the seconds until an open circuit may be probed, after `probes` that failed."""
     first_s, longest_s = _PROBES[state]
