@@ -18,8 +18,8 @@ from api.query import PAGE, Cursor, Limit, from_cursor, paged, refuse_unknown
 from api.requests import BudgetRequest
 from api.schemas import Budget, BudgetList
 from patchmill.budget.ledger import Amount, smallest_hold
+from patchmill.budget.models import capability_of
 from patchmill.budget.prices import from_usd, highest_rates, to_usd
-from patchmill.budget.tokens import limits_of
 from patchmill.budget.windows import WindowKind
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.errors import BelowMinimumHold, Conflict, FieldError, InvalidFields, NotFound
@@ -135,12 +135,10 @@ def _refuse_useless(
     rates = highest_rates(budgets.prices_of(connection, parts.policy.model), now, until)
     if rates is None:
         return
-    rules = EDIT_FORMATS[DEFAULT].instructions
+    rules, able = EDIT_FORMATS[DEFAULT].instructions, capability_of(parts.policy.model)
     smallest = min(
         (
-            smallest_hold(
-                len(f"{kind.rules}{rules}".encode()), kind.floor_tokens, limits_of(parts.policy.model), rates
-            )
+            smallest_hold(len(f"{kind.rules}{rules}".encode()), kind.floor_tokens, able, rates)
             for kind in KINDS.values()
         ),
         key=lambda hold: hold.picos,

@@ -1,15 +1,10 @@
 """What bounds a call's tokens: the model's limits, and the bytes of the request."""
 
-from patchmill.budget.models import ModelCapability, capability_of
+from patchmill.budget.models import ModelCapability
 
 TOKENS_PER_MESSAGE = 16  # what a chat template may add around one message
 TEMPLATE_TOKENS = 64  # and around the whole
 JSON_MODE_TOKENS = 1_024  # and what it may add to ask for an answer in JSON
-
-
-def limits_of(model: str) -> ModelCapability:
-    """Give a model's limits; of a model that is not in the table little is known."""
-    return capability_of(model)
 
 
 def input_bound(

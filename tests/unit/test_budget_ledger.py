@@ -17,8 +17,9 @@ from patchmill.budget.ledger import (
     voided,
     worst_case,
 )
+from patchmill.budget.models import capability_of
 from patchmill.budget.prices import Rates
-from patchmill.budget.tokens import input_bound, limits_of
+from patchmill.budget.tokens import input_bound
 
 FLASH = Rates(input_picos=140_000, cached_picos=3_000, output_picos=280_000)
 tokens = st.integers(0, 100_000)
@@ -119,11 +120,11 @@ def test_a_request_is_made_smaller_until_it_fits_or_is_too_small_to_be_worth_it(
 
 
 def test_the_prompts_bound_is_its_bytes_and_never_more_than_the_context() -> None:
-    flash = limits_of("deepseek-v4-flash")
+    flash = capability_of("deepseek-v4-flash")
 
     assert input_bound(1_000, 2, flash) == 1_000 + 2 * 16 + 64
     assert input_bound(10**6, 2, flash) == flash.context_tokens
 
 
 def test_the_prompt_of_a_model_with_an_unknown_context_is_bound_by_its_bytes_alone() -> None:
-    assert input_bound(10**6, 2, limits_of("a-model-of-tomorrow")) > 10**6
+    assert input_bound(10**6, 2, capability_of("a-model-of-tomorrow")) > 10**6
