@@ -162,10 +162,8 @@ def main() -> int:
         found = audit(engine, truth, group=storm.class_of)
         if found.total.calls < given.calls:
             found.differences.append(f"only {found.total.calls} calls were made")
-        try:
+        if not found.differences:
             invariants.check(engine, truth)
-        except AssertionError as error:
-            found.differences.append(f"an invariant is broken: {error}")
         engine.dispose()
     report(found, workers, elapsed_s)
     return 1 if found.differences else 0

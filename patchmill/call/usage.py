@@ -13,8 +13,9 @@ MOST_TOKENS_BELIEVED = 100_000_000
 def usage_of(reported: object) -> Usage | None:
     """Read a usage report; None when a number that it needs is missing, or any cannot be true.
 
-    Cached tokens come in either spelling or in neither, which means none. Where both are given and differ
-    the smaller counts, so that a call is never thought cheaper than it was.
+    Cached tokens come in either spelling or in neither, which means none. More of them than input are not
+    believed, and where both spellings are given and differ the smaller counts, so that a call is never
+    thought cheaper than it was.
     """
     if not isinstance(reported, Mapping):
         return None
@@ -29,7 +30,7 @@ def usage_of(reported: object) -> Usage | None:
         return None
     return Usage(
         input_tokens=input_tokens,
-        cached_tokens=min([input_tokens, *cached]) if cached else 0,
+        cached_tokens=min((count for count in cached if count <= input_tokens), default=0),
         output_tokens=output_tokens,
         reasoning_tokens=min(output_tokens, reasoning or 0),
         raw=storable_json(reported),

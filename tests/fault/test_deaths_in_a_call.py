@@ -119,7 +119,6 @@ def test_a_job_outlives_the_death_of_its_worker_at_each_step_of_a_call(
 
         assert attempts.calls() == [("first", FLASH, state) for state in calls]
         assert attempts.truth()["requests"] == requests
-        assert ledger_audit.audit(where[0], attempts.truth()).differences == []
         invariants.check(where[0], attempts.truth())
 
 

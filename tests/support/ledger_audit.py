@@ -12,6 +12,8 @@ from sqlalchemy import Engine, text
 
 Row = Mapping[str, Any]
 
+# Cases whose usage does not tell, or tells falsely, how much input was read from the cache.
+UNTOLD_CACHE = {"C4_none", "C4_hit_past_prompt"}
 # Failures after which nothing can have arrived.
 _NEVER_SENT = {"connect", "not_sent"}
 # A row tells its arrival in whole milliseconds, cut off.
@@ -47,6 +49,9 @@ class Audit:
 
     accounts: dict[str, Account] = field(default_factory=lambda: defaultdict(Account))
     differences: list[str] = field(default_factory=list)
+    dearer: set[str] = field(
+        default_factory=set
+    )  # wire cases whose calls we settled for more than was billed
 
     @property
     def total(self) -> Account:
@@ -74,7 +79,10 @@ def audit(engine: Engine, truth: Mapping[str, Any], *, group: Callable[[str], st
         account.states[call["state"]] += 1
         account.requests += row is not None
         account.never_arrived += row is None
-        found.differences += (f"call {call['id']}: {difference}" for difference in _compared(call, row))
+        if row is not None and _is_dearer(call, row):
+            found.dearer.add(row["wire_case"])
+        else:
+            found.differences += (f"call {call['id']}: {each}" for each in _compared(call, row))
         _count(account, call, row)
     return found
 
@@ -138,6 +146,14 @@ def _compared(call: Row, row: Row | None) -> Iterator[str]:
         yield f"is void ({call['failure']}) though {row['request_id']} was billed ({row['wire_case']})"
     elif billed and (_tokens(row) > call["hold_tokens"] or row["cost_picos"] > call["hold_picos"]):
         yield f"holds {call['hold_picos']} of {row['cost_picos']} billed ({row['wire_case']})"
+
+
+def _is_dearer(call: Row, row: Row) -> bool:
+    """Whether a call differs in nothing but that input from the cache was counted as fresh."""
+    if call["state"] != "settled" or row["outcome"] != "billed" or row["wire_case"] not in UNTOLD_CACHE:
+        return False
+    told = ("input_tokens", "output_tokens")
+    return call["cost_picos"] > row["cost_picos"] and all(call[name] == row[name] for name in told)
 
 
 def _tokens(row: Row) -> int:
