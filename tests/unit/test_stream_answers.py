@@ -66,7 +66,7 @@ def test_the_last_usage_that_was_said_counts(
             id="C4 both differ: the dearer counts",
         ),
         pytest.param({"prompt_cache_hit_tokens": 0, "prompt_tokens_details": {}}, 0, id="C4 zero"),
-        pytest.param({"prompt_cache_hit_tokens": 101}, 100, id="C4 clamped to the prompt"),
+        pytest.param({"prompt_cache_hit_tokens": 101}, 0, id="C4 more than the prompt is not believed"),
     ],
 )
 def test_cached_tokens_are_read_in_either_spelling(more: dict[str, Any], cached: int) -> None:
