@@ -13,8 +13,10 @@ from patchmill.store import models
 from patchmill.store.models import LearnedModel
 from patchmill.telemetry import get_logger
 
-# So many streamed answers in a row that did not say what they cost, and the model is called unstreamed.
+# So many streamed answers in a row that did not say what they cost, and the model is called unstreamed: soon,
+# if no stream of it ever said so here, and where one did only once that cannot be bad luck any more.
 STREAMS_WITHOUT_USAGE = 3
+STREAMS_WITHOUT_USAGE_ANY_MORE = 20
 
 log = get_logger(__name__)
 
@@ -27,6 +29,7 @@ class Capabilities:
         self._lock = threading.Lock()
         self._learned: Mapping[str, LearnedModel] | None = None
         self._silent: Counter[str] = Counter()
+        self._telling: set[str] = set()
 
     def refresh(self) -> None:
         """Read what was learned, by whichever process."""
@@ -57,9 +60,13 @@ class Capabilities:
         with self._lock:
             if Anomaly.USAGE_MISSING not in answer.anomalies:
                 self._silent.pop(request.model, None)
+                self._telling.add(request.model)
                 return
             self._silent[request.model] += 1
-            if self._silent[request.model] != STREAMS_WITHOUT_USAGE:
+            known = request.model in self._telling
+            if self._silent[request.model] != (
+                STREAMS_WITHOUT_USAGE_ANY_MORE if known else STREAMS_WITHOUT_USAGE
+            ):
                 return
         with self._engine.begin() as connection:
             models.learn(connection, request.model, {"usage_in_streams": False})
