@@ -44,14 +44,15 @@ class Capabilities:
         known = capability_of(model)
         return known if learned is None else with_learned(known, learned.capability, learned.dropped)
 
-    def drop(self, model: str, parameter: str) -> None:
-        """Remember for all that a model refuses a parameter."""
+    def drop(self, model: str, parameter: str) -> bool:
+        """Remember for all that a model refuses a parameter; False when this process knew that."""
         if not self.of(model).takes(parameter):
-            return  # another call of this process has just found it out
+            return False
         with self._engine.begin() as connection:
             models.drop_parameter(connection, model, parameter)
         self.refresh()
         log.warning("the model refuses a parameter; it is not sent again", model=model, parameter=parameter)
+        return True
 
     def heard(self, request: ChatRequest, answer: Answered) -> None:
         """Notice a model whose streams do not say what they cost."""

@@ -33,15 +33,6 @@ def run_at_once(stack: Stack, count: int, **options: Any) -> list[dict[str, Any]
     return [stack.ended(answer.json()["id"]) for answer in answers]
 
 
-def test_calls_that_are_refused_a_parameter_at_once_are_all_made_anew_without_it(working: Stack) -> None:
-    working.behave(odd={"refused_fields": ["stream_options"]}, latency_ms={"min_ms": 500, "max_ms": 2_000})
-
-    jobs = run_at_once(working, 6)
-
-    assert [job["outcome"] for job in jobs] == ["verified"] * 6
-    assert [row["status"] for row in working.truth()["rows"]].count(400) > 1
-
-
 def test_jobs_in_a_hurry_stop_nobody_elses_calls(working: Stack) -> None:
     working.behave(latency_ms=3_500)
     assert [job["state"] for job in run_at_once(working, 8, deadline_s=2)] == ["failed"] * 8
