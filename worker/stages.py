@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from patchmill.edit.span import Hunk
@@ -11,6 +12,7 @@ from patchmill.kinds.fix import is_instructed
 from patchmill.verify.candidate import Meant
 from patchmill.verify.mending import mend
 from patchmill.verify.run import Group, Verdict, unprovable, verify_annotate, verify_fix
+from patchmill.verify.tool_fixes import with_checker_fixes
 from patchmill.verify.verdict import NOTHING
 
 
@@ -52,7 +54,7 @@ def stage_for(task: Task) -> Stage:
     return stages[task.kind](task)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FixStage:
     """Findings go away, or an instruction is followed, and nothing new appears."""
 
@@ -62,7 +64,7 @@ class FixStage:
         """Verify the tools' safe fixes, in rounds, so that as many as possible go together."""
         if not self.task.options.tool_fixes:
             return NOTHING
-        return mend(self.task, accepted, contested=contested, verify=self._verify_meant)
+        return mend(self._with_fixes, accepted, contested=contested, verify=self._verify_meant)
 
     def unusable(self) -> Fail | None:
         """Say nothing: source that does not parse may be what the findings are about."""
@@ -76,6 +78,11 @@ class FixStage:
     def verify(self, hunks: Sequence[Hunk], accepted: Sequence[Group]) -> Verdict:
         """Verify by the checkers that reported the findings; what an instruction asks for they cannot."""
         return self._verify(hunks, accepted, ())
+
+    @cached_property
+    def _with_fixes(self) -> Task:
+        """The task with all safe fixes that are known, asked for once."""
+        return with_checker_fixes(self.task)
 
     def _verify_meant(self, meant: Sequence[Meant], accepted: Sequence[Group]) -> Verdict:
         return self._verify([hunk for one in meant for hunk in one.hunks], accepted, meant)

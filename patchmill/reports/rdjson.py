@@ -10,6 +10,7 @@ from patchmill.reports.report import (
     MAX_FIXES,
     MAX_MESSAGE,
     MAX_NAME,
+    MIX_IN_UNSAFE,
     UNKNOWN,
     Lines,
     Reported,
@@ -21,8 +22,6 @@ from patchmill.reports.report import (
 
 # Columns are bytes of UTF-8 by the format's definition; these tools write code points all the same.
 _COUNT_CODE_POINTS = frozenset({"ruff"})
-# These offer unsafe fixes too, and the format has no word for the difference.
-_MIX_IN_UNSAFE = frozenset({"ruff"})
 _SEVERITIES = {"ERROR": "error", "WARNING": "warning", "INFO": "info"}
 _SEVERITY_NUMBERS = ("UNKNOWN_SEVERITY", "ERROR", "WARNING", "INFO")  # both ways to write it are allowed
 
@@ -64,7 +63,7 @@ def _reported(number: int, diagnostic: Node, tool: str | None, severity: str | N
         severity=_severity(diagnostic) or severity or "warning",
         place=None if ranged is None else _place(ranged),
         unit=Unit.CODE_POINTS if tool in _COUNT_CODE_POINTS else Unit.UTF8,
-        fixes=_fixes(diagnostic, safe=tool not in _MIX_IN_UNSAFE),
+        fixes=_fixes(diagnostic, safe=tool not in MIX_IN_UNSAFE),
     )
 
 

@@ -13,6 +13,8 @@ UNKNOWN = "unknown"  # the tool or the rule of a finding that names none
 MAX_NAME = 200  # characters of a tool's or a rule's name, as the API allows them
 MAX_MESSAGE = 4_000
 MAX_SEVERITY = 50
+# These offer unsafe fixes too, and neither SARIF nor rdjson has a word for the difference.
+MIX_IN_UNSAFE = frozenset({"ruff"})
 MAX_FIXES = 20  # of one finding; further ones are left out
 MAX_EDITS = 1_000  # of one fix; one with more is left out
 

@@ -11,6 +11,7 @@ from patchmill.reports.report import (
     MAX_MESSAGE,
     MAX_NAME,
     MAX_SEVERITY,
+    MIX_IN_UNSAFE,
     UNKNOWN,
     Lines,
     Offsets,
@@ -32,8 +33,6 @@ _SUPPRESSION_NOT_YET = frozenset({"underReview", "rejected"})
 _UNITS = {None: Unit.CODE_POINTS, "unicodeCodePoints": Unit.CODE_POINTS, "utf16CodeUnits": Unit.UTF16}
 # These write columns in bytes of UTF-8, whatever they declare: the standard has no word for it.
 _COUNT_BYTES = frozenset({"oxlint"})
-# The format cannot say that a fix may change what the code does. Ruff's rules say it in their own text.
-_UNSAFE_FIXES = "## Fix safety"
 _MAX_FILLED = 20  # places in a message; what is more stays as it is
 _PLACEHOLDER = re.compile(r"\{(\d{1,3})\}|\{\{|\}\}")
 
@@ -69,7 +68,6 @@ class _Run:
             if (identity := rule.text_of("id")) is not None
         }
         self._names = Names(run)
-        self._unsafe: dict[str | None, bool] = {}
         kind = run.get("columnKind")
         unit = _UNITS.get(None if kind is None else kind.text())
         if kind is not None and unit is None:
@@ -97,7 +95,7 @@ class _Run:
             severity=_level(result, rule),
             place=None if region is None else _place(region),
             unit=self._unit,
-            fixes=self._all_fixes(result, rule, rule_id, name),
+            fixes=tuple(islice(self._fixes(result, name), MAX_FIXES)),
             suppressed=_suppressed(result),
         )
 
@@ -120,17 +118,9 @@ class _Run:
             identity = reference.text_of("id")
         return None if identity is None else self._by_id.get(identity)
 
-    def _all_fixes(
-        self, result: Node, rule: Node | None, rule_id: str | None, name: str
-    ) -> tuple[ReportedFix, ...]:
-        if result.get("fixes") is None:
-            return ()
-        if rule_id not in self._unsafe:  # each rule is asked once, since its text may be long
-            self._unsafe[rule_id] = _may_be_unsafe(rule)
-        return tuple(islice(self._fixes(result, name, safe=not self._unsafe[rule_id]), MAX_FIXES))
-
-    def _fixes(self, result: Node, name: str, *, safe: bool) -> Iterator[ReportedFix]:
+    def _fixes(self, result: Node, name: str) -> Iterator[ReportedFix]:
         """The fixes that change this file alone, and text alone."""
+        safe = self._tool not in MIX_IN_UNSAFE
         for fix in result.items_of("fixes"):
             edits = list(islice(self._edits(fix, name), MAX_EDITS + 1))
             known = [edit for edit in edits if edit is not None]
@@ -171,11 +161,6 @@ def _edit(replacement: Node) -> ReportedEdit | None:
     inserted = replacement.get("insertedContent")
     text = "" if inserted is None else inserted.text_of("text")
     return None if place is None or text is None else ReportedEdit(place=place, text=text)
-
-
-def _may_be_unsafe(rule: Node | None) -> bool:
-    description = None if rule is None else rule.get("fullDescription")
-    return description is not None and _UNSAFE_FIXES in (description.text_of("text") or "")
 
 
 def _level(result: Node, rule: Node | None) -> str:

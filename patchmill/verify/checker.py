@@ -54,12 +54,14 @@ class Checker(Protocol):
     """A static tool. It may be given hostile text, so it must never execute or obey what it reads.
 
     `tools` are the tools, in lower case, whose findings it can reproduce. `baseline` names in words the rules
-    that it always runs, so that an edit that breaks the code shows.
+    that it always runs, so that an edit that breaks the code shows. `tells_fixes` says whether its
+    diagnostics come with the fixes that it calls safe.
     """
 
     name: str
     tools: frozenset[str]
     baseline: str
+    tells_fixes: bool
 
     def canonical_rule(self, rule: str) -> str | None:
         """The rule as `diagnose` reports it, from the way in which a finding names it; None if unknown."""

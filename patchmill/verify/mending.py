@@ -192,7 +192,7 @@ class _Rounds:
         """The checker's safe fixes of open findings, by index, as hunks of the text that is kept so far."""
         checker = BY_LANGUAGE.get(self.task.language)
         rules = {} if checker is None else _rules(checker, [self.findings[index] for index in self._open()])
-        if checker is None or not rules:
+        if checker is None or not checker.tells_fixes or not rules:
             return {}
         reports = checker.diagnose(
             [text],

@@ -1,14 +1,50 @@
 """A tool's own fix of its finding as hunks: it costs no tokens, and is verified like any other edit."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 from patchmill.edit.offered import without_repeated
 from patchmill.edit.span import Hunk, line_content, line_end, split_lines
-from patchmill.job.record import Finding, ToolEdit
+from patchmill.job.record import Finding, Task, ToolEdit, ToolFix
+from patchmill.verify.checkers import BY_LANGUAGE
+from patchmill.verify.targets import Targets
 
 _BOM = "\ufeff"
+
+
+def with_checker_fixes(task: Task) -> Task:
+    """The task with the checker's own safe fixes, for findings of its tools that come without a usable one.
+
+    Few reports can say which fixes are safe. The checker says it of what it reproduces in the unchanged file;
+    it is run only if such a finding is there, and if it fails the task stays as it is.
+    """
+    checker = BY_LANGUAGE.get(task.language)
+    if checker is None or not checker.tells_fixes:
+        return task
+    targets = Targets.of(task.findings, checker)
+    lacking = {
+        finding.index
+        for finding in task.findings
+        if finding.index in targets.rules and tool_fix_hunks(task.source, finding) is None
+    }
+    if not lacking:
+        return task
+    settings = task.checkers.get(checker.name, {})
+    rules = sorted(set(targets.rules.values()))
+    reports = checker.diagnose([task.source], path=task.path, rules=rules, settings=settings)
+    if not isinstance(reports, list):
+        return task
+    matches = targets.met(reports[0], checker, settings).matches
+    told = {index: matches[index].fix for index in lacking if index in matches and matches[index].fix}
+    findings = tuple(
+        replace(finding, fixes=(ToolFix(safe=True, edits=told[finding.index]), *finding.fixes))
+        if finding.index in told
+        else finding
+        for finding in task.findings
+    )
+    return replace(task, findings=findings)
 
 
 def tool_fix_hunks(source: str, finding: Finding) -> tuple[Hunk, ...] | None:

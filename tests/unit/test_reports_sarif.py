@@ -198,11 +198,10 @@ def test_alternative_fixes_stay_apart_and_those_of_other_files_are_left_out() ->
     assert all(fix.safe for fix in finding.fixes)
 
 
-def test_a_fix_whose_rule_speaks_of_safety_is_not_taken_for_safe() -> None:
+def test_a_fix_of_a_tool_that_offers_unsafe_ones_too_is_not_taken_for_safe() -> None:
     fixes = [{"artifactChanges": [change("src/app.py", replacement(1, 2, "a"))]}]
-    rule = {"id": "R1", "fullDescription": {"text": "What.\n\n## Fix safety\nIt may delete comments."}}
 
-    assert not one(log(result(fixes=fixes), driver={"rules": [rule]})).fixes[0].safe
+    assert not one(log(result(fixes=fixes), driver={"name": "ruff"})).fixes[0].safe
     assert one(log(result(fixes=fixes))).fixes[0].safe
 
 

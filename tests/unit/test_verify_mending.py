@@ -3,7 +3,8 @@
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchmill.edit.apply import apply_hunks
-from patchmill.job.record import Finding, FindingStatus, KindName, Task, ToolEdit, ToolFix
+from patchmill.job.record import Finding, FindingStatus, KindName, Options, Task, ToolEdit, ToolFix
 from patchmill.kinds.languages import language_of
-from patchmill.reports import ruff_json
+from patchmill.reports import rdjson, ruff_json, sarif
+from patchmill.reports.report import Reported
 from patchmill.reports.selection import Filter, select
 from patchmill.verify.evidence import CheckName, Result
 from patchmill.verify.run import Verdict
+from patchmill.verify.verdict import NOTHING
 from worker.stages import stage_for
 
 VERIFIED, UNCHECKED, UNRESOLVED = FindingStatus.VERIFIED, FindingStatus.UNCHECKED, FindingStatus.UNRESOLVED
@@ -25,16 +28,21 @@ RULES = "I,F,UP,SIM,C4,PIE,RUF"
 UNSORTED = "import sys\nimport os\nimport json\nimport abc\n\nprint(json, abc)\n"
 
 
-def report(source: str, rules: str = RULES) -> list[dict[str, Any]]:
-    """Lint as a user would, and give ruff's JSON."""
-    words = ["check", "--isolated", "--no-cache", "--select", rules, "--output-format", "json"]
+def linted(source: str, rules: str, form: str) -> str:
+    """Lint as a user would."""
+    words = ["check", "--isolated", "--no-cache", "--select", rules, "--output-format", form]
     done = subprocess.run(
         [ruff.find_ruff_bin(), *words, "--stdin-filename", "app.py", "-"],
         input=source.encode(),
         capture_output=True,
         check=False,
     )
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return done.stdout.decode()
+
+
+def report(source: str, rules: str = RULES) -> list[dict[str, Any]]:
+    """Lint as a user would, and give ruff's JSON."""
+    found: list[dict[str, Any]] = json.loads(linted(source, rules, "json"))
     return [{**one, "filename": "app.py"} for one in found]
 
 
@@ -44,8 +52,13 @@ def task(source: str, findings: Sequence[Finding], path: str = "app.py") -> Task
 
 
 def reported(source: str, rules: str = RULES) -> Task:
-    found = list(ruff_json.read(json.dumps(report(source, rules))))
-    selection = select([found], {"app.py": source}, None, Filter.NOFILTER)
+    return read(source, ruff_json.read(json.dumps(report(source, rules))))
+
+
+def read(source: str, findings: Iterator[Reported]) -> Task:
+    selection = select(
+        [[replace(one, name="app.py") for one in findings]], {"app.py": source}, None, Filter.NOFILTER
+    )
     return task(source, selection.files.get("app.py", ()))
 
 
@@ -153,6 +166,52 @@ def test_the_parts_of_an_unchecked_fix_are_one_group() -> None:
     verdict = mended(task(source, findings, "app.go"))
 
     assert [len(group.hunks) for group in verdict.groups] == [2]
+
+
+# Of F401, I001 and UP032 the fixes are safe here, of B006, F841 and EM101 not; EM101's text does not say so.
+MIXED = (
+    "import sys\nimport os\n\n\ndef f(name, items=[]):\n    unused = 1\n    print('{}'.format(name), sys)\n"
+    "    raise ValueError('no')\n"
+)
+MIXED_RULES = "F401,F841,I001,UP032,B006,EM101"
+
+
+@pytest.mark.parametrize(("form", "reader"), [("sarif", sarif.read), ("rdjson", rdjson.read)])
+def test_a_report_that_cannot_tell_safe_fixes_gets_the_same_as_one_that_can(
+    form: str, reader: Callable[[str], Iterator[Reported]]
+) -> None:
+    of = read(MIXED, reader(linted(MIXED, MIXED_RULES, form)))
+    assert not any(fix.safe for one in of.findings for fix in one.fixes)
+
+    told, known = mended(of), mended(reported(MIXED, MIXED_RULES))
+
+    fates = {one.rule: told.findings[one.index][0] for one in of.findings}
+    verified = dict.fromkeys(["F401", "I001", "UP032"], VERIFIED)
+    assert fates == {**verified, **dict.fromkeys(["F841", "B006", "EM101"], UNRESOLVED)}
+    assert (told.groups, told.findings) == (known.groups, known.findings)
+
+
+def unused(line: int) -> Finding:
+    return finding(0, line, tool="ruff", rule="unused-import")
+
+
+def test_a_finding_without_any_fix_gets_the_checkers_own() -> None:
+    verdict = mended(task(UNSORTED, [unused(1)]))
+
+    assert verdict.findings == {0: (VERIFIED, None)}
+    assert text_of(UNSORTED, verdict) == UNSORTED.removeprefix("import sys\n")
+
+
+def test_a_fix_of_the_checkers_is_for_a_finding_that_it_reproduces_under_the_jobs_settings() -> None:
+    ignored = replace(task(UNSORTED, [unused(1)]), checkers={"ruff": {"ignore": ["F401"]}})
+
+    assert mended(ignored) == mended(task(UNSORTED, [unused(6)])) == NOTHING
+
+
+def test_no_tools_fix_is_tried_where_the_job_says_so() -> None:
+    without = replace(task(UNSORTED, [unused(1)]), options=Options(tool_fixes=False))
+
+    assert mended(without).groups == ()
 
 
 _PIECES = st.sampled_from(

@@ -47,6 +47,7 @@ class Ruff:
     name = "ruff"
     tools = frozenset({"ruff"})
     baseline = "E9 and F"
+    tells_fixes = True
 
     def __init__(self) -> None:
         self._loaded: _Catalogue | None = None
