@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,35 @@ def test_what_the_offered_suggestions_claim_is_true_of_the_files(
     check(tmp_path / "again", after, found, before, claimed(jobs, one_click=False))
 
 
+def test_what_is_free_does_not_depend_on_the_format_of_the_report(service: Stack, tmp_path: Path) -> None:
+    source = {
+        "free.py": "import sys\nimport os\n\nprint(sys)\n",
+        "paid.py": "import os\n\n\ndef add(item, items=[]):\n    items.append(item)\n    return items\n",
+    }
+    write(tmp_path, source)
+
+    def ended(form: str, reader: str) -> list[tuple[str, list[tuple[str, str]], int]]:
+        report = {"format": reader, "content": ruff_report(tmp_path, form)}
+        _, jobs = finished(service, source, report, reuse=False)
+        return sorted(
+            (
+                job["file"]["path"],
+                sorted((one["rule"], one["status"]) for one in job["findings"]),
+                job["usage"]["calls"],
+            )
+            for job in jobs
+        )
+
+    with ThreadPoolExecutor() as threads:
+        by_json, *others = threads.map(ended, ("json", "sarif", "rdjson"), ("ruff", "sarif", "rdjson"))
+
+    assert by_json == [
+        ("free.py", [("F401", "verified")], 0),
+        ("paid.py", [("B006", "verified"), ("F401", "verified")], 1),
+    ]
+    assert others == [by_json, by_json]
+
+
 def check(
     folder: Path, files: Mapping[str, str], found: Callable[[Path], Found], before: Found, claims: Found
 ) -> None:
@@ -133,7 +163,7 @@ def claimed(jobs: list[dict[str, Any]], *, one_click: bool) -> Found:
 
 
 def finished(
-    service: Stack, files: Mapping[str, str], report: dict[str, str]
+    service: Stack, files: Mapping[str, str], report: dict[str, str], **options: bool
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Submit a run of new files, and give it and its jobs once it has ended."""
     body = {
@@ -142,6 +172,7 @@ def finished(
         "files": [{"path": path, "content": content} for path, content in files.items()],
         "diff": "".join(new_file_diff(content, path) for path, content in files.items()),
         "filter": "added",
+        "options": options,
     }
     with service.http() as http:
         answer = http.post("/v1/runs", json=body)
