@@ -1,6 +1,7 @@
 """Composition of a worker process: settings in, a running Celery worker with its clock and lease out."""
 
 import os
+import signal
 import threading
 import warnings
 from datetime import UTC, datetime
@@ -53,7 +54,7 @@ class WorkerApp:
                 progress_s=settings.progress_timeout_s,
             ),
         )
-        calls = CallLoop(gateway, limit=0)
+        calls = CallLoop(gateway, limit=0, on_death=_stop_this_process)
         lease = Lease(open_engine(where.database_url, pool_size=1), ttl_s=settings.lease_ttl_s)
         self._celery: Celery = make_celery(where.redis_url, concurrency=self._threads)
         template = MessageTemplate(self._celery)
@@ -148,6 +149,11 @@ class WorkerApp:
         self._process.broker.close()
         self._process.engine.dispose()
         log.info("worker stopped")
+
+
+def _stop_this_process() -> None:
+    """End like after TERM: without calls this process would only take jobs from others."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _keep_logging(**_: object) -> None:

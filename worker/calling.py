@@ -266,11 +266,12 @@ class Calling:
     ) -> tuple[ledger.AdmittedCall, ChatRequest]:
         """Hold the worst case of the request, made smaller where that is what fits."""
         able = self._process.capabilities.of(plan.model)
-        room = max_tokens + (REASONING_TOKENS if step.reasoning else 0)
+        thought = REASONING_TOKENS if step.reasoning else 0
+        room = max_tokens + thought
         largest = self._request(step, plan, able, min(room, able.output_tokens))
         with self._process.engine.begin() as connection:
             try:
-                admitted = admit(connection, self._claim, plan, largest, floor_tokens=floor_tokens)
+                admitted = admit(connection, self._claim, plan, largest, floor_tokens=floor_tokens + thought)
             except ledger.Refused as refused:
                 raise self._without_room(step, refused) from None
         return admitted, replace(largest, max_tokens=admitted.max_tokens)

@@ -51,8 +51,9 @@ class Circuits:
             for name in store.close_those_over(connection) if seen else ():
                 seen.pop(name, None)
                 log.info("circuit closed", circuit=name, by="time")
-            if any(_due(circuit) for circuit in seen.values()):
-                store.wake_for_probe(connection)
+            due = [circuit for circuit in seen.values() if _due(circuit)]
+            if due:
+                store.wake_for_probe(connection, due)
             store.wake_forgotten(connection, seen.values())
         self._see(seen)
 

@@ -56,9 +56,11 @@ class CallLoop:
     Built once per process: `start` it, make calls from any thread, `stop` it, which closes the gateway.
     """
 
-    def __init__(self, gateway: Gateway, *, limit: int) -> None:
+    def __init__(self, gateway: Gateway, *, limit: int, on_death: Callable[[], None] | None = None) -> None:
+        """`on_death` is called on the loop's thread when that ends though nobody stopped it."""
         self.slots = Slots(limit)
         self._gateway = gateway
+        self._on_death = on_death
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="patchmill-calls", daemon=True)
         self._lock = threading.Lock()
@@ -186,6 +188,8 @@ class CallLoop:
             self._loop.run_forever()
         except BaseException:  # noqa: BLE001 - the thread ends here, and whoever waits is told below
             _log.critical("the loop that makes the calls ended", exc_info=True)
+            if self._on_death is not None:
+                self._on_death()
         finally:
             # From here on no thread hands over another call, so that none can wait for ever.
             with self._lock:

@@ -28,7 +28,7 @@ LONGEST_SURPLUS_S = (
     1.0  # added to a wait that was asked for, so that not all come back at once, and none early
 )
 # While a circuit is open its jobs are woken by a probe or by its end; this is for a wake-up that was lost.
-CIRCUIT_POLL_S = 900.0
+CIRCUIT_POLL_S = 21_600.0
 # Seconds until an open circuit is probed: at first, doubled after each probe that failed, and at most.
 _PROBES = {
     Condition.PAUSED: (30.0, 600.0),

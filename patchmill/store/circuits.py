@@ -165,7 +165,11 @@ _AS_DISPATCHED = (jobs.c.priority.desc(), jobs.c.id)
 _WAKE = _waking(_WAITING, order=_AS_DISPATCHED, limit=WAKE_LIMIT)
 _WAKE_FOR_RESET = _waking(_WAITING_FOR_RESET, order=_AS_DISPATCHED, limit=WAKE_LIMIT)
 # In turns, since nobody knows for which of several circuits a job waits.
-_WAKE_ONE = _waking(_WAITING, order=(jobs.c.run_at, jobs.c.id), limit=1)
+_WAKE_ONE = _waking(
+    _WAITING & jobs.c.wait_reason.in_(bindparam("probed", expanding=True)),
+    order=(jobs.c.run_at, jobs.c.id),
+    limit=1,
+)
 
 
 def close(connection: Connection, name: str, *, why: Why | None = None) -> bool:
@@ -225,9 +229,13 @@ def count_waiting(connection: Connection) -> int:
     return connection.scalar(_COUNT_WAITING) or 0
 
 
-def wake_for_probe(connection: Connection) -> bool:
-    """Make one job due that waits for the gateway, the one that waits longest; False when none waits."""
-    return connection.execute(_WAKE_ONE).rowcount == 1
+def wake_for_probe(connection: Connection, probed: Iterable[Circuit]) -> bool:
+    """Make one job due that waits for what one of these circuits guards, the one that waits longest.
+
+    False when none waits.
+    """
+    reasons = {reason for circuit in probed if (reason := waits_for(circuit)) is not None}
+    return connection.execute(_WAKE_ONE, {"probed": sorted(reasons)}).rowcount == 1
 
 
 # Short waits are a single failure's; the long ones are for an open circuit, and its end wakes them.

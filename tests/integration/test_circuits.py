@@ -120,13 +120,14 @@ def test_who_waits_for_what_is_not_in_the_way_is_woken_though_something_else_is(
 
 
 def test_those_who_wait_take_turns_to_be_woken_for_probes(engine: Engine) -> None:
+    trip(engine, DOWN)
     jobs = [waiting(engine, WaitReason.GATEWAY_DOWN) for _ in range(2)]
     with engine.begin() as connection:
         connection.execute(
             text("UPDATE jobs SET run_at = run_at + :later WHERE id = :id"),
             {"later": timedelta(seconds=5), "id": jobs[0]},
         )
-        assert store.wake_for_probe(connection)
+        assert store.wake_for_probe(connection, store.open_ones(connection).values())
 
     assert due(engine) == {jobs[1]}
 

@@ -100,8 +100,10 @@ def test_a_dead_loop_thread_leaves_no_call_waiting() -> None:
     def deadly_clock() -> datetime:
         raise SystemExit
 
+    died = threading.Event()
     with RawServer([Hold()], [response(b"", status="500 X")]) as server, ThreadPoolExecutor(2) as threads:
-        loop = CallLoop(Gateway(base_url=server.url, api_key=KEY, now=deadly_clock), limit=2)
+        gateway = Gateway(base_url=server.url, api_key=KEY, now=deadly_clock)
+        loop = CallLoop(gateway, limit=2, on_death=died.set)
         loop.start()
         waiting = threads.submit(loop.call, question(stream=False), deadline_s=30)
         server.wait_for(lambda it: len(it.requests) == 1)
@@ -116,6 +118,7 @@ def test_a_dead_loop_thread_leaves_no_call_waiting() -> None:
 
     assert isinstance(outcome, Unknown)
     assert ended.value.may_be_billed
+    assert died.is_set()
 
 
 def test_an_error_in_a_call_is_raised_where_it_is_waited_for() -> None:
