@@ -14,14 +14,14 @@ from typing import Protocol
 
 from patchmill.edit.apply import apply_hunks, overlap
 from patchmill.edit.compose import compose
-from patchmill.edit.span import Hunk
+from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Finding, FindingStatus, Task
 from patchmill.verify.candidate import Hunks, Meant, in_order
 from patchmill.verify.checker import Checker
 from patchmill.verify.checkers import BY_LANGUAGE
 from patchmill.verify.evidence import UnresolvedReason
 from patchmill.verify.place import Places
-from patchmill.verify.tool_fixes import edits_as_hunks, safe_edits, tool_fix_hunks
+from patchmill.verify.tool_fixes import edits_as_hunks, hunks_of, safe_edits
 from patchmill.verify.verdict import NOTHING, Group, Refusal, Verdict
 
 _MAX_ROUNDS = 12
@@ -42,8 +42,9 @@ def mend(task: Task, accepted: Sequence[Group], *, contested: bool, verify: Veri
     fixes are left alone. The verdict has no feedback.
     """
     mended = {index for group in accepted for index in group.findings}
+    lines = split_lines(task.source)
     fixes = {
-        finding.index: tool_fix_hunks(task.source, finding)
+        finding.index: hunks_of(lines, safe_edits(finding))
         for finding in task.findings
         if finding.index not in mended
     }

@@ -24,10 +24,11 @@ def with_checker_fixes(task: Task) -> Task:
     if checker is None or not checker.tells_fixes:
         return task
     targets = Targets.of(task.findings, checker)
+    lines = split_lines(task.source)
     lacking = {
         finding.index
         for finding in task.findings
-        if finding.index in targets.rules and tool_fix_hunks(task.source, finding) is None
+        if finding.index in targets.rules and hunks_of(lines, safe_edits(finding)) is None
     }
     if not lacking:
         return task
@@ -62,9 +63,13 @@ def safe_edits(finding: Finding) -> tuple[ToolEdit, ...]:
 
 def edits_as_hunks(source: str, edits: Sequence[ToolEdit]) -> tuple[Hunk, ...] | None:
     """The edits of one fix as hunks of whole lines, in the order of the file; None as above."""
+    return hunks_of(split_lines(source), edits)
+
+
+def hunks_of(lines: Sequence[str], edits: Sequence[ToolEdit]) -> tuple[Hunk, ...] | None:
+    """The same of a source that is split into its lines already: findings may be thousands."""
     if not edits:
         return None
-    lines = split_lines(source)
     spans = [_span(lines, edit) for edit in edits]
     placed = sorted(span for span in spans if span is not None)
     if len(placed) < len(spans) or any(after.start < before.end for before, after in pairwise(placed)):

@@ -75,7 +75,7 @@ class Oxlint:
     name = "oxlint"
     tools = frozenset({"oxlint", "eslint"})
     baseline = "oxlint's correctness rules and no-undef"
-    tells_fixes = False  # none of its outputs has them
+    tells_fixes = False  # its JSON has none
 
     def __init__(self, language: str) -> None:
         self._suffixes = LANGUAGES[language].suffixes
