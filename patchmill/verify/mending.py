@@ -21,7 +21,7 @@ from patchmill.verify.checker import Checker
 from patchmill.verify.checkers import BY_LANGUAGE
 from patchmill.verify.evidence import UnresolvedReason
 from patchmill.verify.place import Places
-from patchmill.verify.tool_fixes import edits_as_hunks, hunks_of, safe_edits
+from patchmill.verify.tool_fixes import edits_as_hunks, safe_edits, tool_fix_hunks
 from patchmill.verify.verdict import NOTHING, Group, Refusal, Verdict
 
 _MAX_ROUNDS = 12
@@ -44,7 +44,7 @@ def mend(task: Task, accepted: Sequence[Group], *, contested: bool, verify: Veri
     mended = {index for group in accepted for index in group.findings}
     lines = split_lines(task.source)
     fixes = {
-        finding.index: hunks_of(lines, safe_edits(finding))
+        finding.index: tool_fix_hunks(lines, finding)
         for finding in task.findings
         if finding.index not in mended
     }
@@ -183,7 +183,7 @@ class _Rounds:
         ]
         involved = {index}.union(*(group.findings for group in groups))
         edits = (edit for each in sorted(involved) for edit in safe_edits(self.findings[each]))
-        together = edits_as_hunks(self.task.source, tuple(dict.fromkeys(edits)))
+        together = edits_as_hunks(split_lines(self.task.source), tuple(dict.fromkeys(edits)))
         replaces = frozenset(hunk for group in groups for hunk in group.hunks)
         if together is None:
             return _Fix(hunks=hunks, findings=frozenset({index}))
@@ -203,13 +203,13 @@ class _Rounds:
         )
         if not isinstance(reports, list):
             return {}
-        places = Places.of(self._kept)
+        places, lines = Places.of(self._kept), split_lines(text)
         hunks: dict[int, Hunks] = {}
         for index, rule in rules.items():
             fixable = [found for found in reports[0].diagnostics if found.rule == rule and found.fix]
             _, now = places.region(self.findings[index].start_line, self.findings[index].end_line)
             here = next((found for found in fixable if now.overlaps(found.start_line, found.end_line)), None)
-            edits = None if here is None else edits_as_hunks(text, here.fix)
+            edits = None if here is None else edits_as_hunks(lines, here.fix)
             if edits is not None:
                 hunks[index] = edits
         return hunks

@@ -28,7 +28,7 @@ def with_checker_fixes(task: Task) -> Task:
     lacking = {
         finding.index
         for finding in task.findings
-        if finding.index in targets.rules and hunks_of(lines, safe_edits(finding)) is None
+        if finding.index in targets.rules and tool_fix_hunks(lines, finding) is None
     }
     if not lacking:
         return task
@@ -48,12 +48,12 @@ def with_checker_fixes(task: Task) -> Task:
     return replace(task, findings=findings)
 
 
-def tool_fix_hunks(source: str, finding: Finding) -> tuple[Hunk, ...] | None:
-    """The first fix that the tool calls safe, as hunks of whole lines in the order of the file.
+def tool_fix_hunks(lines: Sequence[str], finding: Finding) -> tuple[Hunk, ...] | None:
+    """The first fix that the tool calls safe, as hunks of the source's lines in the order of the file.
 
     None if there is no such fix, if its places are not in the source, or if its edits overlap.
     """
-    return edits_as_hunks(source, safe_edits(finding))
+    return edits_as_hunks(lines, safe_edits(finding))
 
 
 def safe_edits(finding: Finding) -> tuple[ToolEdit, ...]:
@@ -61,13 +61,8 @@ def safe_edits(finding: Finding) -> tuple[ToolEdit, ...]:
     return next((fix.edits for fix in finding.fixes if fix.safe), ())
 
 
-def edits_as_hunks(source: str, edits: Sequence[ToolEdit]) -> tuple[Hunk, ...] | None:
+def edits_as_hunks(lines: Sequence[str], edits: Sequence[ToolEdit]) -> tuple[Hunk, ...] | None:
     """The edits of one fix as hunks of whole lines, in the order of the file; None as above."""
-    return hunks_of(split_lines(source), edits)
-
-
-def hunks_of(lines: Sequence[str], edits: Sequence[ToolEdit]) -> tuple[Hunk, ...] | None:
-    """The same of a source that is split into its lines already: findings may be thousands."""
     if not edits:
         return None
     spans = [_span(lines, edit) for edit in edits]

@@ -219,7 +219,7 @@ def test_a_syntax_error_that_goes_away_is_verified() -> None:
 def test_a_tools_own_fix_of_another_language_is_made_of_hunks_like_any_other() -> None:
     edit = ToolEdit(start_line=4, start_column=3, end_line=4, end_column=6, text="let")
     found = finding("no-var", 4, fixes=(ToolFix(safe=True, edits=(edit,)),))
-    hunks = tool_fix_hunks(SCRIPT, found)
+    hunks = tool_fix_hunks(split_lines(SCRIPT), found)
     assert hunks is not None
 
     assert verify([found], hunks).findings == {0: (VERIFIED, None)}

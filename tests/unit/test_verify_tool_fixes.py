@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchmill.edit.apply import apply_hunks
+from patchmill.edit.span import split_lines
 from patchmill.job.record import Finding, ToolEdit, ToolFix
 from patchmill.verify.tool_fixes import tool_fix_hunks
 
@@ -50,14 +51,14 @@ def finding(edits: Sequence[Edit], *, safe: bool = True) -> Finding:
     ],
 )  # fmt: skip
 def test_a_safe_fix_becomes_hunks_that_do_the_same(source: str, edits: list[Edit], fixed: str) -> None:
-    hunks = tool_fix_hunks(source, finding(edits))
+    hunks = tool_fix_hunks(split_lines(source), finding(edits))
 
     assert hunks is not None
     assert apply_hunks(source, hunks) == fixed
 
 
 def test_hunks_are_as_small_as_whole_lines_allow() -> None:
-    hunks = tool_fix_hunks("a\nb\nc\n", finding([(1, 1, 4, 1, "a\nx\nc\n")]))
+    hunks = tool_fix_hunks(split_lines("a\nb\nc\n"), finding([(1, 1, 4, 1, "a\nx\nc\n")]))
 
     assert hunks is not None
     assert [(hunk.start_line, hunk.end_line, hunk.replacement) for hunk in hunks] == [(2, 2, "x\n")]
@@ -82,11 +83,11 @@ def test_hunks_are_as_small_as_whole_lines_allow() -> None:
     ],
 )  # fmt: skip
 def test_a_fix_that_does_not_fit_the_source_is_none(edits: list[Edit]) -> None:
-    assert tool_fix_hunks("x = 1\n", finding(edits)) is None
+    assert tool_fix_hunks(split_lines("x = 1\n"), finding(edits)) is None
 
 
 def test_an_unsafe_fix_is_none() -> None:
-    assert tool_fix_hunks("x = 1\n", finding([(1, 1, 1, 2, "y")], safe=False)) is None
+    assert tool_fix_hunks(split_lines("x = 1\n"), finding([(1, 1, 1, 2, "y")], safe=False)) is None
 
 
 def test_a_finding_without_fixes_is_none() -> None:
@@ -94,7 +95,7 @@ def test_a_finding_without_fixes_is_none() -> None:
         index=0, tool="ruff", rule="F401", message="", severity="warning", start_line=1, end_line=1
     )
 
-    assert tool_fix_hunks("x = 1\n", bare) is None
+    assert tool_fix_hunks(split_lines("x = 1\n"), bare) is None
 
 
 @given(
@@ -104,7 +105,7 @@ def test_hunks_apply_wherever_the_fix_is(source: str, text: str, data: st.DataOb
     numbers = st.integers(1, 6)
     edit = (data.draw(numbers), data.draw(numbers), data.draw(numbers), data.draw(numbers), text)
 
-    hunks = tool_fix_hunks(source, finding([edit]))
+    hunks = tool_fix_hunks(split_lines(source), finding([edit]))
 
     for hunk in hunks or ():
         assert "".join(source.splitlines(keepends=True)[hunk.start_line - 1 : hunk.end_line]) == hunk.original
