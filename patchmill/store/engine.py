@@ -39,7 +39,8 @@ def open_engine(url: str, *, pool_size: int) -> Engine:
         ) from None
     if parsed.get_backend_name() != "postgresql":
         raise ConfigurationError(
-            f"PATCHMILL_DATABASE_URL names {parsed.get_backend_name()}, and Patchmill needs PostgreSQL"
+            f"PATCHMILL_DATABASE_URL begins with {parsed.drivername}://, and Patchmill needs PostgreSQL: "
+            "postgresql+psycopg://user:password@host/database"
         )
     engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),

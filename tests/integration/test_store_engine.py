@@ -3,6 +3,7 @@ from alembic import context
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from patchmill.errors import ConfigurationError
 from patchmill.store import schema
 from patchmill.store.engine import open_engine, passes
 
@@ -15,6 +16,14 @@ def limit(engine: Engine) -> str:
 def take_small_steps(connection: Connection) -> None:
     for _ in range(100):
         connection.execute(text("SELECT pg_sleep(0.01)"))
+
+
+@pytest.mark.parametrize("url", ["postgres://user@host/db", "mysql://host/db"])
+def test_an_address_with_another_beginning_is_told_the_right_one(url: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"needs PostgreSQL: postgresql\+psycopg://user:password@host"
+    ):
+        open_engine(url, pool_size=1)
 
 
 def test_a_transaction_of_any_number_of_statements_and_pauses_is_limited(engine: Engine) -> None:
