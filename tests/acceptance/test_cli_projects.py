@@ -40,7 +40,7 @@ def test_a_policy_is_set_shown_and_taken_back(run: Callable[..., Done]) -> None:
     [
         (("--repairs", "9"), "--repairs"),
         (("--model", "no-such"), "--model"),
-        (("--reset", "speed"), "speed"),
+        (("--reset", "speed"), "--reset speed: there is no such field"),
     ],
 )
 def test_a_policy_that_cannot_work_is_refused(

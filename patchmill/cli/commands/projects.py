@@ -10,6 +10,7 @@ from patchmill.cli.listing import AsJson, group
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
 from patchmill.client.documents import Project
+from patchmill.errors import ConfigurationError
 
 app = group(
     "patchmill projects",
@@ -73,7 +74,11 @@ def policy(
         "reasoning": reasoning,
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    changes |= {name.replace("-", "_"): None for name in reset or []}
+    for name in reset or []:
+        field = name.replace("-", "_")
+        if field not in given:
+            raise ConfigurationError(f"--reset {name}: there is no such field; take {', '.join(given)}")
+        changes[field] = None
     with served() as service:
         [project] = service.client.projects.list()
         if changes:
