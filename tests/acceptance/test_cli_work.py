@@ -163,6 +163,8 @@ def test_a_job_is_cancelled_and_started_anew(project: Project, idle: Mapping[str
     cancelled = project.run("jobs", "cancel", job, settings=idle)
     assert (cancelled.code, cancelled.talk) == (0, f"{job}: cancelled\n")
     assert project.run("wait", job, settings=idle).code == 1
+    late = project.run("jobs", "cancel", job, settings=idle)
+    assert (late.code, late.talk) == (0, f"{job} has ended already: cancelled\n")
 
     again = project.run("jobs", "retry", job, settings=idle)
     assert (again.code, again.talk) == (0, f"{job}: queued; `patchmill wait {job}` waits for it\n")
@@ -176,8 +178,11 @@ def test_a_run_is_cancelled(project: Project, idle: Mapping[str, str]) -> None:
     run = late.talk.split()[1]
 
     done = project.run("runs", "cancel", run, settings=idle)
+    again = project.run("runs", "cancel", run, settings=idle)
 
-    assert (late.code, done.code) == (3, 0)
+    assert (late.code, done.code, again.code) == (3, 0, 0)
+    assert done.talk.startswith(f"{run}: cancelled")
+    assert again.talk.startswith(f"{run} has ended already: cancelled")
     assert json.loads(project.run("status", run, "--json", settings=idle).data)["run"]["state"] == "cancelled"
 
 

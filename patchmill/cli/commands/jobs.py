@@ -12,6 +12,7 @@ from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, group, label_filt
 from patchmill.cli.outcome import standing_of_job
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
+from patchmill.client.http import ENDED
 
 app = group(
     "patchmill jobs",
@@ -67,7 +68,11 @@ def jobs(
 def cancel(identity: JobId) -> int:
     """Ask a job to stop: at once if it waits, as soon as its call is over if it runs."""
     with served() as service:
+        before = service.client.job(identity)
         job = service.client.cancel(identity)
+    if before["state"] in ENDED:
+        say(f"{shown(job['id'])} has ended already: {standing_of_job(job)}")
+        return Exit.DONE
     stopping = job["cancel_requested"] and job["finished_at"] is None
     say(f"{shown(job['id'])}: {standing_of_job(job)}{', asked to stop' if stopping else ''}")
     return Exit.DONE

@@ -12,6 +12,7 @@ from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, group, label_filt
 from patchmill.cli.outcome import standing_of_run
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
+from patchmill.client.http import RUN_ENDED
 
 app = group(
     "patchmill runs", "patchmill runs --repository acme/app --json", "patchmill runs cancel run_0192…"
@@ -55,6 +56,8 @@ def runs(
 def cancel(identity: Annotated[str, typer.Argument(metavar="ID", help="An id `run_…`.")]) -> int:
     """Ask every job of a run to stop; what has ended stays as it is."""
     with served() as service:
+        before = service.client.run(identity)
         run = service.client.cancel_run(identity)
-    say(f"{shown(run['id'])}: {standing_of_run(run)}")
+    already = " has ended already" if before["state"] in RUN_ENDED else ""
+    say(f"{shown(run['id'])}{already}: {standing_of_run(run)}")
     return Exit.DONE
