@@ -84,12 +84,12 @@ def print_suggestion(console: Console, suggestion: Mapping[str, Any]) -> None:
         f"  suggestion, {place}: {shown(suggestion['title'])} "
         f"({suggestion['status']}, made by the {suggestion['source']}, {suggestion['safety']})"
     )
-    line = Text("    ")
+    line = Text("  ")
     for evidence in suggestion["evidence"]:
-        line.append(f"{evidence['check']}: ")
+        line.append(f"  {evidence['check']}: ")
         line.append(evidence["result"], style=_RESULT_STYLES.get(evidence["result"], ""))
         telling = evidence["result"] != "passed" or evidence["check"] in _TELLING
-        line.append(f" ({shown(evidence['detail'])})  " if telling and evidence["detail"] else "  ")
+        line.append(f" ({shown(evidence['detail'])})" if telling and evidence["detail"] else "")
     console.print(line)
 
 

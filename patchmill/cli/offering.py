@@ -12,7 +12,7 @@ import typer
 from patchmill.cli.console import data_console
 from patchmill.cli.exits import Exit
 from patchmill.cli.job_text import print_patch, print_work
-from patchmill.cli.outcome import exit_of_work
+from patchmill.cli.outcome import exit_of_work, left
 from patchmill.cli.serving import Served
 from patchmill.cli.talk import say, shown
 from patchmill.cli.tree import Tree
@@ -84,6 +84,8 @@ def give(
         put_patch(rendered(service.client, work, Format.PATCH.value))
     else:
         print_work(data_console(), ended, sources)
+    if (wish.apply or wish.diff or wish.form is not None) and exit_of_work(ended) is not Exit.DONE:
+        say(left(ended))
     return code_of(ended, wish)
 
 

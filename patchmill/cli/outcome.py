@@ -1,10 +1,13 @@
 """How work came out: the exit code that scripts act on, and the words for people."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from patchmill.cli.exits import Exit
+from patchmill.cli.talk import some
 from patchmill.cli.work import Standing
+from patchmill.client.documents import Skipped
 
 # Failures that are the service's, or the gateway's, and not the model's.
 SERVICE_ERRORS = frozenset(
@@ -32,14 +35,28 @@ def exit_of_work(work: Standing) -> Exit:
     return Exit.FINDINGS_LEFT if is_left(work) else Exit.DONE
 
 
+def left(work: Standing) -> str:
+    """Say in one line what the exit code 1, 3 or 4 is about: findings, jobs that did not succeed, and why."""
+    statuses = [finding["status"] for job in work.jobs for finding in job["findings"]]
+    unmade = [each for each in _skipped(work) if each["reason"] not in _NOT_WANTED]
+    total, verified = len(statuses) + len(unmade), statuses.count("verified")
+    told = [f"{verified} of {some(total, 'finding')} verified, {total - verified} left"] if total else []
+    failed = Counter(standing_of_job(job) for job in work.jobs if job["state"] != "succeeded")
+    told += [f"{some(count, 'job')} {standing}" for standing, count in failed.most_common()]
+    return "; ".join(told)
+
+
 def is_left(work: Standing) -> bool:
     """Say whether a finding is not verified to be mended, or a job did not succeed."""
-    skipped = [] if work.run is None else work.run.get("skipped", [])
     return (
         any(job["state"] != "succeeded" for job in work.jobs)
         or any(finding["status"] != "verified" for job in work.jobs for finding in job["findings"])
-        or any(each["reason"] not in _NOT_WANTED for each in skipped)
+        or any(each["reason"] not in _NOT_WANTED for each in _skipped(work))
     )
+
+
+def _skipped(work: Standing) -> Sequence[Skipped]:
+    return [] if work.run is None else work.run.get("skipped", [])
 
 
 def standing_of_job(job: Mapping[str, Any]) -> str:

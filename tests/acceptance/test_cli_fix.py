@@ -68,6 +68,10 @@ def test_what_is_left_is_an_exit_code_that_can_be_turned_off(project: Project) -
     words = ("fix", "src/app.py", "--report", project.report())
 
     assert [project.run(*words).code, project.run(*words, "--exit-zero").code] == [1, 0]
+    for form in (["--diff"], ["--format", "json"], ["--apply"]):
+        done = project.run(*words, *form)
+        assert (done.code, done.talk.splitlines()[-1]) == (1, "3 of 4 findings verified, 1 left")
+    assert "left" not in project.run("fix", "src/clean.py", "--diff").talk
 
 
 def test_fix_by_instruction_offers_what_is_unchecked(project: Project) -> None:
@@ -188,6 +192,7 @@ def test_what_is_left_is_told_with_its_place_rule_message_and_reason(project: Pr
     assert done.code == 1
     expected = "  left: src/app.py:4: ANN001: Missing type annotation for `item`: unresolved ("
     assert expected in done.data
+    assert not [line for line in done.data.splitlines() if line.endswith(" ")]
 
 
 def test_annotate_adds_hints_and_docstrings(project: Project) -> None:
