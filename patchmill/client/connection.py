@@ -14,6 +14,8 @@ from patchmill.errors import ConfigurationError, Unauthenticated, Unavailable
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
+PATIENCE_S = 60.0  # how long a server that has answered may be away while work on it is waited for
+CALM_ATTEMPTS = 4  # pauses grow so often while a server is away: it is noticed within 2 s when it is back
 _TOO_MANY = 429
 _NOT_NOW = frozenset({_TOO_MANY, 502, 503, 504})
 # These cannot have reached the server.
@@ -100,6 +102,11 @@ class Connection:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+
+def is_outage(error: Unavailable | ApiError) -> bool:
+    """Tell a server that is away, or starts again, from one that refuses."""
+    return isinstance(error, Unavailable) or error.status in _NOT_NOW
 
 
 def pause(attempt: int, *, at_least_s: float = 0.0) -> None:

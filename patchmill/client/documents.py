@@ -196,6 +196,31 @@ class Call(TypedDict):
     ended_at: str | None
 
 
+class CircuitState(TypedDict):
+    """Whether calls can be made: `state` is ok, paused, down or off; unless ok, why and until when."""
+
+    state: str
+    reason: str | None
+    message: str | None
+    since: str | None
+    resumes_at: str | None
+    next_probe_at: str | None
+
+
+class ModelState(CircuitState):
+    """The same of one model."""
+
+    model: str
+
+
+class Gateway(CircuitState):
+    """The gateway's account, its models that have ever been unavailable, and the slots."""
+
+    models: list[ModelState]
+    slots: dict[str, int]
+    quota: dict[str, Any] | None
+
+
 class Project(TypedDict):
     """A project; `policy` is what holds for its jobs, `own_policy` what it has set itself."""
 

@@ -2,13 +2,14 @@
 
 import json
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from patchmill.client.connection import Connection, pause
+from patchmill.client.connection import CALM_ATTEMPTS, PATIENCE_S, Connection, pause
 from patchmill.client.problem import ApiError
 from patchmill.errors import Unavailable
 
@@ -39,20 +40,21 @@ class Event:
 def follow(connection: Connection, path: str, *, after: str | None) -> Iterator[Event]:
     """Give events as they come, each once and in order for each job; ends when the job or the run has ended.
 
-    A stream that breaks is opened again after the last event that came.
+    A stream that breaks is opened again after the last event that came. Once one came, the server may be away
+    for a minute.
 
     Raises:
         ApiError: the server refused it.
-        Unavailable: the server has not answered several times in a row.
+        Unavailable: the server has not answered several times in a row; what was followed goes on.
     """
-    last, failures = after, 0
+    last, failures, since, patience_s = after, 0, 0.0, 0.0
     seen: dict[str, int] = {}
     while True:
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
         try:
             with connection.stream(path, headers=headers, silence_s=SILENCE_S) as chunks:
                 for kind, identity, text in frames(chunks):
-                    failures = 0
+                    failures, patience_s = 0, PATIENCE_S
                     last = identity or last
                     if kind == END:
                         return
@@ -66,10 +68,18 @@ def follow(connection: Connection, path: str, *, after: str | None) -> Iterator[
             if error.status < _SERVER_ERROR:
                 raise
             problem = error
+        since = since if failures else time.monotonic()
         failures += 1
-        if failures >= connection.attempts:
-            raise connection.silent(problem or EOFError("the stream of events breaks off")) from problem
-        pause(failures)
+        if failures >= connection.attempts and time.monotonic() >= since + patience_s:
+            raise _lost(connection, problem, last) from problem
+        pause(min(failures, CALM_ATTEMPTS))
+
+
+def _lost(connection: Connection, problem: Exception | None, last: str | None) -> Unavailable:
+    error = connection.silent(problem or EOFError("the stream of events breaks off"))
+    if last is None:
+        return error
+    return Unavailable(f"{error}; what was followed goes on there, and can be followed again after={last!r}")
 
 
 def frames(chunks: Iterable[bytes]) -> Iterator[tuple[str, str, str]]:

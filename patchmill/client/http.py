@@ -1,5 +1,6 @@
 """The client: submit jobs and runs, wait for them, follow them, fetch what they offer."""
 
+import logging
 import threading
 import time
 import uuid
@@ -8,17 +9,20 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 from urllib.parse import quote
 
-from patchmill.client.connection import FIRST_PAUSE_S, Connection
-from patchmill.client.documents import Call, Job, Run, Suggestion
+from patchmill.client.connection import CALM_ATTEMPTS, FIRST_PAUSE_S, Connection, is_outage, pause
+from patchmill.client.documents import Call, Gateway, Job, Run, Suggestion
 from patchmill.client.events import Event, follow
 from patchmill.client.pages import pages
+from patchmill.client.problem import ApiError
 from patchmill.client.projects import Projects
 from patchmill.client.webhooks import Webhooks
+from patchmill.errors import Unavailable
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 RUN_ENDED = frozenset({"finished", "cancelled"})
 MAX_WAIT_S = 60  # the longest that the API lets one request wait
 
+_log = logging.getLogger(__name__)
 _Document = TypeVar("_Document", Job, Run)
 
 
@@ -77,8 +81,13 @@ class Client:
     def wait(self, job_id: str, *, timeout_s: float, on_change: Callable[[Job], None] | None = None) -> Job:
         """Wait until a job has ended; give its document.
 
+        Once the server has answered it may be away: it is asked again until the time is over, and the log
+        tells of it once.
+
         Raises:
-            TimeoutError: it has not ended in that time.
+            TimeoutError: it has not ended in that time, or nobody says so; it goes on, and `wait` may be
+                called again.
+            Unavailable: the server cannot be reached at all.
         """
 
         def look(wait_s: float) -> Job:
@@ -174,6 +183,10 @@ class Client:
         """Give a job's calls to the model, with prompts and raw answers."""
         return cast("list[Call]", list(pages(self._connection, f"{_job(job_id)}/calls", {})))
 
+    def gateway(self) -> Gateway:
+        """Say whether calls to the models can be made, and if not, why and until when."""
+        return cast("Gateway", self._connection.json("GET", "/v1/gateway"))
+
     def close(self) -> None:
         """Close the connections."""
         self._connection.close()
@@ -212,9 +225,25 @@ def _ended(
 ) -> _Document:
     deadline = time.monotonic() + timeout_s
     seen: object = None
+    failures = 0
     while True:
         left = deadline - time.monotonic()
-        document = look(max(0, min(MAX_WAIT_S, int(left))))
+        try:
+            document = look(max(0, min(MAX_WAIT_S, int(left))))
+        except (Unavailable, ApiError) as error:
+            if seen is None or not is_outage(error):
+                raise
+            if time.monotonic() >= deadline:
+                raise TimeoutError(
+                    f"{what} is not known to have ended after {timeout_s:g} s: {error}; it goes on there, "
+                    "and can be waited for again"
+                ) from error
+            failures += 1
+            if failures == 1:
+                _log.warning("%s; %s goes on there and is asked for until it answers", error, what)
+            pause(min(failures, CALM_ATTEMPTS))
+            continue
+        failures = 0
         now = standing(document)
         if on_change is not None and now != seen:
             on_change(document)

@@ -114,6 +114,35 @@ def test_waiting_gives_up_at_its_deadline() -> None:
         client.wait("job_1", timeout_s=1)
 
 
+def test_a_restart_while_one_waits_is_waited_out(caplog: pytest.LogCaptureFixture) -> None:
+    not_now = answer({"code": "unavailable", "detail": "no database"}, "503 Service Unavailable")
+    ended = answer({**JOB, "state": "succeeded"})
+    scripts: list[Script] = [[answer(JOB)], *[[Reset()]] * 5, [not_now], [ended]]
+    with RawServer(*scripts) as server, client_of(server, attempts=2) as client:
+        assert client.wait("job_1", timeout_s=60)["state"] == "succeeded"
+
+    [told] = caplog.messages
+    assert "does not answer" in told
+    assert "job_1 goes on there" in told
+
+
+def test_a_server_that_stays_away_while_one_waits_is_told_when_the_time_is_over() -> None:
+    expected = r"job_1 is not known to have ended after 1 s: .*does not answer.*goes on there"
+    with (
+        RawServer([answer(JOB)], [Reset()]) as server,
+        client_of(server, attempts=1) as client,
+        pytest.raises(TimeoutError, match=expected),
+    ):
+        client.wait("job_1", timeout_s=1)
+
+
+def test_a_server_that_never_answered_is_not_waited_for() -> None:
+    with RawServer([Reset()]) as server, client_of(server, attempts=2) as client:
+        with pytest.raises(Unavailable):
+            client.wait("job_1", timeout_s=60)
+        assert len(server.requests) == 2
+
+
 def test_an_id_cannot_lead_to_another_path() -> None:
     with RawServer([answer(JOB)]) as server, client_of(server) as client:
         client.job("../keys?x=1")

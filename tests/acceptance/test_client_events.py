@@ -81,6 +81,26 @@ def test_events_that_nobody_knows_yet_are_passed_on_and_nonsense_is_not() -> Non
     assert seen == [("job.of_next_year", "job_1", None), ("job.state", None, "run_1")]
 
 
+def test_a_server_that_is_away_after_an_event_has_more_than_a_few_attempts() -> None:
+    scripts: list[Script] = [
+        [HEAD + frame(5, 1), Cut()],
+        *[[Reset()]] * 5,
+        [HEAD + frame(6, 2) + b"event: end\ndata: {}\n\n", Cut()],
+    ]
+    with RawServer(*scripts) as server, client_of(server) as client:
+        assert [event.id for event in client.events("job_1")] == ["5", "6"]
+
+
+def test_a_server_that_stays_away_is_told_with_the_last_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("patchmill.client.events.PATIENCE_S", 0.1)
+    with (
+        RawServer([HEAD + frame(5, 1), Cut()], [Reset()]) as server,
+        client_of(server) as client,
+        pytest.raises(Unavailable, match="goes on there, and can be followed again after='5'"),
+    ):
+        list(client.events("job_1"))
+
+
 def test_a_server_that_never_ends_a_stream_well_is_given_up() -> None:
     with RawServer([HEAD, Cut()]) as server, client_of(server) as client:
         with pytest.raises(Unavailable, match="does not answer"):
