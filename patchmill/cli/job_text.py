@@ -10,6 +10,7 @@ from rich.text import Text
 
 from patchmill.cli.outcome import standing_of_job, standing_of_run
 from patchmill.cli.talk import shown
+from patchmill.cli.waiting import Wait
 from patchmill.cli.work import Standing
 from patchmill.cli.writing import edited
 from patchmill.client.documents import Finding, Job, Run
@@ -31,15 +32,19 @@ _STATUS_STYLES = {"verified": "green", "unchecked": "yellow", "unresolved": "red
 def print_work(console: Console, work: Standing, sources: Mapping[str, str]) -> None:
     """Print every job with its diff, and what is left; `sources` are the submitted files by their path."""
     for job in work.jobs:
-        print_job(console, job, sources.get(job["file"]["path"]), work.declined.get(job["id"]))
+        identity = job["id"]
+        source = sources.get(job["file"]["path"])
+        print_job(console, job, source, work.declined.get(identity), work.waits.get(identity))
     if work.run is not None:
         print_skipped(console, work.run)
 
 
-def print_job(console: Console, job: Job, source: str | None, declined: str | None) -> None:
+def print_job(
+    console: Console, job: Job, source: str | None, declined: str | None, waits: Wait | None
+) -> None:
     """Print one job: its diff, if the source is at hand, its suggestions with evidence, what is left.
 
-    `declined` is why the model would change nothing.
+    `declined` is why the model would change nothing, `waits` why the job waits.
     """
     standing = standing_of_job(job)
     line = Text(f"{shown(job['file']['path'])}  ", style="bold")
@@ -48,6 +53,8 @@ def print_job(console: Console, job: Job, source: str | None, declined: str | No
     console.print(line)
     if job["instruction"]:
         console.print(f"  instruction: {_one_line(job['instruction'])}")
+    if waits:
+        console.print(Text(f"  waits: {waits}", style="yellow"))
     if declined:
         console.print(Text(f"  nothing is changed: {_one_line(declined)}", style="yellow"))
     if job["error"]:
@@ -107,10 +114,11 @@ def usage_text(usage: Mapping[str, Any]) -> str:
     """Write what calls used and cost."""
     if not usage["calls"]:
         return "no call, no tokens, no cost"
+    uncertain = f", {usd(usage['uncertain_usd'])} uncertain" if Decimal(usage["uncertain_usd"]) else ""
     calls = f"{usage['calls']} call{'s' if usage['calls'] > 1 else ''}"
     return (
         f"{calls}, {usage['input_tokens']:,} input tokens ({usage['cached_tokens']:,} of them cached), "
-        f"{usage['output_tokens']:,} output tokens, {usd(usage['cost_usd'])}"
+        f"{usage['output_tokens']:,} output tokens, {usd(usage['cost_usd'])}{uncertain}"
     )
 
 

@@ -8,6 +8,7 @@ from patchmill.cli.exits import Exit
 from patchmill.cli.talk import some
 from patchmill.cli.work import Standing
 from patchmill.client.documents import Skipped
+from patchmill.client.http import ENDED
 
 # Failures that are the service's, or the gateway's, and not the model's.
 SERVICE_ERRORS = frozenset(
@@ -65,6 +66,8 @@ def standing_of_job(job: Mapping[str, Any]) -> str:
         return str(job["outcome"])
     if job["state"] == "failed":
         return f"failed ({(job['error'] or {}).get('code')})"
+    if job.get("cancel_requested") and job["state"] not in ENDED:
+        return f"{job['state']} (asked to stop)"
     return f"{job['state']} ({job['wait_reason']})" if job["wait_reason"] else str(job["state"])
 
 

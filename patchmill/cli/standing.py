@@ -25,4 +25,5 @@ def print_standing(now: Standing, *, as_json: bool) -> None:
         print_run(console, now.run)
         print_skipped(console, now.run)
     for job in now.jobs:
-        print_job(console, job, source=None, declined=now.declined.get(job["id"]))
+        identity = job["id"]
+        print_job(console, job, None, now.declined.get(identity), now.waits.get(identity))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from patchmill.cli.waiting import Wait, waits_of
 from patchmill.client.documents import Job, Run
 from patchmill.client.http import ENDED, RUN_ENDED, Client
 from patchmill.edit.formats import EDIT_FORMATS
@@ -21,12 +22,13 @@ _LISTS = {"json": "data", "sarif": "runs", "rdjson": "diagnostics"}
 class Standing:
     """How a run or jobs stand: the run's document if it is one, and the documents of the jobs, by path.
 
-    `declined` says of jobs, by their id, why the model would change nothing.
+    `declined` says of jobs, by their id, why the model would change nothing, `waits` why they wait.
     """
 
     run: Run | None
     jobs: Sequence[Job]
     declined: Mapping[str, str] = field(default_factory=dict)
+    waits: Mapping[str, Wait] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -81,7 +83,8 @@ def standing(client: Client, work: Work) -> Standing:
         run = client.run(work.run)
         jobs = sorted(client.jobs(run=work.run), key=lambda job: job["file"]["path"])
     why = {job["id"]: _why_declined(client, job) for job in jobs if job["outcome"] == _NO_CHANGE}
-    return Standing(run=run, jobs=jobs, declined={name: said for name, said in why.items() if said})
+    declined = {name: said for name, said in why.items() if said}
+    return Standing(run=run, jobs=jobs, declined=declined, waits=waits_of(client, jobs))
 
 
 def _why_declined(client: Client, job: Job) -> str | None:

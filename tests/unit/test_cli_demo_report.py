@@ -35,4 +35,6 @@ def test_a_job_stands_by_its_outcome_its_error_or_what_it_waits_for() -> None:
     assert standing_of_job(job("succeeded", outcome="partial")) == "partial"
     assert standing_of_job(job("failed", error={"code": "unverified"})) == "failed (unverified)"
     assert standing_of_job(job("queued", wait_reason="gateway_down")) == "queued (gateway_down)"
+    assert standing_of_job(job("running", cancel_requested=True)) == "running (asked to stop)"
+    assert standing_of_job(job("cancelled", cancel_requested=True)) == "cancelled"
     assert standing_of_job(job("running")) == "running"

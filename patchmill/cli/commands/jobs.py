@@ -73,8 +73,7 @@ def cancel(identity: JobId) -> int:
     if before["state"] in ENDED:
         say(f"{shown(job['id'])} has ended already: {standing_of_job(job)}")
         return Exit.DONE
-    stopping = job["cancel_requested"] and job["finished_at"] is None
-    say(f"{shown(job['id'])}: {standing_of_job(job)}{', asked to stop' if stopping else ''}")
+    say(f"{shown(job['id'])}: {standing_of_job(job)}")
     return Exit.DONE
 
 

@@ -21,6 +21,6 @@ def wait(identity: Identity, *, timeout: Timeout = None, as_json: AsJson = False
     failed or the time is over, 4 if a budget was in the way. Ctrl-C only ends the waiting.
     """
     with served() as service:
-        ended = wait_for(service, work_of(identity), timeout_s=timeout)
+        ended = wait_for(service, work_of(identity), timeout_s=timeout, met=False)
     print_standing(ended, as_json=as_json)
     return exit_of_work(ended)

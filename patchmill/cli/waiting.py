@@ -1,0 +1,76 @@
+"""Why jobs wait, in words, and when they go on: the job's reason, and the gateway's state."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from patchmill.cli.talk import shown
+from patchmill.client.documents import CircuitState, Gateway, Job
+from patchmill.client.http import Client
+from patchmill.job.circuit import Condition, Why
+from patchmill.job.state import WaitReason
+
+_WORDS: Mapping[str, str] = {
+    WaitReason.RETRY: "a call failed and is made anew",
+    WaitReason.RATE_LIMIT: "the gateway asked to wait, or every call slot was taken",
+    WaitReason.BUDGET: "a budget has no room",
+    WaitReason.GATEWAY_ACCOUNT: "the gateway lets this account make no call",
+    WaitReason.GATEWAY_DOWN: "the gateway or the model cannot be reached",
+    WaitReason.PAUSED: "calls are paused",
+    WaitReason.SAME_WORK: "another job does the same work",
+}
+_OF_GATEWAY = frozenset({WaitReason.GATEWAY_ACCOUNT, WaitReason.GATEWAY_DOWN, WaitReason.PAUSED})
+_ASK = _OF_GATEWAY | {WaitReason.RATE_LIMIT}  # a spend cap is one of these
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why a job waits, and when it goes on."""
+
+    why: str
+    until: str
+
+    def __str__(self) -> str:
+        return f"{self.why}; {self.until}"
+
+
+def waits_of(client: Client, jobs: Sequence[Job]) -> dict[str, Wait]:
+    """Say of every job that waits, by its id, why; the gateway's state is only read where it may tell."""
+    waiting = [job for job in jobs if job["wait_reason"]]
+    gateway = client.gateway() if any(job["wait_reason"] in _ASK for job in waiting) else None
+    return {job["id"]: _wait(job, gateway) for job in waiting}
+
+
+def moment(at: str) -> str:
+    """Write a time of the API for people, to the second."""
+    return f"{at[:19].replace('T', ' ')} UTC"
+
+
+def _wait(job: Job, gateway: Gateway | None) -> Wait:
+    reason = job["wait_reason"] or ""
+    why = _WORDS.get(reason, reason)
+    circuit = None if gateway is None else _in_the_way(reason, gateway)
+    if circuit is None:
+        return Wait(
+            why, f"looked at again at {moment(job['run_at'])}" if job["run_at"] else "goes on by itself"
+        )
+    said = [circuit["reason"] if circuit["reason"] != Why.OPERATOR else None, circuit["message"]]
+    told = ": ".join(" ".join(shown(each).split()) for each in said if each)
+    return Wait(f"{why} ({told})" if told else why, _until(circuit))
+
+
+def _until(circuit: CircuitState) -> str:
+    if circuit["resumes_at"]:
+        return f"goes on by itself at {moment(circuit['resumes_at'])}, or with `patchmill resume`"
+    if circuit["next_probe_at"]:
+        return f"the next try is at {moment(circuit['next_probe_at'])}, or with `patchmill resume`"
+    return "goes on with `patchmill resume`"
+
+
+def _in_the_way(reason: str, gateway: Gateway) -> CircuitState | None:
+    """Give what a job waits for: the gateway before a model; a rate limit is one only until a known time."""
+    if reason in _OF_GATEWAY and gateway["state"] != Condition.OK:
+        return gateway
+    if reason == WaitReason.RATE_LIMIT and gateway["resumes_at"]:
+        return gateway
+    down = [each for each in gateway["models"] if each["state"] == Condition.DOWN]
+    return down[0] if down and reason == WaitReason.GATEWAY_DOWN else None
