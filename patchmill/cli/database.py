@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from patchmill.cli.local_settings import with_local_database
 from patchmill.cli.masking import masked_url
 from patchmill.errors import ConfigurationError, Unavailable
 from patchmill.settings import Settings
@@ -17,15 +18,16 @@ _PREFIX = re.compile(r"^connection failed: ")
 
 
 def database_url(settings: Settings) -> str:
-    """Give the database's address.
+    """Give the database's address: the one that is set, or else that of a running `patchmill up`.
 
     Raises:
-        ConfigurationError: it is not set.
+        ConfigurationError: it is not set, and none runs.
     """
+    settings = with_local_database(settings)
     if settings.database_url is None or not settings.database_url.get_secret_value():
         raise ConfigurationError(
             "PATCHMILL_DATABASE_URL must be set: this command works on a Postgres that runs already; "
-            "`patchmill up` starts one and prints its address"
+            "`patchmill up` starts one, which is found by PATCHMILL_DATA_DIR"
         )
     return settings.database_url.get_secret_value()
 

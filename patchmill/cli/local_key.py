@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from patchmill.cli.installation import PROJECT
+from patchmill.cli.local_settings import DATABASE_FILE, STAND_IN_FILE
 from patchmill.cli.new_key import Scope, add_key, project_id
 from patchmill.client.server import KEY_FILE, URL_FILE
 from patchmill.store import access, key_secret
@@ -33,14 +34,19 @@ def ensure_local_key(connection: Connection, *, data_dir: Path, pepper: bytes) -
 
 
 @contextmanager
-def announced(url: str, *, data_dir: Path) -> Iterator[None]:
-    """Let commands find the service at this address while the block runs, whichever port it has."""
-    file = data_dir / URL_FILE
-    write_line(file, url)
+def announced(url: str, *, database_url: str, stand_in_url: str | None, data_dir: Path) -> Iterator[None]:
+    """Let commands find the service, its database and its stand-in while the block runs."""
+    lines = {URL_FILE: url, DATABASE_FILE: database_url, STAND_IN_FILE: stand_in_url}
+    for name, line in lines.items():
+        if line is None:
+            (data_dir / name).unlink(missing_ok=True)  # of one that was killed
+        else:
+            write_line(data_dir / name, line)
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)
+        for name in lines:
+            (data_dir / name).unlink(missing_ok=True)
 
 
 def write_line(file: Path, line: str) -> None:

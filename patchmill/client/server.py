@@ -39,7 +39,9 @@ def find_server() -> Server:
     folder = settings.data_dir.expanduser()
     configured = "server_url" in settings.model_fields_set
     url = (
-        settings.server_url if configured else _read(folder / URL_FILE) or f"http://127.0.0.1:{settings.port}"
+        settings.server_url
+        if configured
+        else read_line(folder / URL_FILE) or f"http://127.0.0.1:{settings.port}"
     )
     try:
         check_address(url)
@@ -48,7 +50,7 @@ def find_server() -> Server:
         raise ConfigurationError(f"{where}: {error}") from None
     key = None if settings.server_key is None else settings.server_key.get_secret_value()
     if not key and is_loopback(url):
-        key = _read(folder / KEY_FILE)
+        key = read_line(folder / KEY_FILE)
     if key:
         check_key(key)
         return Server(url=url, key=key, configured=configured)
@@ -57,7 +59,7 @@ def find_server() -> Server:
     raise Unavailable(f"no server is known; {_WAYS}")
 
 
-def _read(file: Path) -> str | None:
+def read_line(file: Path) -> str | None:
     """The line in a file of the data folder; None if it is not there, or another user's."""
     try:
         with file.open(encoding="utf-8") as text:

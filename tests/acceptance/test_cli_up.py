@@ -42,10 +42,12 @@ def test_up_runs_everything_ends_a_job_verified_and_leaves_nothing_running(servi
     assert (service_folder / "local-url").read_text() == f"http://127.0.0.1:{port}\n"
     found = run_process("status", job["id"], settings={"PATCHMILL_DATA_DIR": str(service_folder)})
     assert (found.code, "hello.py  verified" in found.data) == (0, True)
+    _commands_of_a_host_find_it(service_folder)
 
     assert started.end(signal.SIGTERM) == 0
     assert running_for(service_folder) == []
-    assert not (service_folder / "local-url").exists()
+    for name in ("local-url", "local-database", "local-stand-in"):
+        assert not (service_folder / name).exists()
 
     again = Started(service_folder, "up", "--port", str(port), "--workers", "1")
     again.wait_for("Ctrl-C stops everything")
@@ -55,6 +57,22 @@ def test_up_runs_everything_ends_a_job_verified_and_leaves_nothing_running(servi
         assert client.job(job["id"])["outcome"] == "verified"
     assert again.end(signal.SIGINT) == 130
     assert running_for(service_folder) == []
+
+
+def _commands_of_a_host_find_it(folder: Path) -> None:
+    settings = {"PATCHMILL_DATA_DIR": str(folder)}
+    for name in ("local-database", "local-stand-in"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    assert "calls are paused" in run_process("pause", settings=settings).talk
+    assert "calls go on" in run_process("resume", settings=settings).talk
+    assert "local" in run_process("keys", "list", settings=settings).data
+    assert "admin" in run_process("users", "list", settings=settings).data
+    doctor = run_process("doctor", "--gateway", settings=settings).data
+    assert "ok   postgres" in doctor
+    assert "accepts the key" in doctor
+    assert "is not kept" in doctor
+    elsewhere = run_process("pause", settings=settings | {"PATCHMILL_SERVER_URL": "http://127.0.0.1:9"})
+    assert (elsewhere.code, "PATCHMILL_DATABASE_URL must be set" in elsewhere.talk) == (2, True)
 
 
 def _signs_in(port: int, password: str) -> bool:

@@ -11,6 +11,7 @@ from patchmill.cli import doctor_gateway, doctor_host, doctor_server
 from patchmill.cli.console import data_console
 from patchmill.cli.doctor_line import Line, State
 from patchmill.cli.exits import Exit, ends, exit_of
+from patchmill.cli.local_settings import with_local_database, with_local_stand_in
 from patchmill.cli.talk import shown
 from patchmill.errors import ConfigurationError
 from patchmill.settings import Settings, load
@@ -38,7 +39,9 @@ def doctor(
 
     With --gateway it tries the gateway: key, account and catalogue for nothing, then a few small calls to
     each model of the settings, which say what the model really takes. With PATCHMILL_DATABASE_URL that is
-    kept, and holds for every worker from then on. Without --gateway nothing is changed.
+    kept, and holds for every worker from then on. Without --gateway nothing is changed. Where no setting and
+    no other server is named, the Postgres and the stand-in gateway of a running `patchmill up` are taken; of
+    the stand-in nothing is kept.
 
     Exits with 0 if nothing failed, whatever it warns of; with 2 if a setting cannot work, with 3 if there is
     no server or a service fails, with 4 without credit, with 5 if a key is refused: of several, the lowest.
@@ -66,13 +69,14 @@ def _lines(*, gateway: bool) -> Iterator[Line]:
         yield Line.fail("settings", str(error), advice, exit_of(error))
         return
     yield Line.ok("settings", "can be read")
+    hosted = with_local_database(settings)
     checks: list[Callable[[Settings], Iterator[Line]]] = [
         doctor_server.server,
         doctor_host.postgres,
         doctor_host.redis,
         doctor_host.checkers,
     ]
-    if gateway:
-        checks.append(doctor_gateway.gateway)
     for check in checks:
-        yield from check(settings)
+        yield from check(hosted)
+    if gateway:
+        yield from doctor_gateway.gateway(with_local_stand_in(hosted))

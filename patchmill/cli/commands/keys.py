@@ -22,7 +22,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
-    help="Create, list and revoke API keys. Needs PATCHMILL_DATABASE_URL.",
+    help="Create, list and revoke API keys. "
+    "Needs PATCHMILL_DATABASE_URL, or a running `patchmill up` with the same PATCHMILL_DATA_DIR.",
     epilog=ends(
         "patchmill keys create --name ci", "patchmill keys list", "patchmill keys revoke pm_1a2b3c4d"
     ),

@@ -23,7 +23,8 @@ def pause(
     """Make no call from the next second on, in the whole installation.
 
     Jobs are accepted, and what costs nothing is done; those that need a model wait (`paused`) until
-    `patchmill resume`. Calls on the wire are finished, since they are paid for. Needs PATCHMILL_DATABASE_URL.
+    `patchmill resume`. Calls on the wire are finished, since they are paid for. Needs
+    PATCHMILL_DATABASE_URL, or a running `patchmill up` with the same PATCHMILL_DATA_DIR.
     """
     with transaction(database_url(load())) as connection:
         paused = circuits.pause(connection, reason, actor="host")

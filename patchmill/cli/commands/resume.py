@@ -26,7 +26,8 @@ def resume(
     """Let calls go on, and wake the jobs that wait for that.
 
     Whatever paused them: an operator, or the gateway, which refused the key or had no credit left. If it
-    still does, the next call pauses them again; it is not billed. Needs PATCHMILL_DATABASE_URL.
+    still does, the next call pauses them again; it is not billed. Needs
+    PATCHMILL_DATABASE_URL, or a running `patchmill up` with the same PATCHMILL_DATA_DIR.
     """
     name = model or GATEWAY
     with transaction(database_url(load())) as connection:

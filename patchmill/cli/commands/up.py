@@ -79,7 +79,12 @@ def up(
     with (
         Stop() as stop,
         running(plan, stop=stop, log=ChildLog(verbose=verbose), tell=say) as service,
-        announced(service.api_url, data_dir=plan.data_dir),
+        announced(
+            service.api_url,
+            database_url=service.database_url,
+            stand_in_url=service.gateway_url if plan.gateway is None else None,
+            data_dir=plan.data_dir,
+        ),
     ):
         with transaction(service.database_url) as connection:
             ensure_local_admin(connection, data_dir=plan.data_dir)

@@ -23,7 +23,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
-    help="Create, list and disable people who sign in to the dashboard. Needs PATCHMILL_DATABASE_URL.",
+    help="Create, list and disable people who sign in to the dashboard. "
+    "Needs PATCHMILL_DATABASE_URL, or a running `patchmill up` with the same PATCHMILL_DATA_DIR.",
     epilog=ends("patchmill users create ann --role viewer", "patchmill users list"),
 )
 
