@@ -68,9 +68,10 @@ class Clock:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop after what is under way."""
+        """Stop after what is under way; what was never begun stays so."""
         self._stop.set()
-        self._thread.join(timeout=2 * POLL_S)
+        if self._thread.ident is not None:
+            self._thread.join(timeout=2 * POLL_S)
 
     def _run(self) -> None:
         while not self._stop.is_set():

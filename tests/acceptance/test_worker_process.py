@@ -1,9 +1,16 @@
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, text
+
+from patchmill.store.engine import open_engine
+from tests.support.stack import until
 
 from worker.__main__ import main
 
@@ -12,6 +19,51 @@ SERVICES = {
     "PATCHMILL_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
     "PATCHMILL_REDIS_URL": "redis://127.0.0.1:1/0",
 }
+
+
+@contextmanager
+def working(folder: Path, database_url: str, redis_url: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    log = folder / "worker.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker"],
+            cwd=ROOT,
+            env={
+                "PATH": os.environ["PATH"],
+                "PATCHMILL_DATA_DIR": str(folder),
+                "PATCHMILL_DATABASE_URL": database_url,
+                "PATCHMILL_REDIS_URL": redis_url,
+                "BYTESPIKE_API_KEY": "k",
+            },
+            stderr=output,
+        )
+    try:
+        yield process, log
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_worker_that_never_reached_redis_stops_cleanly_and_ends_its_lease(
+    engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    with working(tmp_path, database_url, SERVICES["PATCHMILL_REDIS_URL"]) as (process, log):
+        until(lambda: "Cannot connect to redis" in log.read_text(), "Celery at work")
+        until(lambda: leases(engine), "a lease")
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(timeout=60) == 0, log.read_text()
+
+    assert "Traceback" not in log.read_text()
+    assert "worker stopped" in log.read_text()
+    assert leases(engine) == [True]
+
+
+def leases(engine: Engine) -> list[bool]:
+    """Say of each lease whether it was ended."""
+    with engine.begin() as connection:
+        rows = connection.execute(text("SELECT stopped_at IS NOT NULL FROM workers"))
+        return [ended for (ended,) in rows]
 
 
 def test_a_worker_process_without_settings_ends_with_one_sentence() -> None:
