@@ -1,5 +1,6 @@
 """The composition of the HTTP door: settings in, one ASGI application out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -58,9 +59,11 @@ def create_app(settings: Settings, *, pace: Pace | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         parts.courier.start()
+        telling = asyncio.create_task(anyio.to_thread.run_sync(parts.database.tell_at_start))
         try:
             yield
         finally:
+            await asyncio.gather(telling, return_exceptions=True)  # before its connection is closed
             parts.waiting.release()
             await parts.courier.stop()
             parts.broker.close()

@@ -104,9 +104,10 @@ class Courier:
             self._awake.clear()
             try:
                 await self._take()
-            except Unavailable:
+            except Unavailable as error:
                 if self._may_log():
-                    log.warning("postgres_away", consequence="deliveries wait")
+                    told = self._database.told(error)
+                    log.warning("deliveries_wait", reason=str(error), **told)
             except Exception:  # the courier must not die of one bad round
                 if self._may_log():
                     log.exception("unexpected_error")

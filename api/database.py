@@ -8,9 +8,12 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from patchmill.errors import Conflict, Unavailable
 from patchmill.store import schema
-from patchmill.store.engine import passes
+from patchmill.store.engine import misses_schema, passes, trouble
+from patchmill.telemetry import get_logger
 
 __all__ = ["Connection", "Database"]
+
+_log = get_logger("api")
 
 
 class Database:
@@ -24,7 +27,7 @@ class Database:
         """Open a transaction that commits when the block ends.
 
         Raises:
-            Unavailable: Postgres does not answer, or not in time.
+            Unavailable: Postgres does not answer, or not in time, or lacks a table or column.
             Conflict: a concurrent request stored the same thing first.
         """
         with _translated(), self._engine.begin() as connection:
@@ -34,6 +37,19 @@ class Database:
         """Say whether the schema is the one of this version; raises Unavailable without an answer."""
         with _translated():
             return schema.is_current(self._engine)
+
+    def tell_at_start(self) -> None:
+        """Write to the log, once, why requests cannot be served; nothing if they can."""
+        try:
+            if not self.schema_is_current():
+                _log.error("not_ready", reason=schema.WRONG)
+        except Unavailable as error:
+            _log.error("not_ready", reason=str(error), **self.told(error))
+
+    def told(self, error: Unavailable) -> dict[str, str]:
+        """Describe what made Postgres unavailable, for a line of the log."""
+        cause = error.__cause__
+        return trouble(self._engine, cause) if isinstance(cause, SQLAlchemyError) else {}
 
     def close(self) -> None:
         """Give the connections back."""
@@ -47,6 +63,8 @@ def _translated() -> Iterator[None]:
     except IntegrityError as error:
         raise Conflict("another request stored the same thing first; read it and try again") from error
     except SQLAlchemyError as error:
+        if misses_schema(error):
+            raise Unavailable(schema.WRONG) from error
         if not passes(error):
             raise
         raise Unavailable("the database does not answer in time; try again in a moment") from error

@@ -12,6 +12,7 @@ from api.parts import PartsOf
 from api.query import refuse_unknown
 from api.schemas import Health, Readiness
 from patchmill.errors import InvalidFields, PatchmillError, Unavailable
+from patchmill.store import schema
 
 router = APIRouter(tags=["health"], dependencies=[Depends(refuse_unknown())])
 
@@ -40,7 +41,7 @@ async def healthz() -> Response:
 def readyz(parts: PartsOf) -> Response:
     """Need Postgres with the schema of this version. Redis only speeds jobs up: without it, `degraded`."""
     if not parts.database.schema_is_current():
-        raise Unavailable("the database's schema is not that of this version; run `patchmill migrate`")
+        raise Unavailable(schema.WRONG)
     try:
         parts.broker.ping()
     except redis.RedisError:

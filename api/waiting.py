@@ -228,9 +228,9 @@ class Broadcaster:
             try:
                 if await self._look(known):
                     pause = 0.0
-            except Unavailable:
+            except Unavailable as error:
                 pause = POLL_WITHOUT_DATABASE_S
-                _log.warning("events_unreadable", watchers=self.watchers())
+                _log.warning("events_unreadable", watchers=self.watchers(), **self._database.told(error))
             await asyncio.sleep(pause)
 
     async def _look(self, known: KnownEvents) -> bool:

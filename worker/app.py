@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
+from celery.worker import state as celery_state
 from kombu.asynchronous import set_event_loop
 
 from patchmill.call.clocks import Clocks
@@ -26,11 +27,13 @@ from worker.capabilities import Capabilities
 from worker.circuits import Circuits
 from worker.clock import Clock, window_for
 from worker.lease import Lease
+from worker.outage import wait_for_schema
 from worker.process import Process
 from worker.quota import QuotaNote
 from worker.slots import SlotKeeper
 from worker.tasks import register
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SPARE_CONNECTIONS = 4  # beside those of the jobs: for the clock and for the lease
 
 log = get_logger(__name__)
@@ -95,12 +98,27 @@ class WorkerApp:
         setup_logging.connect(_keep_logging, weak=False)
         worker_ready.connect(self._on_ready, weak=False)
         worker_shutting_down.connect(self._on_shutdown, weak=False)
+        if self._is_stopped_before_schema():
+            log.info("worker stopped")
+            return
         self._process.calls.start()
         self._process.lease.start()
         self._slots.start()
-        while not self._process.lease.draining:
+        while celery_state.should_stop is None:
             self._consume()
         self._end()
+
+    def _is_stopped_before_schema(self) -> bool:
+        """Wait for this version's schema; True if told to stop before. Nothing runs yet that needs an end."""
+        for number in STOP_SIGNALS:
+            signal.signal(number, _stop_waiting)
+        try:
+            wait_for_schema(self._process.engine)
+            for number in STOP_SIGNALS:
+                signal.signal(number, _stop_celery)  # until Celery, once it is up, takes them over
+        except _Stopped:
+            return True
+        return False
 
     def _consume(self) -> None:
         """Take messages until TERM, or until one comes that Celery cannot even read: then begin afresh.
@@ -154,6 +172,19 @@ class WorkerApp:
 def _stop_this_process() -> None:
     """End like after TERM: without calls this process would only take jobs from others."""
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Stopped(Exception):
+    """A signal to stop came before anything was started."""
+
+
+def _stop_waiting(*_: object) -> None:
+    raise _Stopped
+
+
+def _stop_celery(*_: object) -> None:
+    """Let Celery stop as soon as it looks, which it does before it takes anything."""
+    celery_state.should_stop = 0
 
 
 def _keep_logging(**_: object) -> None:

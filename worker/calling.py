@@ -40,6 +40,7 @@ from patchmill.job.retry import (
 from patchmill.kinds.kind import Kind
 from patchmill.store import call_news, ledger
 from patchmill.store.claims import Claim, StoredReply
+from patchmill.store.engine import trouble
 from patchmill.telemetry import get_logger
 from worker.admission import NoPrice, admit
 from worker.circuits import Permit
@@ -259,7 +260,7 @@ class Calling:
             with self._process.engine.begin() as connection:
                 call_news.note_first_token(connection, self._claim.job_id, call_id)
         except SQLAlchemyError as error:
-            log.warning("first token not told: postgres is away", error=type(error).__name__)
+            log.warning("first token not told: postgres is away", **trouble(self._process.engine, error))
 
     def _admit(
         self, step: Step, plan: ledger.CallPlan, max_tokens: int, floor_tokens: int

@@ -20,6 +20,7 @@ from patchmill.job.circuit import GATEWAY, Circuit, Trip
 from patchmill.job.failure import FailureClass
 from patchmill.job.retry import probe_after_s
 from patchmill.store import circuits as store
+from patchmill.store.engine import trouble
 from patchmill.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -99,7 +100,7 @@ class Circuits:
                     store.give_back_probe(connection, circuit)
         except SQLAlchemyError as error:
             # The next probe comes in its time.
-            log.warning("probe not given back: postgres is away", error=type(error).__name__)
+            log.warning("probe not given back: postgres is away", **trouble(self._engine, error))
 
     def leave(self, permit: Permit, outcome: CallOutcome) -> None:
         """Take what a call came to: it may open a circuit, or close those that it probed."""
@@ -159,7 +160,7 @@ class Circuits:
                 seen = store.open_ones(connection)
         except SQLAlchemyError as error:
             # The next call that fails the same way says it again.
-            log.warning("circuit not opened: postgres is away", error=type(error).__name__)
+            log.warning("circuit not opened: postgres is away", **trouble(self._engine, error))
             return
         self._see(seen)
         if opened:
@@ -172,7 +173,7 @@ class Circuits:
                 closed = store.close(connection, circuit.name, why=circuit.why)
                 seen = store.open_ones(connection)
         except SQLAlchemyError as error:
-            log.warning("circuit not closed: postgres is away", error=type(error).__name__)
+            log.warning("circuit not closed: postgres is away", **trouble(self._engine, error))
             return
         self._see(seen)
         if closed:

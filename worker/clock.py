@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from patchmill.queue.dispatch import Dispatch, MessageTemplate
 from patchmill.store import dispatch, workers
 from patchmill.telemetry import get_logger
+from worker.outage import Outage
 from worker.process import Process
 from worker.slots import SlotKeeper
 from worker.sweepers import lost_jobs, stale_dispatches
@@ -52,6 +53,7 @@ class Clock:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
         engine = process.engine
+        self._outage = Outage(engine)
         often = lease_ttl_s / 6
         self._timers = [
             _Timer(often, lambda: stale_dispatches.sweep(engine, older_than_s=lease_ttl_s)),
@@ -93,11 +95,11 @@ class Clock:
             self._stop.wait(POLL_S)
 
     def _guarded(self, run: Callable[[], object]) -> None:
-        """Run one duty; trouble with Postgres is logged, and the next round tries again."""
+        """Run one duty; trouble with Postgres is logged, once in a while, and the next round tries again."""
         try:
             run()
         except SQLAlchemyError as error:
-            log.warning("postgres is away; the next round tries again", error=type(error).__name__)
+            self._outage.tell(error)
         except Exception:  # the clock must not die of one bad round
             log.exception("unexpected error in the clock")
 

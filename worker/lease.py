@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from patchmill.store import workers
+from patchmill.store.engine import trouble
 from patchmill.store.ids import new_id
 from patchmill.telemetry import get_logger
 
@@ -69,7 +70,7 @@ class Lease:
             with self._engine.begin() as connection:
                 workers.stop(connection, self.worker_id)
         except SQLAlchemyError as error:
-            log.warning("lease not ended; it will run out", error=type(error).__name__)
+            log.warning("lease not ended; it will run out", **trouble(self._engine, error))
         self._engine.dispose()
 
     def _run(self) -> None:
@@ -88,5 +89,5 @@ class Lease:
                     self._steady_since = started
                 self._beaten_at = started
             except SQLAlchemyError as error:
-                log.warning("heartbeat failed", error=type(error).__name__)
+                log.warning("heartbeat failed", **trouble(self._engine, error))
             self._stop.wait(self._ttl_s / BEATS_PER_TTL)

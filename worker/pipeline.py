@@ -22,7 +22,7 @@ from patchmill.job.state import State
 from patchmill.kinds import KINDS
 from patchmill.store import access, claims, ledger
 from patchmill.store.claims import Claim
-from patchmill.store.engine import passes
+from patchmill.store.engine import passes, trouble
 from patchmill.telemetry import get_logger
 from worker.asking import answer
 from worker.calling import Calling, Interrupted, Reply, RungSkipped
@@ -69,7 +69,8 @@ def _run_dispatched(process: Process, job_id: uuid.UUID, dispatch_no: int) -> No
     except SQLAlchemyError as error:
         if not passes(error):
             raise
-        log.warning("postgres is away; the job is recovered from the database", error=type(error).__name__)
+        told = trouble(process.engine, error)
+        log.warning("postgres is away; the job is recovered from the database", **told)
 
 
 def _run_to_a_stop(process: Process, claim: Claim) -> None:

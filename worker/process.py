@@ -17,7 +17,7 @@ from patchmill.call.request import ChatRequest
 from patchmill.job.ladder import Policy
 from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.dispatch import Broker
-from patchmill.store.engine import passes
+from patchmill.store.engine import passes, trouble
 from patchmill.telemetry import get_logger
 from worker.capabilities import Capabilities
 from worker.circuits import Circuits, Permit
@@ -64,7 +64,7 @@ class Process:
             except SQLAlchemyError as error:
                 if not passes(error):
                     raise
-                log.warning("postgres is away; the write is repeated", error=type(error).__name__)
+                log.warning("postgres is away; the write is repeated", **trouble(self.engine, error))
             if self.stopping.wait(PERSIST_PAUSE_S):
                 raise StoppedWhileWriting
 
@@ -76,7 +76,7 @@ class Process:
             if isinstance(outcome, Answered):
                 self.capabilities.heard(request, outcome)
         except SQLAlchemyError as error:
-            log.warning("nothing learned of a call: postgres is away", error=type(error).__name__)
+            log.warning("nothing learned of a call: postgres is away", **trouble(self.engine, error))
 
     def drops_parameter(self, request: ChatRequest, outcome: CallOutcome) -> bool:
         """Say whether a call may be made anew at once, without a parameter that its model refused.

@@ -1,5 +1,6 @@
 """The connection to Postgres: one pool a process, short transactions, UTC."""
 
+import re
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -92,3 +93,25 @@ def passes(error: SQLAlchemyError) -> bool:
     if error.connection_invalidated or code is None:
         return isinstance(error, OperationalError | InterfaceError)
     return code[:2] in _PASSING
+
+
+_NOT_THERE = {"42P01", "42703"}  # a table, a column
+_PREFIX = re.compile(r"^connection failed: ")
+
+
+def misses_schema(error: SQLAlchemyError) -> bool:
+    """Tell the lack of a table or column: the database is not at the schema of this version."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _NOT_THERE
+
+
+def trouble(engine: Engine, error: SQLAlchemyError) -> dict[str, str]:
+    """Describe trouble for a line of the log: where Postgres is, and the driver's first words.
+
+    Of a statement that is wrong only the error's type is told: its message may quote what was submitted.
+    """
+    host = engine.url.host or str(engine.url.query.get("host", "a local socket"))
+    where = f"{host}:{engine.url.port}" if engine.url.port else host
+    said = type(error).__name__
+    if isinstance(error, DBAPIError) and passes(error):
+        said = _PREFIX.sub("", (str(error.orig).strip().splitlines() or [said])[0])
+    return {"host": where, "error": said}

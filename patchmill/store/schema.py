@@ -11,6 +11,8 @@ from sqlalchemy import Engine
 import patchmill
 from patchmill.errors import ConfigurationError
 
+WRONG = "the database's schema is not that of this version; run `patchmill migrate`"
+
 
 def configuration(engine: Engine) -> Config:
     """Give Alembic's configuration for this database; the scripts come with the installed package."""

