@@ -51,6 +51,17 @@ def prose(text: str, *, at_most: int) -> str:
     return f"{opener[1]}\\{words[opener.end(1) :]}" if opener else words
 
 
+def paragraphs(text: str, *, at_most: int) -> str:
+    """Write text as `prose`, but keep the paragraphs that blank lines part."""
+    written: list[str] = []
+    for part in re.split(r"\n\s*\n", text):
+        size = len(visible(part))
+        if size and at_most > 0:
+            written.append(prose(part, at_most=at_most))
+        at_most -= size
+    return "\n\n".join(written)
+
+
 def visible(text: str) -> str:
     """Text on one line without the characters that steer or hide others: controls, formats, unassigned."""
     kept = "".join(

@@ -1,7 +1,9 @@
 """The review for GitHub: what stands at a line, what is listed, and what untrusted text may not do there."""
 
 import json
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +16,9 @@ from patchmill.deliver.formats import FORMATS
 from patchmill.deliver.formats.github import MAX_BODY_BYTES, STAND_IN
 from patchmill.deliver.suggestion import Offered
 from patchmill.edit.diff import unified_diff
+from patchmill.edit.offered import apply_offered
 from patchmill.store.results import SuggestionRow
-from tests.support.appliers import by_github, github_accepts, suggested
+from tests.support.appliers import by_git, by_github, github_accepts, suggested
 from tests.support.offers import PATH, finding, group, hunk, new_file_diff, offered, suggestion
 
 SOURCE = "".join(f"line_{number} = {number}\n" for number in range(1, 101))
@@ -27,6 +30,11 @@ def changed_at(*lines: int) -> str:
     for line in lines:
         old = old.replace(f"line_{line} = {line}\n", f"line_{line} = None\n")
     return unified_diff(PATH, old, SOURCE)
+
+
+def listed_patches(body: str) -> list[str]:
+    """Give the patches of a summary."""
+    return re.findall(r"^```diff\n(.*?)^```$", body, re.DOTALL | re.MULTILINE)
 
 
 def line_change(line: int, **fields: Any) -> SuggestionRow:
@@ -138,7 +146,58 @@ def test_a_group_is_listed_once_with_all_its_changes() -> None:
 
     assert "offers 1 change: 0 to apply" in body
     assert f"`{PATH}`, line 5, line 8:" in body
-    assert "```diff\n@@ -5,1 +5,1 @@\n-line_5 = 5\n+x\n@@ -8,1 +8,2 @@\n line_8 = 8\n+y\n```" in body
+    (patch,) = listed_patches(body)
+    assert f"--- a/{PATH}\n+++ b/{PATH}\n@@ -2,10 +2,11 @@\n" in patch
+    assert "-line_5 = 5\n+x\n" in patch
+    assert " line_8 = 8\n+y\n" in patch
+
+
+def test_git_applies_each_listed_change(tmp_path: Path) -> None:
+    whole = [
+        *group(SOURCE, [hunk(SOURCE, 1, 3, "x\n"), hunk(SOURCE, 27, 27, "y\n"), hunk(SOURCE, 100, 100, "")])
+    ]
+    rows = [*whole, line_change(9), suggestion(SOURCE, hunk(SOURCE, 33, 33, ""))]
+
+    patches = listed_patches(review_of(rows, None)["body"])
+
+    assert "@@ -24,7 +22,7 @@" in patches[0]
+    assert len(patches) == 3
+    for patch, expected in zip(
+        patches,
+        [
+            apply_offered(SOURCE, [row.hunk for row in whole]),
+            SOURCE.replace("line_9 = 9\n", "new_9 = 0\n"),
+            SOURCE.replace("line_33 = 33\n", ""),
+        ],
+        strict=True,
+    ):
+        assert by_git(tmp_path, SOURCE, patch, PATH) == expected
+
+
+def test_an_answer_that_mends_several_things_is_explained_once() -> None:
+    explanation = "Fix B006 and E722\n\nThe default was shared."
+    rows = [line_change(line, title=f"B00{line}: x", explanation=explanation) for line in (5, 7)]
+    rows.append(line_change(9, title="Say nine", explanation="Say nine\nIt is\nclearer.\n\nAnd short."))
+
+    review = review_of(rows, new_file_diff(SOURCE))
+
+    assert [each["body"].partition("```")[0] for each in review["comments"]] == [
+        "**B005: x**\n\n",
+        "**B007: x**\n\n",
+        "**Say nine**\n\nIt is clearer.\n\nAnd short.\n\n",
+    ]
+    assert review["body"].count("The default was shared.") == 1
+    assert f"`{PATH}`: Fix B006 and E722\n\nThe default was shared." in review["body"]
+
+
+def test_findings_that_stay_are_named_up_to_a_number() -> None:
+    findings = [finding(at, status="unresolved", start_line=at + 1) for at in range(23)]
+
+    body = json.loads(FORMATS["github"].render(offered(SOURCE, [], findings=findings)))["body"]
+
+    assert f"Unresolved: `{PATH}:1` B006, `{PATH}:2` B006, " in body
+    assert f"`{PATH}:20` B006 and 3 more." in body
+    assert f"`{PATH}:21`" not in body
 
 
 def test_a_comment_tells_the_evidence_and_where_it_comes_from() -> None:
@@ -176,6 +235,7 @@ def test_the_findings_are_counted_by_what_became_of_them() -> None:
 
     assert review["body"] == (
         "Patchmill offers no change.\n\nFindings: 4, of which 1 verified, 1 unchecked, 2 unresolved."
+        f"\n\nUnresolved: `{PATH}:1` B006, `{PATH}:1` B006."
     )
     assert nothing == {"event": "COMMENT", "body": "Patchmill offers no change.", "comments": []}
 

@@ -1,8 +1,11 @@
 """Readers of rendered suggestions that share no code with the writers: each gives the edited file back."""
 
+import os
 import re
+import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -82,6 +85,26 @@ def by_rdjson(source: str, result: dict[str, Any], path: str) -> str:
         for suggestion in diagnostic.get("suggestions", ())
     ]
     return changed(data.decode("latin-1"), changes).encode("latin-1").decode()
+
+
+def by_git(folder: Path, source: str, patch: str, path: str) -> str:
+    """Let git check and apply a patch to a file in a folder that is no repository."""
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(source.encode())
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    settings |= {"GIT_CEILING_DIRECTORIES": str(folder.parent), "GIT_CONFIG_GLOBAL": os.devnull}
+    for options in (["--check"], []):
+        done = subprocess.run(
+            ["git", "apply", *options, "-"],  # noqa: S607 - git is a stated need
+            cwd=folder,
+            env=settings,
+            input=patch.encode(),
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+    return target.read_bytes().decode()
 
 
 def by_github(source: str, review: dict[str, Any], path: str) -> str:

@@ -1,15 +1,18 @@
 """The format `github`: the body of GitHub's "create a review", with one comment for each safe anchor."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
-from patchmill.deliver.markdown import code, fence, prose
+from patchmill.deliver.markdown import code, fence, paragraphs, prose
 from patchmill.deliver.place import Places
 from patchmill.deliver.suggestion import Format, Offered, OfferedFile, because, grouped, one_click
 from patchmill.edit.changes import ChangedFile, ChangedHunk, UnreadableDiff, read_diff
-from patchmill.edit.offered import without_repeated
+from patchmill.edit.diff import unified_diff
+from patchmill.edit.offered import apply_offered
 from patchmill.edit.span import line_content, line_end, split_lines
 from patchmill.job.record import FindingStatus
 from patchmill.store.results import CheckRow, SuggestionRow
@@ -19,6 +22,8 @@ MAX_BODY_BYTES = 65_536
 STAND_IN = "> Made by the stand-in gateway, not by a model. Do not post this review."
 _TITLE_LENGTH = 200
 _EXPLANATION_LENGTH = 800
+_NAMED_FINDINGS = 20  # of those that stay
+_NAMED_BYTES = 4_000
 _ROOM_FOR_COUNT = 200  # bytes for the sentence that counts what was left out
 
 
@@ -34,6 +39,7 @@ class _Anchor:
 class _Listed:
     """A group of suggestions that goes to the summary, and why."""
 
+    file: OfferedFile
     rows: Sequence[SuggestionRow]
     why: str
 
@@ -54,7 +60,7 @@ def render(offer: Offered) -> str:
             anchor = _anchor(rows, places, file.path, changed)
             comment = anchor if isinstance(anchor, str) else _comment(file, rows[0], anchor)
             if isinstance(comment, str):
-                listed.append(_Listed(rows=rows, why=comment))
+                listed.append(_Listed(file=file, rows=rows, why=comment))
             else:
                 comments.append(comment)
     body = _summary(offer, len(comments), listed)
@@ -128,7 +134,7 @@ def _deletes_between(hunk: ChangedHunk, first: int, last: int) -> bool:
 def _comment(file: OfferedFile, row: SuggestionRow, anchor: _Anchor) -> dict[str, Any] | str:
     """The comment, or why it cannot be one."""
     parts = [
-        *_words(row),
+        *_words(file, row),
         fence(row.replacement, "suggestion"),
         _evidence(row, file.evidence.get(row.id, ())),
     ]
@@ -141,9 +147,22 @@ def _comment(file: OfferedFile, row: SuggestionRow, anchor: _Anchor) -> dict[str
     return comment
 
 
-def _words(row: SuggestionRow) -> list[str]:
-    explanation = prose(row.explanation, at_most=_EXPLANATION_LENGTH)
+def _words(file: OfferedFile, row: SuggestionRow) -> list[str]:
+    """The title, and the explanation unless it is about more than this change: the summary has it then."""
+    explanation = "" if row.explanation in _shared(file) else _explained(row)
     return [f"**{_title(row)}**", *([explanation] if explanation else [])]
+
+
+def _explained(row: SuggestionRow) -> str:
+    """The explanation without the title that an answer begins with."""
+    said = row.explanation.removeprefix(row.title) if row.title else row.explanation
+    return paragraphs(said, at_most=_EXPLANATION_LENGTH)
+
+
+def _shared(file: OfferedFile) -> list[str]:
+    """The explanations that are about several groups, which an answer has mended together."""
+    told = Counter(rows[0].explanation for rows in grouped(file.suggestions))
+    return [explanation for explanation, times in told.items() if explanation and times > 1]
 
 
 def _title(row: SuggestionRow) -> str:
@@ -167,6 +186,7 @@ def _summary(offer: Offered, comments: int, listed: Sequence[_Listed]) -> str:
     if any(row.source == "stand-in" for file in offer.files for row in file.suggestions):
         head.append(STAND_IN)
     head += _findings(offer)
+    head += _explanations(offer)
     parts, room = head, MAX_BODY_BYTES - _ROOM_FOR_COUNT - sum(len(part.encode()) + 2 for part in head)
     for number, each in enumerate(listed):
         line, change = _line(each), _change(each)
@@ -188,7 +208,37 @@ def _findings(offer: Offered) -> list[str]:
     verified, unchecked = fates.count(FindingStatus.VERIFIED), fates.count(FindingStatus.UNCHECKED)
     rest = len(fates) - verified - unchecked
     counted = f"{verified} verified, {unchecked} unchecked, {rest} unresolved"
-    return [f"Findings: {len(fates)}, of which {counted}."]
+    return [f"Findings: {len(fates)}, of which {counted}.", *_left(offer)]
+
+
+def _left(offer: Offered) -> list[str]:
+    """Name the findings that stay, as many as have room; nothing if none does."""
+    resolved = {FindingStatus.VERIFIED, FindingStatus.UNCHECKED}
+    left = [
+        f"{code(f'{file.path}:{each.start_line}')} {prose(each.rule, at_most=_TITLE_LENGTH)}"
+        for file in offer.files
+        for each in file.findings
+        if each.status not in resolved
+    ]
+    if not left:
+        return []
+    sizes = accumulate(len(each.encode()) for each in left)
+    named = left[: min(_NAMED_FINDINGS, sum(size <= _NAMED_BYTES for size in sizes))]
+    more = f" and {len(left) - len(named)} more" if len(left) > len(named) else ""
+    return [f"Unresolved: {', '.join(named)}{more}."]
+
+
+def _explanations(offer: Offered) -> list[str]:
+    """What answers say that mended several things, as many as fill half of the summary."""
+    parts: list[str] = []
+    room = MAX_BODY_BYTES // 2
+    for file in offer.files:
+        for explanation in _shared(file):
+            part = f"{code(file.path)}: {paragraphs(explanation, at_most=_EXPLANATION_LENGTH)}"
+            room -= len(part.encode()) + 2
+            if room >= 0:
+                parts.append(part)
+    return parts
 
 
 def _line(listed: _Listed) -> str:
@@ -204,23 +254,10 @@ def _lines_of(row: SuggestionRow) -> str:
 
 
 def _change(listed: _Listed) -> str:
-    """The changes as the hunks of a diff, folded away."""
-    diff = "".join(_hunk(row) for row in listed.rows)
+    """The changes as a patch that `git apply` takes, folded away."""
+    new = apply_offered(listed.file.source, [row.hunk for row in listed.rows])
+    diff = unified_diff(listed.file.path, listed.file.source, new)
     return f"<details><summary>The change</summary>\n\n{fence(diff, 'diff')}\n\n</details>"
-
-
-def _hunk(row: SuggestionRow) -> str:
-    core = without_repeated(row.hunk)
-    old, new = split_lines(row.original), split_lines(row.replacement)
-    head, tail = core.start_line - row.start_line, row.end_line - core.end_line
-    marked = [
-        *((" ", line) for line in old[:head]),
-        *(("-", line) for line in old[head : len(old) - tail]),
-        *(("+", line) for line in new[head : len(new) - tail]),
-        *((" ", line) for line in old[len(old) - tail :]),
-    ]
-    header = f"@@ -{row.start_line},{len(old)} +{row.start_line},{len(new)} @@\n"
-    return header + "".join(f"{mark}{line_content(line)}\n" for mark, line in marked)
 
 
 def _counted(number: int, noun: str) -> str:
