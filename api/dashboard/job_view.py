@@ -42,6 +42,9 @@ ADVICE: Mapping[str, str] = {
 }
 
 
+NOTHING_TO_CHECK = "No answer had an edit that could be checked. A clearer finding or instruction may help."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownSuggestion:
     """A suggestion with its diff."""
@@ -123,7 +126,8 @@ def job_values(loaded: Loaded) -> dict[str, Any]:
         "project": loaded.project,
         "asked": loaded.asked,
         "declined": _declined(loaded),
-        "advice": ADVICE.get(document.error.code) if document.error else None,
+        "advice": _advice(loaded),
+        "spans": _spans(document),
         "suggestions": _suggestions(loaded),
         "more_suggestions": max(0, len(document.suggestions) - MAX_SUGGESTIONS),
         "findings": findings[:MAX_FINDINGS],
@@ -138,6 +142,28 @@ def job_values(loaded: Loaded) -> dict[str, Any]:
         "events": [(event.at, event.type, sentence(event)) for event in told[-MAX_EVENTS:]],
         "earlier_events": max(0, len(told) - MAX_EVENTS),
     }
+
+
+def _advice(loaded: Loaded) -> str | None:
+    """Say what can be done about the job's error."""
+    error = loaded.document.error
+    if error is not None and error.code == ErrorCode.UNVERIFIED and not loaded.refused:
+        return NOTHING_TO_CHECK
+    return None if error is None else ADVICE.get(error.code)
+
+
+def _spans(document: JobDocument) -> list[tuple[str, int]]:
+    """Give where the job's time went, in milliseconds: what is known of it."""
+    timings, total_ms = document.timings, document.timings.total_ms
+    if total_ms is None and document.finished_at is not None:
+        total_ms = round((document.finished_at - document.created_at).total_seconds() * 1000)
+    named = {
+        "Queued": timings.queued_ms,
+        "Model": timings.model_ms,
+        "Checks": timings.verify_ms,
+        "Total": total_ms,
+    }
+    return [(name, span_ms) for name, span_ms in named.items() if span_ms is not None]
 
 
 def _wait(loaded: Loaded) -> WaitInWords | None:

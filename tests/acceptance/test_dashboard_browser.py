@@ -347,6 +347,19 @@ def test_pages_fit_a_narrow_screen(service: Stack, site: str, browser: Browser, 
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
+def test_long_rules_fit_the_overview_of_a_wide_screen(service: Stack, site: str, browser: Browser) -> None:
+    request = mutable_default(uuid.uuid4().int % 10**9)
+    rules = ("typescript-eslint(no-explicit-any)", "jsx-a11y(no-noninteractive-element-interactions)")
+    findings = [{**request["findings"][0], "tool": "oxlint", "rule": rule} for rule in rules]
+    job = submit(service, findings=findings)
+    with watched(browser, site, width=1200) as opened:
+        sign_in(opened.page)
+        expect(opened.page.locator(f"#row-{job}")).to_contain_text("typescript-eslint")
+        table = opened.page.get_by_role("region", name="Table: Latest jobs")
+
+        assert table.evaluate("each => each.scrollWidth - each.clientWidth") == 0
+
+
 def test_the_edge_that_a_table_goes_on_behind_is_shaded(service: Stack, site: str, browser: Browser) -> None:
     service.ended(submit(service))
     with watched(browser, site, width=390) as opened:

@@ -234,6 +234,28 @@ def test_styles_and_scripts_are_named_by_their_content_and_kept(admin: Visitor) 
         assert asset.headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_job_without_a_refused_edit_points_at_none(user: User, admin: Visitor) -> None:
+    job = user.submit()["id"]
+    user.run(job)
+    error = {"code": "unverified", "message": "no edit passed every check", "retryable": False, "details": {}}
+    user.move(job, State.RUNNING, State.FAILED, worker_id=None, finished_at=func.now(), error=error)
+
+    page = visible(admin.text(f"/jobs/{job}"))
+
+    assert "See below what was refused" not in page
+    assert "No answer had an edit that could be checked." in page
+
+
+def test_a_cancelled_job_shows_the_times_that_are_known(user: User, admin: Visitor) -> None:
+    job = user.submit()["id"]
+    admin.send(f"/jobs/{job}/cancel")
+
+    timeline = visible(admin.text(f"/jobs/{job}")).partition("Timeline")[2]
+
+    assert re.match(r" Total \d", timeline)
+    assert "Queued" not in timeline.partition("event")[0]
+
+
 def test_a_job_that_failed_is_retried_from_a_plain_form(user: User, admin: Visitor) -> None:
     job = user.submit()["id"]
     fail(user, job)

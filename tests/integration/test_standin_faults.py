@@ -112,6 +112,16 @@ def test_scripted_answers_are_used_up_in_order(gateway: httpx.Client) -> None:
     assert contents[4].startswith("NO CHANGE: ")
 
 
+def test_a_concurrency_that_is_not_set_is_shown_as_it_was_started_with(gateway: httpx.Client) -> None:
+    started_with = gateway.get("/standin/behaviour").json()["concurrency"]
+
+    shown = gateway.put("/standin/behaviour", json={"concurrency": 3}).json()
+    reset = gateway.put("/standin/behaviour", json={}).json()
+
+    assert (shown["concurrency"], reset["concurrency"]) == (3, started_with)
+    assert started_with == 25
+
+
 def test_behaviour_shows_what_is_left(gateway: httpx.Client) -> None:
     behave(gateway, latency_ms=1, faults=[{"fault": "500", "times": 2}, {"fault": "502"}])
     gateway.post(CHAT, json=body())

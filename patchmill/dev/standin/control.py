@@ -55,8 +55,12 @@ class Control:
         return Response(status_code=204)
 
     async def show_behaviour(self, _request: Request) -> Response:
-        """The behaviour now: faults and answers that are used up are gone, `times` is what is left."""
-        return JSONResponse(self._gateway.behaviour.model_dump(mode="json"))
+        """The behaviour now: faults and answers that are used up are gone, `times` is what is left.
+
+        `concurrency` is what holds: that of the start where none is set.
+        """
+        behaviour = self._gateway.behaviour.model_dump(mode="json")
+        return JSONResponse({**behaviour, "concurrency": self._gateway.concurrency})
 
     async def set_behaviour(self, request: Request) -> Response:
         """PUT replaces the whole behaviour, so that an absent field returns to its default; POST keeps it."""
