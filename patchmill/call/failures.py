@@ -136,7 +136,8 @@ def failure_of_status(status: int, report: Report, headers: Mapping[str, str], *
         wait_s = _until_reset_s(headers, now=now)
     if wait_s is None and failure in _WAITING:
         wait_s = retry_after_s(headers, now=now)
-    return Failure(failure=failure, message=report.message or f"HTTP {status}", retry_after_s=wait_s)
+    message = report.message or f"HTTP {status}"
+    return Failure(failure=failure, message=message, retry_after_s=wait_s, quoted=True)
 
 
 def failure_of_frame(report: Report) -> Failure:
@@ -145,7 +146,7 @@ def failure_of_frame(report: Report) -> Failure:
     if failure is None and report.code is not None and re.fullmatch(r"[345]\d\d", report.code):
         failure = _class_of_status(int(report.code), report)
     message = report.message or "the gateway reported an error in the stream"
-    return Failure(failure=failure or FailureClass.SERVER, message=message)
+    return Failure(failure=failure or FailureClass.SERVER, message=message, quoted=bool(report.message))
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:

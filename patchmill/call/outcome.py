@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -116,7 +117,7 @@ class Judge:
         reported = failure_of_frame(report)
         if exchange.ended and exchange.reader.streamed and answer.error_is_last:
             return Rejected(failure=reported, code=report.code or report.type, **seen)
-        broken = failure or Failure(failure=FailureClass.BROKEN, message=reported.message)
+        broken = failure or replace(reported, failure=FailureClass.BROKEN)
         return Unknown(failure=broken, partial=answer.text, **seen)
 
 

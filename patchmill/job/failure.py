@@ -27,8 +27,21 @@ class FailureClass(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One failed call: its class, what the gateway said, and the wait that it asked for, in seconds."""
+    """One failed call: its class, what went wrong, and the wait that the gateway asked for, in seconds.
+
+    `quoted` says that the message is the gateway's, not ours.
+    """
 
     failure: FailureClass
     message: str
     retry_after_s: float | None = None
+    quoted: bool = False
+
+    def told(self) -> str:
+        """Give the message, with who said it where that was not us."""
+        return gateway_said(self.message) if self.quoted else self.message
+
+
+def gateway_said(message: str) -> str:
+    """Write what the gateway said so that nobody takes it for our own words."""
+    return f"the gateway said: {message}"

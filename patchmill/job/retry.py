@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from patchmill.job.circuit import Circuit, Condition, Why
-from patchmill.job.failure import Failure, FailureClass
+from patchmill.job.failure import Failure, FailureClass, gateway_said
 from patchmill.job.record import ErrorCode
 from patchmill.job.state import WaitReason
 
@@ -117,7 +117,7 @@ def decide(failure: Failure, history: History, *, policy: UnknownPolicy, rng: ra
         return _after_unknown(failure, history, UnknownPolicy.RETRY, rng)
     match failure.failure:
         case FailureClass.CONTEXT_TOO_LONG | FailureClass.REQUEST:
-            return Fail(code=_PERMANENT[failure.failure], message=failure.message, retryable=False)
+            return Fail(code=_PERMANENT[failure.failure], message=failure.told(), retryable=False)
         case FailureClass.MODEL:
             # Its circuit is open now: whoever else may answer is asked next, or the job ends.
             return Wait(after_s=0.0, reason=None, costs_attempt=True)
@@ -169,7 +169,7 @@ def until_circuit_closes(circuit: Circuit, now: datetime, rng: random.Random) ->
     """
     reason = waits_for(circuit)
     if reason is None:
-        return Fail(code=ErrorCode.GATEWAY_REJECTED, message=circuit.message, retryable=True)
+        return Fail(code=ErrorCode.GATEWAY_REJECTED, message=gateway_said(circuit.message), retryable=True)
     after_s = CIRCUIT_POLL_S
     if circuit.until is not None:
         after_s = max(0.0, (circuit.until - now).total_seconds()) + rng.uniform(0.0, LONGEST_SURPLUS_S)
@@ -190,16 +190,16 @@ def probe_after_s(state: Condition, probes: int, rng: random.Random) -> float:
 
 def _after_server_error(failure: Failure, history: History, rng: random.Random) -> Decision:
     if history.server_errors_in_a_row >= MAX_SERVER_ERRORS_IN_A_ROW or history.attempts >= MAX_ATTEMPTS:
-        return Fail(code=ErrorCode.GATEWAY_UNAVAILABLE, message=failure.message, retryable=True)
+        return Fail(code=ErrorCode.GATEWAY_UNAVAILABLE, message=failure.told(), retryable=True)
     after_s = _asked(failure, rng) or backoff_s(history.server_errors_in_a_row, rng)
     return Wait(after_s=after_s, reason=WaitReason.RETRY, costs_attempt=True)
 
 
 def _after_unknown(failure: Failure, history: History, policy: UnknownPolicy, rng: random.Random) -> Decision:
     if policy is UnknownPolicy.FAIL:
-        return Fail(code=ErrorCode.CALL_UNKNOWN, message=failure.message, retryable=True)
+        return Fail(code=ErrorCode.CALL_UNKNOWN, message=failure.told(), retryable=True)
     if history.billed_calls >= MAX_BILLED_CALLS or history.attempts >= MAX_ATTEMPTS:
-        return Fail(code=ErrorCode.ATTEMPTS_SPENT, message=failure.message, retryable=True)
+        return Fail(code=ErrorCode.ATTEMPTS_SPENT, message=failure.told(), retryable=True)
     return Wait(after_s=backoff_s(1, rng), reason=WaitReason.RETRY, costs_attempt=True)
 
 

@@ -1,4 +1,5 @@
 import random
+from typing import Any
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -32,7 +33,7 @@ def tripped(
     code: str | None = None,
     status: int | None = None,
     in_a_row: int = 1,
-    **more: float,
+    **more: Any,
 ) -> Trip | None:
     told = Failure(failure=failure, message="said so", **more)
     return trip_of(told, model=MODEL, code=code, status=status, in_a_row=in_a_row)

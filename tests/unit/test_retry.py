@@ -51,6 +51,23 @@ def test_what_fails_the_same_way_again_ends_the_job(failure: FailureClass, code:
 
 
 @pytest.mark.parametrize(
+    ("failure", "counted"),
+    [
+        (FailureClass.REQUEST, FRESH),
+        (FailureClass.SERVER, History(attempts=1, billed_calls=0, server_errors_in_a_row=4)),
+        (FailureClass.BROKEN, History(attempts=1, billed_calls=8, server_errors_in_a_row=0)),
+    ],
+)
+def test_a_job_that_ends_says_whose_words_it_quotes(failure: FailureClass, counted: History) -> None:
+    told = Failure(failure=failure, message="said so.", quoted=True)
+
+    decision = decide(told, counted, policy=UnknownPolicy.RETRY, rng=random.Random(1))
+
+    assert isinstance(decision, Fail)
+    assert decision.message == "the gateway said: said so."
+
+
+@pytest.mark.parametrize(
     ("failure", "reason"),
     [
         (FailureClass.CONCURRENCY, WaitReason.RATE_LIMIT),
