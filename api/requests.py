@@ -49,8 +49,8 @@ class ToolEditBody(Body):
     start_line: Line
     start_column: Column
     end_line: Line
-    end_column: Column
-    text: str
+    end_column: Column = Field(description="1-based, in Unicode code points, not included")
+    text: str = Field(description="what comes in the place of the stretch; empty deletes it")
 
     @field_validator("start_line", "end_line")
     @classmethod
@@ -75,22 +75,32 @@ class ToolEditBody(Body):
 class ToolFixBody(Body):
     """A tool's own fix of its finding."""
 
-    safe: bool
-    edits: Annotated[list[ToolEditBody], Field(min_length=1, max_length=1_000), FailFast()]
+    safe: bool = Field(description="whether the tool calls it safe; only such fixes are tried")
+    edits: Annotated[
+        list[ToolEditBody],
+        Field(min_length=1, max_length=1_000, description="what it replaces, all of it or nothing"),
+        FailFast(),
+    ]
 
 
 class FindingBody(Body):
     """A problem that a tool reported. Columns may be counted in the tool's own way: they only inform."""
 
-    tool: Short
-    rule: Short
-    message: Annotated[str, Field(max_length=4_000)]
-    severity: Annotated[str, Field(min_length=1, max_length=50)] = "warning"
+    tool: Short = Field(description="who reported it, such as ruff")
+    rule: Short = Field(description="the tool's name of the rule, such as B006")
+    message: Annotated[str, Field(max_length=4_000, description="the tool's own words")]
+    severity: Annotated[str, Field(min_length=1, max_length=50, description="the tool's own word")] = (
+        "warning"
+    )
     start_line: Line
-    start_column: Column | None = None
-    end_line: Line
-    end_column: Column | None = None
-    fixes: Annotated[list[ToolFixBody], Field(max_length=20), FailFast()] = []
+    start_column: Column | None = Field(None, description="1-based; it only informs")
+    end_line: Line = Field(description="1-based, included")
+    end_column: Column | None = Field(None, description="1-based; it only informs")
+    fixes: Annotated[
+        list[ToolFixBody],
+        Field(max_length=20, description="the tool's own fixes, which are tried before a model is asked"),
+        FailFast(),
+    ] = []
 
     @field_validator("start_line", "end_line")
     @classmethod
@@ -135,9 +145,9 @@ def _one_by_one(value: Any, check: ValidatorFunctionWrapHandler, info: Validatio
 class FileBody(Body):
     """The file that a job is about."""
 
-    path: FilePath
-    content: str
-    encoding: Literal["utf-8"] = "utf-8"
+    path: FilePath = Field(description="from the root of the repository, with /")
+    content: str = Field(description="the whole file")
+    encoding: Literal["utf-8"] = Field("utf-8", description="always utf-8")
     language: str | None = Field(None, validate_default=True, description="by the path's ending if omitted")
 
     @field_validator("language")
@@ -171,34 +181,51 @@ class ScopeBody(Body):
 class ContextBody(Body):
     """Another file that helps to understand the job's."""
 
-    path: FilePath
-    content: str
+    path: FilePath = Field(description="from the root of the repository, with /")
+    content: str = Field(description="the file, or the part of it that helps")
 
 
 class OriginBody(Body):
     """Where the file comes from."""
 
-    forge: Literal["github", "gitlab"] | None = None
-    repository: Short | None = None
-    pull_request: Annotated[int, Field(ge=1, le=MAX_INT)] | None = None
-    head: Short | None = None
-    base: Short | None = None
+    forge: Literal["github", "gitlab"] | None = Field(None, description="where the repository is")
+    repository: Short | None = Field(None, description="its name there, such as acme/app")
+    pull_request: Annotated[int, Field(ge=1, le=MAX_INT)] | None = Field(
+        None, description="the number of the pull or merge request"
+    )
+    head: Short | None = Field(None, description="the revision of the files")
+    base: Short | None = Field(None, description="the revision that they are compared with")
 
 
 class OptionsBody(Body):
     """What a submitter may choose."""
 
-    model: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    escalate: bool = True
-    tool_fixes: bool = True
-    reuse: bool = True
-    edit_format: EditFormat | None = None
-    max_cost_usd: Usd | None = None
-    max_calls: Annotated[int, Field(ge=1, le=8)] | None = None
-    deadline_s: Annotated[float, Field(ge=1, le=86_400)] | None = None
-    priority: Literal["interactive", "bulk"] = "interactive"
+    model: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None, description="the model that is asked first; null: the project's"
+    )
+    escalate: bool = Field(
+        default=True, description="whether the stronger model may be asked for what is left"
+    )
+    tool_fixes: bool = Field(default=True, description="whether tools' own safe fixes are tried first")
+    reuse: bool = Field(
+        default=True, description="whether the result of the same work may be served from the store"
+    )
+    edit_format: EditFormat | None = Field(None, description="how the model writes edits; null: the default")
+    max_cost_usd: Usd | None = Field(
+        None, description="what a job may cost, in US dollars as a decimal string; null: no cap of its own"
+    )
+    max_calls: Annotated[int, Field(ge=1, le=8)] | None = Field(
+        None, description="how many calls may be made; null: as many as any job may"
+    )
+    deadline_s: Annotated[float, Field(ge=1, le=86_400)] | None = Field(
+        None, description="seconds from submission until the job is given up; null: none"
+    )
+    priority: Literal["interactive", "bulk"] = Field(
+        "interactive", description="interactive goes first when slots are scarce"
+    )
 
 
+CHECKERS_MEAN = "settings of checkers by their names, such as ruff's target-version; those of your project"
 Checkers = Annotated[dict[str, Annotated[dict[str, Any], Field(max_length=100)]], Field(max_length=5)]
 Labels = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=100)], Annotated[str, Field(max_length=200)]],
@@ -209,17 +236,25 @@ Labels = Annotated[
 class JobRequest(Body):
     """One job: a file, and what is wanted of it."""
 
-    kind: Literal["fix", "annotate"]
-    file: FileBody
-    findings: Annotated[list[FindingBody] | None, WrapValidator(_one_by_one)] = None
-    what: Annotated[list[Literal["types", "docstrings"]], Field(max_length=10)] | None = None
-    instruction: Annotated[str, Field(min_length=1, max_length=4_000)] | None = None
-    scope: ScopeBody | None = None
-    context: Annotated[list[ContextBody], Field(max_length=20)] = []
-    checkers: Checkers = {}
-    origin: OriginBody = OriginBody()
-    labels: Labels = {}
-    options: OptionsBody = OptionsBody()
+    kind: Literal["fix", "annotate"] = Field(description="fix mends, annotate adds types and docstrings")
+    file: FileBody = Field(description="the file to change")
+    findings: Annotated[list[FindingBody] | None, WrapValidator(_one_by_one)] = Field(
+        None, description="what a tool reported in the file; fix needs some, or an instruction"
+    )
+    what: Annotated[list[Literal["types", "docstrings"]], Field(max_length=10)] | None = Field(
+        None, description="what annotate adds; it needs one or both"
+    )
+    instruction: Annotated[str, Field(min_length=1, max_length=4_000)] | None = Field(
+        None, description="what to change, in words; what comes of it is not verified; for fix"
+    )
+    scope: ScopeBody | None = Field(None, description="the lines that edits may touch; null: all")
+    context: Annotated[list[ContextBody], Field(max_length=20)] = Field(
+        [], description="other files that the model is shown; they are not changed"
+    )
+    checkers: Checkers = Field({}, description=CHECKERS_MEAN)
+    origin: OriginBody = Field(OriginBody(), description="where the file comes from; it is kept and shown")
+    labels: Labels = Field({}, description="names and values of your own; kept and shown")
+    options: OptionsBody = Field(OptionsBody(), description="what may be chosen; all have defaults")
 
 
 class BudgetScopeBody(Body):

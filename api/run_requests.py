@@ -9,7 +9,7 @@ from pydantic import FailFast, Field, field_validator
 
 from api.bodies import read_json, text_errors, validated
 from api.fields import FilePath, Usd, fault
-from api.requests import MAX_FINDINGS, Body, Checkers, Labels, OptionsBody, OriginBody
+from api.requests import CHECKERS_MEAN, MAX_FINDINGS, Body, Checkers, Labels, OptionsBody, OriginBody
 from api.rules import refuse_large, text_at
 from patchmill.edit.changes import ChangedFile, UnreadableDiff, read_diff
 from patchmill.errors import FieldError, InvalidFields
@@ -27,7 +27,7 @@ class ReportBody(Body):
     """What a tool found, in the tool's own words."""
 
     format: Annotated[str, Field(description=", ".join(READERS))]
-    content: str
+    content: str = Field(description="the report as the tool wrote it")
 
     @field_validator("format")
     @classmethod
@@ -40,9 +40,9 @@ class ReportBody(Body):
 class RunFileBody(Body):
     """A file that findings may be in; its path tells its language."""
 
-    path: FilePath
-    content: str
-    encoding: Literal["utf-8"] = "utf-8"
+    path: FilePath = Field(description="from the root of the repository, with /")
+    content: str = Field(description="the whole file")
+    encoding: Literal["utf-8"] = Field("utf-8", description="always utf-8")
 
 
 class RunRequest(Body):
@@ -52,17 +52,29 @@ class RunRequest(Body):
     `nofilter` without. `options` are those of every job, `max_cost_usd` beside them is for all jobs together.
     """
 
-    kind: Literal["fix", "annotate"]
-    reports: Annotated[list[ReportBody], Field(min_length=1, max_length=MAX_REPORTS), FailFast()]
-    files: Annotated[list[RunFileBody], Field(min_length=1, max_length=MAX_FILES), FailFast()]
+    kind: Literal["fix", "annotate"] = Field(description="fix; annotate is for single jobs")
+    reports: Annotated[
+        list[ReportBody],
+        Field(min_length=1, max_length=MAX_REPORTS, description="what tools found"),
+        FailFast(),
+    ]
+    files: Annotated[
+        list[RunFileBody],
+        Field(min_length=1, max_length=MAX_FILES, description="the files that the findings are in"),
+        FailFast(),
+    ]
     archive: Annotated[Any, Field(description="null: files are sent inline")] = None
     diff: Annotated[str | None, Field(description="a unified diff from the base to these files")] = None
-    filter: Literal["added", "diff_context", "file", "nofilter"] | None = None
-    checkers: Checkers = Field(default_factory=dict)
-    origin: OriginBody = OriginBody()
-    labels: Labels = Field(default_factory=dict)
-    max_cost_usd: Usd | None = None
-    options: OptionsBody = OptionsBody()
+    filter: Literal["added", "diff_context", "file", "nofilter"] | None = Field(
+        None, description="which findings count, by the diff; null: added with one, nofilter without"
+    )
+    checkers: Checkers = Field(default_factory=dict, description=CHECKERS_MEAN)
+    origin: OriginBody = Field(OriginBody(), description="where the files come from; it is kept and shown")
+    labels: Labels = Field(default_factory=dict, description="names and values of your own; kept and shown")
+    max_cost_usd: Usd | None = Field(
+        None, description="what all jobs together may cost, in US dollars as a decimal string"
+    )
+    options: OptionsBody = Field(OptionsBody(), description="those of every job; all have defaults")
 
     @field_validator("kind")
     @classmethod

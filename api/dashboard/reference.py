@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from api.dashboard.body_fields import BodyField, body_fields
 from api.dashboard.page_route import PageRoute
 from api.dashboard.rendering import page
 
@@ -46,6 +47,7 @@ class Operation:
     summary: str
     description: str
     parameters: list[Parameter]
+    fields: list[BodyField]
     bodies: Mapping[str, str]
     answers: list[Answered]
 
@@ -80,6 +82,7 @@ def operations(document: Mapping[str, Any]) -> Iterator[Operation]:
                     )
                     for each in told.get("parameters", ())
                 ],
+                fields=body_fields(document, told.get("requestBody", {})),
                 bodies=_examples(told.get("requestBody", {})),
                 answers=[
                     Answered(

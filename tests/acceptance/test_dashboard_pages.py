@@ -220,6 +220,9 @@ def test_the_reference_names_every_route_and_loads_nothing_from_elsewhere(api: A
     assert Tags(page).scripts == 3
     assert "http" not in " ".join(re.findall(r"<(?:script|link|img)[^>]*>", page))
     assert 'id="submit_job"' in page
+    assert "instruction string or null what to change, in words" in text
+    assert "findings[].fixes[].safe required boolean whether the tool calls it safe" in text
+    assert "options.priority interactive, bulk interactive goes first" in text
 
 
 def test_styles_and_scripts_are_named_by_their_content_and_kept(admin: Visitor) -> None:

@@ -20,6 +20,7 @@ from api import (
     webhook_shapes,
 )
 from api.app import create_app
+from api.dashboard.body_fields import body_fields
 from patchmill.settings import Settings
 
 PROBLEM = "application/problem+json"
@@ -151,3 +152,11 @@ def test_money_and_times_have_one_form() -> None:
     at = TypeAdapter(schemas.Instant).validate_python("2026-11-22T12:00:00+02:00")
 
     assert schemas.rfc3339(at) == "2026-11-22T10:00:00.000000Z"
+
+
+@pytest.mark.parametrize("operation", ["/v1/jobs", "/v1/runs"])
+def test_every_field_of_a_submission_says_what_it_means(document: dict[str, Any], operation: str) -> None:
+    fields = body_fields(document, document["paths"][operation]["post"]["requestBody"])
+
+    assert {"kind", "options.deadline_s", "origin.forge"} <= {field.name for field in fields}
+    assert [field.name for field in fields if not field.description] == []
