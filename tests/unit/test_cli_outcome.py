@@ -3,6 +3,7 @@ from typing import Any, cast
 import pytest
 
 from patchmill.cli.exits import Exit
+from patchmill.cli.job_text import usage_text
 from patchmill.cli.outcome import exit_of_work
 from patchmill.cli.work import Standing, Work, work_of
 from patchmill.errors import ConfigurationError
@@ -41,6 +42,13 @@ def standing(*jobs: dict[str, Any], skipped: str | None = None) -> Standing:
 )
 def test_the_exit_code_tells_what_is_left_or_what_was_in_the_way(work: Standing, code: Exit) -> None:
     assert exit_of_work(work) == code
+
+
+def test_money_that_may_have_been_charged_is_told_apart() -> None:
+    usage = {"calls": 1, "input_tokens": 0, "cached_tokens": 0, "output_tokens": 0, "cost_usd": "0"}
+
+    assert usage_text({**usage, "uncertain_usd": "0.0006"}).endswith(", $0, $0.0006 uncertain")
+    assert usage_text({**usage, "uncertain_usd": "0"}).endswith(" output tokens, $0")
 
 
 def test_an_id_tells_what_it_is_of() -> None:
