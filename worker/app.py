@@ -34,6 +34,7 @@ from worker.slots import SlotKeeper
 from worker.tasks import register
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+PING_AFTER_S = 1.0  # a round trip less in each transaction of a job; every write here can be repeated
 SPARE_CONNECTIONS = 4  # beside those of the jobs: for the clock and for the lease
 
 log = get_logger(__name__)
@@ -46,7 +47,11 @@ class WorkerApp:
         where = services(settings)
         self._grace_s = settings.stop_grace_s
         self._threads = window_for(settings.gateway_concurrency)  # a process alone keeps all slots full
-        engine = open_engine(where.database_url, pool_size=min(self._threads, 12) + SPARE_CONNECTIONS)
+        engine = open_engine(
+            where.database_url,
+            pool_size=min(self._threads, 12) + SPARE_CONNECTIONS,
+            ping_after_s=PING_AFTER_S,
+        )
         gateway = Gateway(
             base_url=settings.gateway_url,
             api_key=gateway_key(settings),

@@ -15,12 +15,12 @@ from patchmill.edit.apply import locate
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.edit.protocol import Proposal, Rejection
 from patchmill.errors import CancelRequested, LostClaim
-from patchmill.job.ladder import Step, steps
+from patchmill.job.ladder import steps
 from patchmill.job.record import ErrorCode
 from patchmill.job.retry import MAX_ATTEMPTS, Fail, Wait, without_checker
 from patchmill.job.state import State
 from patchmill.kinds import KINDS
-from patchmill.store import access, claims, ledger
+from patchmill.store import claims, ledger
 from patchmill.store.claims import Claim
 from patchmill.store.engine import passes, trouble
 from patchmill.telemetry import get_logger
@@ -125,7 +125,7 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
     calling = Calling(process, claim, kind, edit_format)
     question = Question(task=task, kind=kind, edit_format=edit_format, mended=tuple(progress.mended_lines))
     max_tokens = kind.max_tokens
-    for step in _steps(process, claim):
+    for step in steps(process.policy.changed(claim.policy), task.options):
         try:
             reply, prompt = answer(calling, step, question, max_tokens)
         except RungSkipped as skipped:
@@ -154,13 +154,6 @@ def _wait_for_checker(process: Process, claim: Claim) -> None:
     wait = without_checker(claim.attempts, process.rng)
     if wait is not None:
         raise Interrupted(wait)
-
-
-def _steps(process: Process, claim: Claim) -> tuple[Step, ...]:
-    """Give the rungs that this job may climb, by its project's policy."""
-    with process.engine.begin() as connection:
-        own = access.policy_of(connection, claim.project_id)
-    return steps(process.policy.changed(own), claim.task.options)
 
 
 def _try(stage: Stage, progress: Progress, proposal: Proposal, reply: Reply) -> str:

@@ -74,15 +74,6 @@ def change_policy(connection: Connection, project_id: uuid.UUID, changes: Mappin
     connection.execute(update(projects).where(projects.c.id == project_id).values(policy=kept))
 
 
-_POLICY = select(projects.c.policy).where(projects.c.id == bindparam("project_id"))
-
-
-def policy_of(connection: Connection, project_id: uuid.UUID) -> dict[str, Any]:
-    """Give what a project has set of its ladder (see `job/ladder.py`); what is not there is the setting's."""
-    policy: dict[str, Any] = connection.scalars(_POLICY, {"project_id": project_id}).one()
-    return policy
-
-
 def add_key(
     connection: Connection,
     *,

@@ -37,9 +37,8 @@ from patchmill.job.record import (
     ToolFix,
 )
 from patchmill.job.state import TERMINAL, State, WaitReason
-from patchmill.store.jobs import source_of
 from patchmill.store.retries import ASKED_AGAIN
-from patchmill.store.tables import attempts, calls, findings, jobs, runs
+from patchmill.store.tables import attempts, calls, findings, jobs, projects, runs, sources
 from patchmill.store.transitions import Move, given
 from patchmill.store.workers import Held
 
@@ -71,6 +70,7 @@ class Claim:
     max_cost_picos: int | None
     created_at: datetime  # or when it was last asked for again
     deadline_at: datetime | None
+    policy: Mapping[str, Any]  # what its project has set of the ladder
     task: Task
     replies: tuple[StoredReply, ...]
 
@@ -128,6 +128,7 @@ def claim(connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id
     [row] = moved
     fence = row["fence"]
     earlier = _earlier_calls(connection, job_id) if fence > 1 else ()
+    belongings = _belongings(connection, row)
     return Claim(
         job_id=job_id,
         project_id=row["project_id"],
@@ -141,7 +142,8 @@ def claim(connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id
         max_cost_picos=row["max_cost_picos"],
         created_at=_asked_at(row),
         deadline_at=row["deadline_at"],
-        task=_task(connection, row),
+        policy=belongings["policy"],
+        task=_task(connection, row, belongings),
         replies=tuple(
             _reply(call)
             for call in earlier
@@ -321,35 +323,44 @@ def _reply(call: RowMapping) -> StoredReply:
     )
 
 
-def _task(connection: Connection, row: RowMapping) -> Task:
+_BELONGINGS = (
+    select(sources.c.content, projects.c.policy, runs.c.reported)
+    .select_from(
+        sources.join(projects, projects.c.id == sources.c.project_id).outerjoin(
+            runs, runs.c.id == bindparam("run_id", type_=Uuid)
+        )
+    )
+    .where(sources.c.project_id == bindparam("project_id"), sources.c.sha256 == bindparam("sha256"))
+)
+
+
+def _belongings(connection: Connection, row: RowMapping) -> RowMapping:
+    """Read what a job shares with others: its source, its project's policy, its run's rules."""
+    parameters = {name: row[name] for name in ("project_id", "sha256", "run_id")}
+    found = connection.execute(_BELONGINGS, parameters).mappings().one()
+    if found["content"] is None:
+        raise LookupError("a job's source is kept as long as the job")
+    return found
+
+
+def _task(connection: Connection, row: RowMapping, belongings: RowMapping) -> Task:
     request = row["request"]
     options = request["options"]
     scope = request["scope"]
-    content = source_of(connection, row["project_id"], row["sha256"])
-    if content is None:
-        raise LookupError("a job's source is kept as long as the job")
     return Task(
         kind=KindName(row["kind"]),
         path=row["path"],
         language=row["language"],
-        source=bytes(content).decode(),
+        source=bytes(belongings["content"]).decode(),
         findings=_findings(connection, row["id"]),
         what=frozenset(Annotation(name) for name in request["what"]),
         instruction=request.get("instruction"),
         scope=None if scope is None else Scope(**scope),
         context=tuple(ContextFile(**file) for file in request["context"]),
         checkers=request["checkers"],
-        reported={} if row["run_id"] is None else _reported_in(connection, row["run_id"]),
+        reported=belongings["reported"] or {},
         options=Options(**{**options, "priority": Priority(options["priority"])}),
     )
-
-
-_REPORTED_IN = select(runs.c.reported).where(runs.c.id == bindparam("run_id"))
-
-
-def _reported_in(connection: Connection, run_id: uuid.UUID) -> Mapping[str, Sequence[str]]:
-    reported: Mapping[str, Sequence[str]] = connection.scalars(_REPORTED_IN, {"run_id": run_id}).one()
-    return reported
 
 
 _FINDINGS = (

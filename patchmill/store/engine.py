@@ -1,18 +1,30 @@
 """The connection to Postgres: one pool a process, short transactions, UTC."""
 
 import re
+import time
+from functools import partial
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InvalidatePoolError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from patchmill.errors import ConfigurationError
 
 TRANSACTION_LIMIT_S = 5
 LONG_TRANSACTION_LIMIT_S = 60
 CONNECT_TIMEOUT_S = 5
+_RESTS_SINCE = "rests_since"
 
 # Statements and pauses of any number make no longer a transaction; Postgres has had this since version 17.
 LIMIT_TRANSACTIONS = (
@@ -26,8 +38,11 @@ _SESSION = (
 )
 
 
-def open_engine(url: str, *, pool_size: int) -> Engine:
+def open_engine(url: str, *, pool_size: int, ping_after_s: float = 0.0) -> Engine:
     """Make the process's engine; connects on first use.
+
+    A connection that has rested for `ping_after_s` is asked whether it still lives before it is used. One
+    that dies in less time fails its next statement, and with it all of the pool is made anew.
 
     Raises:
         ConfigurationError: the URL is not one of Postgres.
@@ -48,13 +63,14 @@ def open_engine(url: str, *, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
-        pool_pre_ping=True,
         pool_recycle=1800,
         pool_use_lifo=True,
         hide_parameters=True,  # they may be submitted text
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
     )
     event.listen(engine, "connect", _prepare_session)
+    event.listen(engine, "checkin", _note_rest)
+    event.listen(engine, "checkout", partial(_ping_if_rested, engine, ping_after_s))
     return engine
 
 
@@ -74,6 +90,22 @@ def _prepare_session(connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_SESSION)
     connection.autocommit = False
+
+
+def _note_rest(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info[_RESTS_SINCE] = time.monotonic()
+
+
+def _ping_if_rested(
+    engine: Engine, after_s: float, connection: Any, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    rests_since = record.info.get(_RESTS_SINCE)  # not there yet when it was only just made
+    if rests_since is None or time.monotonic() - rests_since < after_s:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except psycopg.Error as error:
+        raise InvalidatePoolError from error
 
 
 # SQLSTATE classes: connection, rolled back, resources, not in this state, operator, system.
