@@ -72,7 +72,11 @@ def total_usage(usages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         name: sum(usage[name] for usage in usages)
         for name in ("calls", "input_tokens", "cached_tokens", "output_tokens")
     }
-    return {**counts, "cost_usd": str(sum((Decimal(usage["cost_usd"]) for usage in usages), Decimal(0)))}
+    money = {
+        name: str(sum((Decimal(usage[name]) for usage in usages), Decimal(0)))
+        for name in ("cost_usd", "uncertain_usd")
+    }
+    return {**counts, **money}
 
 
 def _print_finding(console: Console, finding: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

@@ -34,6 +34,7 @@ ROUTES = [
     ("GET", "/v1/runs/run_1/suggestions"),
     ("GET", "/v1/stats"),
     ("GET", "/v1/gateway"),
+    ("GET", "/v1/models"),
     ("GET", "/v1/projects"),
     ("GET", "/v1/projects/prj_1"),
     ("PATCH", "/v1/projects/prj_1"),

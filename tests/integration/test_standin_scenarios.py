@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from patchmill.dev.standin.behaviour import Behaviour
+from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.scenarios import InvalidScenario, bundled_scenarios, find_scenario, load_scenario
 from patchmill.dev.standin.server import running
 from patchmill.dev.standin.wire_cases import CASES
@@ -44,7 +45,9 @@ def test_a_bundled_scenario_can_be_set_at_run_time_and_is_described(gateway: htt
     shown = gateway.post("/standin/scenario", json={"name": name, "seed": 7})
     assert shown.status_code == 200, shown.text
     assert shown.json()["seed"] == 7
-    expected = load_scenario(name).behaviour.model_copy(update={"seed": 7})
+    own = load_scenario(name).behaviour
+    concurrency = own.concurrency or Options().concurrency  # shown is what holds
+    expected = own.model_copy(update={"seed": 7, "concurrency": concurrency})
     assert Behaviour.model_validate(shown.json()) == expected
     listed = {one["name"]: one["description"] for one in gateway.get("/standin/scenarios").json()["data"]}
     assert listed[name] == load_scenario(name).description

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.server import running
 from patchmill.dev.standin.wire_cases import CASES, Ending
+from tests.support.stack import until
 
 KEYS = ("sk-byts-stand-in", "sk-byts-second")
 MODELS = ("deepseek-v4-flash", "deepseek-v4-pro", "deepseek-v3-2", "no-such-model")
@@ -40,6 +41,8 @@ STRIKES = st.one_of(
 )
 STEPS = st.lists(st.tuples(REQUESTS, STRIKES, st.sampled_from(KEYS), st.booleans()), max_size=8)
 
+PATIENCE_S = 30.0  # for what is asked beside the requests under test
+
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[httpx.Client]:
@@ -64,11 +67,12 @@ def ask(gateway: httpx.Client, request: dict[str, Any], key: str, *, leaves: boo
 
 
 def settled(gateway: httpx.Client) -> dict[str, Any]:
-    for _ in range(500):
-        ledger: dict[str, Any] = gateway.get("/standin/ledger").json()
-        if ledger["in_flight"] == 0:
-            return ledger
-    raise AssertionError("requests are still in flight")
+    def look() -> dict[str, Any] | None:
+        ledger: dict[str, Any] = gateway.get("/standin/ledger", timeout=PATIENCE_S).json()
+        return ledger if ledger["in_flight"] == 0 else None
+
+    ended: dict[str, Any] = until(look, "no request in flight")
+    return ended
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -76,10 +80,11 @@ def settled(gateway: httpx.Client) -> dict[str, Any]:
 def test_every_request_has_one_row_and_every_total_is_the_sum_of_the_rows(
     gateway: httpx.Client, steps: list[tuple[dict[str, Any], dict[str, Any] | None, str, bool]]
 ) -> None:
-    gateway.delete("/standin/ledger").raise_for_status()
+    gateway.delete("/standin/ledger", timeout=PATIENCE_S).raise_for_status()
     for request, strike, key, leaves in steps:
         faults = [] if strike is None else [strike]
-        gateway.put("/standin/behaviour", json={"faults": faults}).raise_for_status()
+        changed = gateway.put("/standin/behaviour", json={"faults": faults}, timeout=PATIENCE_S)
+        changed.raise_for_status()
         ask(gateway, request, key, leaves=leaves)
 
     ledger = settled(gateway)
@@ -91,12 +96,14 @@ def test_every_request_has_one_row_and_every_total_is_the_sum_of_the_rows(
             assert row["cost_picos"] == row["input_tokens"] == row["output_tokens"] == 0
     billed = [row for row in rows if row["outcome"] == "billed"]
     spent = Decimal(sum(row["cost_picos"] for row in billed)).scaleb(-12)
-    buckets = gateway.get("/api/v1/me/usage", params={"group_by": "hour,model"}).json()["data"]
+    buckets = gateway.get("/api/v1/me/usage", params={"group_by": "hour,model"}, timeout=PATIENCE_S).json()[
+        "data"
+    ]
     assert sum(Decimal(bucket["total_usd"]) for bucket in buckets) == spent
     for name in ("input_tokens", "output_tokens"):
         assert sum(bucket[name] for bucket in buckets) == sum(row[name] for row in billed)
     assert sum(bucket["call_count"] for bucket in buckets) == len(billed)
-    account = gateway.get("/api/v1/me/account")
+    account = gateway.get("/api/v1/me/account", timeout=PATIENCE_S)
     assert Decimal(account.json()["balance"]["available_usd"]) == 1_000 - spent
     of_key = Decimal(sum(row["cost_picos"] for row in billed if row["key"] == KEYS[0])).scaleb(-12)
     left = {"x-ratelimit-remaining": 50 - of_key, "x-quota-remaining-credits": 500 - of_key}

@@ -59,7 +59,8 @@ def _check_suggestions(engine: Engine) -> None:
         SELECT job_id FROM events WHERE data->>'to' = 'succeeded' GROUP BY job_id HAVING count(*) > 1
     """
     bought_again = """
-        SELECT job_id FROM calls WHERE reply IS NOT NULL GROUP BY job_id, turn HAVING count(*) > 1
+        SELECT earlier.job_id FROM calls earlier JOIN calls later USING (job_id, turn)
+        WHERE earlier.number < later.number AND earlier.reply IS NOT NULL AND earlier.ended_at < later.sent_at
     """
     assert rows(engine, twice) == []
     assert rows(engine, ended_twice) == []

@@ -28,6 +28,7 @@ def test_usage_adds_up_without_losing_a_pico_dollar() -> None:
         "cached_tokens": 3,
         "output_tokens": 6,
         "cost_usd": "0.100000000001",
+        "uncertain_usd": "0",
     }
 
 
