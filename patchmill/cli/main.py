@@ -109,7 +109,7 @@ def run() -> int:
     except Interrupted as error:
         return error.code
     except (SystemExit, BrokenPipeError):  # `patchmill jobs | head`; typer makes the first of the second
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lasts as long as the process
+        _write_no_more()
         return NOBODY_READS
     except UsageError as error:
         return _refused(error)
@@ -131,7 +131,16 @@ def _open_closed_streams() -> None:
                 setattr(sys, name, os.fdopen(os.dup(nothing.fileno()), "r" if name == "stdin" else "w"))
 
 
+def _write_no_more() -> None:
+    """Leave standard output alone: what it could not take would fail once more when the process ends."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lasts as long as the process
+
+
 def _failed(error: OSError) -> int:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _write_no_more()
     if isinstance(error, FileNotFoundError) and error.filename is None:
         _complain("the current folder is not there any more")
         return Exit.USAGE

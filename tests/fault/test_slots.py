@@ -57,10 +57,13 @@ def test_a_frozen_worker_starts_nothing_on_slots_that_were_given_away(stack: Sta
     frozen, _ = start(stack, PATCHMILL_LEASE_TTL_S="20", PATCHMILL_CALL_DEADLINE_S="60")
     submit(stack, 150)
     until(lambda: states(engine).get("succeeded", 0) >= 10, "the first jobs")
+    stack.behave(latency_ms=1500, concurrency=CAP)  # so that the other has work for longer than a lease
     frozen.send_signal(signal.SIGSTOP)
     until(lambda: slots_used(stack) < CAP, "the frozen one holds slots")
-    until(lambda: slots_used(stack) == CAP, "all slots used by the other")
+    # What the frozen one has claimed without a call comes back after its lease of 20 s.
+    until(lambda: slots_used(stack) == CAP, "all slots used by the other", 90)
     frozen.send_signal(signal.SIGCONT)
+    stack.behave(latency_ms=300, concurrency=CAP)
 
     until(lambda: states(engine).get("succeeded", 0) == 150, "all jobs succeeded", 120)
     check_the_cap(stack.truth())
