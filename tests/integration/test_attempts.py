@@ -12,7 +12,7 @@ from patchmill.call.request import ChatRequest
 from patchmill.job.circuit import GATEWAY, Condition, Trip, Why
 from patchmill.job.failure import Failure, FailureClass
 from patchmill.job.record import ContextFile
-from patchmill.store import circuits
+from patchmill.store import access, circuits
 from tests.support import invariants
 from tests.support.attempts import FALLBACK, FLASH, PRO, USELESS, Attempts, attempting
 
@@ -208,4 +208,24 @@ def test_the_stronger_model_is_left_out_where_the_job_cannot_pay_for_it(attempts
     assert [model for _, model, _ in attempts.calls()] == [FLASH, FLASH]
     assert [(each["rung"], each["model"]) for each in job["skipped_rungs"]] == [("escalation", PRO)]
     assert job["cost_picos"] <= 600_000_000
+    check_money(attempts)
+
+
+@pytest.mark.parametrize("reasoning", [False, True])
+def test_the_stronger_model_reasons_if_the_project_says_so_and_has_room_for_its_answer_all_the_same(
+    attempts: Attempts,
+    reasoning: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    attempts.behave(faults=[{"fault": "empty", "times": 2}])
+    job_id = attempts.submit()
+    with attempts.engine.begin() as connection:
+        access.change_policy(connection, attempts.job(job_id)["project_id"], {"reasoning": reasoning})
+
+    assert attempts.run(job_id)["outcome"] == "verified"
+
+    with attempts.engine.begin() as connection:
+        told = text("SELECT rung, max_tokens, reasoning_tokens FROM calls ORDER BY number")
+        calls = connection.execute(told).all()
+    assert [call.reasoning_tokens > 0 for call in calls] == [False, False, reasoning]
+    assert (calls[2].max_tokens > calls[0].max_tokens) == reasoning
     check_money(attempts)
