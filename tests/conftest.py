@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.support.services",
     "tests.support.api",
     "tests.support.stack",
+    "tests.support.standin",
     "tests.support.browser",
     "tests.support.visitor",
     "tests.support.command",

@@ -1,4 +1,3 @@
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +6,7 @@ from sqlalchemy import text
 
 from tests.support.api import Api, User, fix_request
 from tests.support.event_writing import cancel, new_run
-from tests.support.requests import mutable_default
+from tests.support.requests import mutable_default, unique
 from tests.support.stack import Stack
 
 SECRET = "the_secret_of_this_file"
@@ -18,10 +17,6 @@ def plain_stand_in(service: Stack) -> Iterator[None]:
     service.behave()
     yield
     service.behave()
-
-
-def unique() -> int:
-    return uuid.uuid4().int % 10**12
 
 
 def answer(search: str, replace: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from ruff import find_ruff_bin
 from sqlalchemy import create_engine, text
 
-from tests.support.requests import SOURCE, annotate, mutable_default
+from tests.support.requests import SOURCE, annotate, mutable_default, unique
 from tests.support.stack import Stack, until
 
 pytestmark = pytest.mark.timeout(120)
@@ -20,10 +20,6 @@ def plain_stand_in(service: Stack) -> Iterator[None]:
     yield
     service.release()
     service.behave()
-
-
-def unique() -> int:
-    return uuid.uuid4().int % 10**12
 
 
 def answer(search: str, replace: str) -> str:

@@ -1,12 +1,11 @@
 import json
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.edit_answers import lines_of
-from tests.support.requests import annotate, mutable_default
+from tests.support.requests import annotate, mutable_default, unique
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.timeout(120)
@@ -21,10 +20,6 @@ def plain_stand_in(service: Stack) -> Iterator[None]:
     service.behave()
     yield
     service.behave()
-
-
-def unique() -> int:
-    return uuid.uuid4().int % 10**12
 
 
 def scripted(service: Stack, *contents: str) -> None:

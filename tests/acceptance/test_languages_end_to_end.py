@@ -1,13 +1,13 @@
 import json
 import subprocess
 import sysconfig
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.requests import unique
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.timeout(120)
@@ -44,10 +44,6 @@ def plain_stand_in(service: Stack) -> Iterator[None]:
     service.behave()
     yield
     service.behave()
-
-
-def unique() -> int:
-    return uuid.uuid4().int % 10**12
 
 
 def scripted(service: Stack, *contents: str) -> None:

@@ -1,36 +1,15 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
-from patchmill.dev.standin.server import running
-
 KEY = {"authorization": "Bearer sk-byts-stand-in"}
 CHAT = "/v1/chat/completions"
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with running() as root:
-        yield root
-
-
-@pytest.fixture(scope="module")
-def connected(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers=KEY, timeout=10) as client:
-        yield client
-
-
-@pytest.fixture
-def gateway(connected: httpx.Client) -> httpx.Client:
-    connected.put("/standin/behaviour", json={}).raise_for_status()
-    connected.delete("/standin/ledger").raise_for_status()
-    return connected
 
 
 def behave(gateway: httpx.Client, **behaviour: Any) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import pytest
 
 from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.server import running
+from tests.support.standin import KEY
 
-KEY = {"authorization": "Bearer sk-byts-stand-in"}
 CHAT = "/v1/chat/completions"
 SERVE = """
 import sys
@@ -25,25 +25,6 @@ from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.server import serve
 serve(Options(ledger_path=Path(sys.argv[1])), on_ready=lambda port: print(port, flush=True))
 """
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with running() as root:
-        yield root
-
-
-@pytest.fixture(scope="module")
-def connected(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers=KEY, timeout=10) as client:
-        yield client
-
-
-@pytest.fixture
-def gateway(connected: httpx.Client) -> httpx.Client:
-    connected.put("/standin/behaviour", json={}).raise_for_status()
-    connected.delete("/standin/ledger").raise_for_status()
-    return connected
 
 
 def body(prompt: str = "hello", **fields: Any) -> dict[str, Any]:

@@ -3,41 +3,20 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from patchmill.dev.standin.server import running
 from patchmill.dev.standin.tokens import count_tokens
 from patchmill.dev.standin.wire_cases import CASES, Billed, Ending, Mode, WireCase
+from tests.support.standin import KEY
 
-KEY = {"authorization": "Bearer sk-byts-stand-in"}
 CHAT = "/v1/chat/completions"
 ANSWER = "an answer of several words, which takes several chunks, and has a ü and a € in it"
 ROWS = [*(f"H{n}" for n in range(1, 12)), *(f"S{n}" for n in range(1, 11)), *(f"C{n}" for n in range(1, 18))]
 WHOLE_READ_S = 15
 STALL_READ_S = 0.25
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with running() as root:
-        yield root
-
-
-@pytest.fixture(scope="module")
-def connected(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers=KEY, timeout=10) as client:
-        yield client
-
-
-@pytest.fixture
-def gateway(connected: httpx.Client) -> httpx.Client:
-    connected.put("/standin/behaviour", json={}).raise_for_status()
-    connected.delete("/standin/ledger").raise_for_status()
-    return connected
 
 
 def body(*, stream: bool, **fields: Any) -> dict[str, Any]:

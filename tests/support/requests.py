@@ -1,5 +1,6 @@
 """Requests to submit: real findings in small files, each file its own."""
 
+import uuid
 from typing import Any
 
 SOURCE = '''"""Module {number}."""
@@ -40,3 +41,8 @@ def annotate(source: str, **more: Any) -> dict[str, Any]:
         "what": ["types", "docstrings"],
         **more,
     }
+
+
+def unique() -> int:
+    """Give a number that no other file of this test run has, so that nothing is served from the store."""
+    return uuid.uuid4().int % 10**12
