@@ -8,6 +8,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from api import (
+    budgets,
     calls,
     ended_jobs,
     events,
@@ -24,7 +25,6 @@ from api import (
     runs,
     stats,
     submit,
-    usage,
     webhooks,
 )
 from api.courier import CONNECTIONS, Courier, Pace
@@ -88,7 +88,7 @@ def create_app(settings: Settings, *, pace: Pace | None = None) -> FastAPI:
             calls,
             results,
             runs,
-            usage,
+            budgets,
             stats,
             gateway,
             models,

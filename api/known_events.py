@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from patchmill.store.events import EventRow, Moment
+from patchmill.store.events import EventRow, Moment, Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +21,17 @@ class KnownEvents:
     was writing when the reader began. Of `reading`, the next moment, events up to `read_up_to` are known too.
     """
 
-    def __init__(self, moment: Moment, newest: int) -> None:
-        """Begin with what is visible: `newest` was, and `moment` looked at who writes after that."""
-        self.told = moment.snapshot
-        self.settled = None if moment.after else newest
+    def __init__(self, told: Snapshot, newest: int, writing: frozenset[str]) -> None:
+        """Begin with three looks, in this order: who had ended, the highest visible id, who was writing.
+
+        In another order an event could be above `newest` and no news either, and nobody would tell of it.
+        """
+        self.told = told
+        self.settled = None if writing else newest
         self.reading: Moment | None = None
         self.read_up_to = 0
         self._newest = newest
-        self._marks = deque([_Mark(newest=newest, writing=moment.after)] if moment.after else [])  # by id
+        self._marks = deque([_Mark(newest=newest, writing=writing)] if writing else [])  # by id
         self._unsettled: list[EventRow] = []
 
     def take(self, moment: Moment, rows: list[EventRow], *, more: bool) -> list[EventRow]:

@@ -254,8 +254,9 @@ class Broadcaster:
 
     def _start(self) -> KnownEvents:
         with self._database.begin() as connection:
+            told = events.snapshot(connection)
             newest = events.newest(connection)
-            return KnownEvents(events.moment(connection), newest)
+            return KnownEvents(told, newest, events.writing(connection))
 
     def _news(self, known: KnownEvents) -> tuple[Moment, list[EventRow]]:
         with self._database.begin() as connection:

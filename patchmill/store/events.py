@@ -196,13 +196,20 @@ _BETWEEN = (
 )
 
 
+def snapshot(connection: Connection) -> Snapshot:
+    """Look at which transactions have ended."""
+    return Snapshot.read(connection.scalars(_SNAPSHOT).one())
+
+
+def writing(connection: Connection) -> frozenset[str]:
+    """Look at who is writing events."""
+    return frozenset(connection.scalars(_WRITING))
+
+
 def moment(connection: Connection) -> Moment:
     """Look at who writes events, who has ended, and who writes then: three looks, in this order."""
-    return Moment(
-        before=frozenset(connection.scalars(_WRITING)),
-        snapshot=Snapshot.read(connection.scalars(_SNAPSHOT).one()),
-        after=frozenset(connection.scalars(_WRITING)),
-    )
+    before = writing(connection)
+    return Moment(before=before, snapshot=snapshot(connection), after=writing(connection))
 
 
 _PAGE = (

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 
 from api import waiting
 from api.database import Database
@@ -230,6 +230,37 @@ def test_what_was_on_its_way_when_the_reader_began_is_news_however_long_ago_that
     assert names(of_job) == ["applies"]
     with engine.connect() as connection:
         assert of_run == events.of_run(connection, run_id)
+
+
+@pytest.mark.parametrize("look", ["snapshot", "newest", "writing"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_becomes_visible_while_the_reader_begins_is_told(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, look: str, moment: str
+) -> None:
+    project = new_project(engine)
+    run_id, (job,) = new_run(engine, project, 1)
+    looked = getattr(events, look)
+    told: list[bool] = []
+
+    def disturbed(connection: Connection) -> Any:
+        if told:
+            return looked(connection)
+        told.append(True)
+        if moment == "before":
+            write(engine, job, "applies", "parses")
+        seen = looked(connection)
+        if moment == "after":
+            write(engine, job, "applies", "parses")
+        return seen
+
+    monkeypatch.setattr(events, look, disturbed)
+
+    async def test(broadcaster: Broadcaster) -> list[EventRow]:
+        async with broadcaster.follow(run=run_id):
+            write(engine, job, "reproduced")
+            return await whole(broadcaster, engine, run_id, 5)
+
+    assert names(run(test, engine)) == ["queued", "queued", "applies", "parses", "reproduced"]
 
 
 def test_a_run_follower_goes_on_where_its_history_ends(engine: Engine) -> None:
