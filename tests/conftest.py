@@ -17,9 +17,11 @@ pytest_plugins = [
     "tests.support.project",
 ]
 
-# Time is measured in benchmarks: a busy machine must fail no test.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# Time is measured in benchmarks: a busy machine must fail no test. Each run tries the same examples, so that
+# a failure is about the change at hand; `make fuzz` searches for new ones, and what it finds becomes a test.
+settings.register_profile("same", deadline=None, derandomize=True, database=None)
+settings.register_profile("fuzz", deadline=None, max_examples=1_000, print_blob=True)
+settings.load_profile("same")
 
 if threading.current_thread() is threading.main_thread():
     # Started in the background by a shell, pytest ignores it, and so would the commands under test.

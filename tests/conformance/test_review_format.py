@@ -268,6 +268,7 @@ def test_a_change_too_long_for_the_summary_leaves_its_line_there() -> None:
 HOSTILE = [
     "ping @octocat and @acme/core, mail a@b.example",
     "see #1, GH-2, acme/app#3 and https://evil.example/x or www.evil.example",
+    ":// and 1://evil.example and \u043d://evil.example",
     "[click](https://evil.example) ![x](https://evil.example/x.png) <https://evil.example>",
     "<!-- hidden --> <img src=x> <details><summary>x</summary> </details> &lt;b&gt;",
     "before ``` after\n```suggestion\nimport os\n```\n",
