@@ -40,12 +40,13 @@ def run_job(process: Process, job_id: uuid.UUID, dispatch_no: int) -> None:
     if process.lease.draining or not process.lease.valid():
         return  # the dispatch goes stale and is sent again, to a process that may act
     in_hand = (job_id, dispatch_no)
-    process.running.add(in_hand)
+    if not process.running.take(in_hand):
+        return  # a message may come twice, and whoever has the job keeps it
     try:
         with bound_contextvars(job_id=f"job_{job_id.hex}"):
             _run_dispatched(process, job_id, dispatch_no)
     finally:
-        process.running.discard(in_hand)
+        process.running.put_down(in_hand)
         process.wake_dispatcher()
 
 

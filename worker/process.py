@@ -2,7 +2,6 @@
 
 import random
 import threading
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -18,6 +17,7 @@ from patchmill.job.ladder import Policy
 from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.dispatch import Broker
 from patchmill.store.engine import passes, trouble
+from patchmill.store.workers import Held
 from patchmill.telemetry import get_logger
 from worker.capabilities import Capabilities
 from worker.circuits import Circuits, Permit
@@ -30,12 +30,37 @@ log = get_logger(__name__)
 Written = TypeVar("Written")
 
 
+class InHand:
+    """What the threads of one process have in hand, each dispatch of a job in one thread alone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: set[Held] = set()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def take(self, held: Held) -> bool:
+        """Take a dispatch in hand; False when another thread has it: its message came twice."""
+        with self._lock:
+            fresh = held not in self._held
+            self._held.add(held)
+        return fresh
+
+    def put_down(self, held: Held) -> None:
+        """Have it in hand no more."""
+        with self._lock:
+            self._held.discard(held)
+
+    def every_one(self) -> set[Held]:
+        """Give all that is in hand now."""
+        with self._lock:
+            return set(self._held)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """The parts that the jobs of one process share.
-
-    `running` holds what its threads have in hand: a job's id and the number of its dispatch.
-    """
+    """The parts that the jobs of one process share."""
 
     engine: Engine
     calls: CallLoop
@@ -48,7 +73,7 @@ class Process:
     call_deadline_s: float
     unknown_policy: UnknownPolicy
     rng: random.Random = field(default_factory=random.Random)
-    running: set[tuple[uuid.UUID, int]] = field(default_factory=set)
+    running: InHand = field(default_factory=InHand)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def persist(self, write: Callable[[Connection], Written]) -> Written:

@@ -1,6 +1,7 @@
 """What attempts pay for, what they leave behind, and what later ones make of it."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,6 +16,11 @@ from patchmill.job.record import ContextFile
 from patchmill.store import access, circuits
 from tests.support import invariants
 from tests.support.attempts import FALLBACK, FLASH, PRO, USELESS, Attempts, attempting
+from tests.support.claimed import dispatched
+from tests.support.stack import until
+from worker.lease import Lease
+from worker.pipeline import run_job
+from worker.sweepers.lost_jobs import Sweeper
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -229,3 +235,26 @@ def test_the_stronger_model_reasons_if_the_project_says_so_and_has_room_for_its_
     assert [call.reasoning_tokens > 0 for call in calls] == [False, False, reasoning]
     assert (calls[2].max_tokens > calls[0].max_tokens) == reasoning
     check_money(attempts)
+
+
+def test_a_job_whose_message_comes_twice_is_nobodys_orphan(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lease, "steady", lambda _: True)
+    process = attempts.process
+    sweeper = Sweeper(process, lease_ttl_s=60.0)
+    process.calls.slots.set_limit(0)
+    job_id = attempts.submit()
+    [(_, dispatch_no, _)] = dispatched(attempts.engine)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(run_job, process, job_id, dispatch_no)
+        until(lambda: process.calls.slots.waiting, "the job waiting for a slot")
+        run_job(process, job_id, dispatch_no)
+
+        assert [sweeper.sweep() for _ in range(3)] == [0, 0, 0]
+        process.calls.slots.set_limit(1)
+        first.result()
+
+    job = attempts.job(job_id)
+    assert (job["state"], job["attempts"], job["fence"]) == ("succeeded", 1, 1)
+    assert not process.running

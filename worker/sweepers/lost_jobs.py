@@ -51,7 +51,7 @@ class Sweeper:
     def _orphans(self) -> list[Held]:
         with self._process.engine.begin() as connection:
             mine = claims.running_of(connection, self._process.lease.worker_id)
-        unknown = set(mine) - set(self._process.running)
+        unknown = set(mine) - self._process.running.every_one()
         orphans = list(unknown & self._suspects)
         self._suspects = unknown
         return orphans
