@@ -77,7 +77,8 @@ class Circuits:
         return Permit(model=model, probed=tuple(claimed))
 
     def _in_the_way(self, model: str) -> list[Circuit]:
-        return [self._open[name] for name in (GATEWAY, model) if name in self._open]
+        seen = self._open  # another thread may put a new view in its place at any time
+        return [seen[name] for name in (GATEWAY, model) if name in seen]
 
     def _see(self, seen: Mapping[str, Circuit]) -> None:
         """Take what is open now; of what has closed, failures are counted anew."""

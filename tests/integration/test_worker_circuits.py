@@ -68,6 +68,30 @@ def test_an_operators_pause_outlives_the_probe_that_was_on_its_way(engine: Engin
     assert still.why is Why.OPERATOR
 
 
+def test_a_circuit_that_closes_while_a_thread_looks_is_not_in_its_way(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trip(engine, DOWN)
+    circuits = Circuits(engine)
+
+    class ClosesWhenLookedAt(dict[str, Circuit]):
+        def __contains__(self, name: object) -> bool:
+            there = super().__contains__(name)
+            if there:
+                with engine.begin() as connection:
+                    store.close(connection, MODEL)
+                circuits.refresh()  # as the clock does, on its own thread
+            return there
+
+    with monkeypatch.context() as patch:
+        with engine.begin() as connection:
+            view = ClosesWhenLookedAt(store.open_ones(connection))
+        patch.setattr(store, "open_ones", lambda _: view)
+        circuits.refresh()
+
+    assert circuits.enter(MODEL) == Permit(model=MODEL)
+
+
 def test_of_two_processes_one_takes_a_probe(engine: Engine) -> None:
     circuits, _ = probing(engine)
     for each in (circuits, Circuits(engine)):
