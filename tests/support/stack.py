@@ -62,6 +62,7 @@ class Stack:
             "PATCHMILL_GATEWAY_URL": self.gateway_url,
             "PATCHMILL_GATEWAY_API_KEY": "sk-byts-stand-in",
             "PATCHMILL_DATA_DIR": str(self.data_dir),
+            "TMPDIR": str(self.data_dir),  # what a killed worker leaves is removed with the rest
             "PATCHMILL_LEASE_TTL_S": "1.5",
             "PATCHMILL_CALL_DEADLINE_S": "4",
             "PATCHMILL_STOP_GRACE_S": "10",
