@@ -109,6 +109,7 @@ class WorkerApp:
         self._process.calls.start()
         self._process.lease.start()
         self._slots.start()
+        self._clock.start()  # also where Redis is not to be had: jobs are run without it
         while celery_state.should_stop is None:
             self._consume()
         self._end()
@@ -143,7 +144,6 @@ class WorkerApp:
         ).start()
 
     def _on_ready(self, **_: object) -> None:
-        self._clock.start()
         log.info("worker ready", worker=self._process.lease.name, threads=self._threads)
 
     def _on_shutdown(self, **_: object) -> None:
@@ -164,8 +164,10 @@ class WorkerApp:
         os._exit(1)
 
     def _end(self) -> None:
-        self._process.stopping.set()
+        if not self._process.lease.draining:  # told to stop before Celery was up
+            self._on_shutdown()
         self._clock.stop()
+        self._process.stopping.set()
         self._process.calls.stop()
         self._slots.stop()
         self._process.lease.end()

@@ -6,7 +6,7 @@ Any number of processes may do this at once; whoever comes second finds nothing 
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from redis import RedisError
@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from patchmill.queue.dispatch import Dispatch, MessageTemplate
 from patchmill.store import dispatch, workers
 from patchmill.telemetry import get_logger
+from worker.direct import DirectRuns
 from worker.outage import Outage
 from worker.process import Process
 from worker.slots import SlotKeeper
@@ -51,6 +52,10 @@ class Clock:
         self._slots = slots
         self._lease_ttl_s = lease_ttl_s
         self._stop = threading.Event()
+        self._away = False  # the broker
+        self._job_ended = threading.Event()  # while it is
+        threads = window_for(slots.cap)
+        self._direct = DirectRuns(process, threads=threads, on_end=self._job_ended.set)
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
         engine = process.engine
         self._outage = Outage(engine)
@@ -72,8 +77,10 @@ class Clock:
     def stop(self) -> None:
         """Stop after what is under way; what was never begun stays so."""
         self._stop.set()
+        self._job_ended.set()
         if self._thread.ident is not None:
             self._thread.join(timeout=2 * POLL_S)
+        self._direct.finish()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -89,10 +96,22 @@ class Clock:
                 self._guarded(timer.run)
 
     def _wait(self) -> None:
+        pause_s = min(POLL_S, self._lease_ttl_s / 6)
         try:
-            self._process.broker.wait_for_wake(min(POLL_S, self._lease_ttl_s / 6))
-        except RedisError:
-            self._stop.wait(POLL_S)
+            if self._away:
+                self._process.broker.ping()
+                self._away = False
+                log.info("redis is back; jobs are sent through it again")
+            self._process.broker.wait_for_wake(pause_s)
+        except RedisError as error:
+            self._note_away(error)
+            self._job_ended.wait(pause_s)
+            self._job_ended.clear()
+
+    def _note_away(self, error: RedisError) -> None:
+        if not self._away:
+            self._away = True
+            log.warning("redis is away; this process runs what it dispatches", error=type(error).__name__)
 
     def _guarded(self, run: Callable[[], object]) -> None:
         """Run one duty; trouble with Postgres is logged, once in a while, and the next round tries again."""
@@ -106,18 +125,37 @@ class Clock:
     def _dispatch(self) -> None:
         if self._process.lease.draining or not self._process.lease.valid():
             return
+        room = self._direct.room(window_for(self._slots.share_alone)) if self._away else BATCH
+        sent = self._mark(min(room, BATCH))
+        if not sent:
+            return
+        if not self._away:
+            try:
+                self._process.broker.push([(each.queue, self._template.fill(each)) for each in sent])
+            except RedisError as error:
+                self._note_away(error)
+            else:
+                return
+        self._run_here(sent)
+
+    def _mark(self, limit: int) -> list[Dispatch]:
+        if limit <= 0:
+            return []
         window = window_for(self._slots.limit)
         with self._process.engine.begin() as connection:
-            rows = dispatch.dispatch_due(connection, window=window, limit=BATCH)
-        if not rows:
-            return
-        sent = [Dispatch(job_id=job_id, dispatch_no=number, queue=queue) for job_id, number, queue in rows]
-        try:
-            self._process.broker.push([(each.queue, self._template.fill(each)) for each in sent])
-        except RedisError as error:
-            log.warning("redis is away; jobs are queued again", jobs=len(sent), error=type(error).__name__)
+            rows = dispatch.dispatch_due(connection, window=window, limit=limit)
+        return [Dispatch(job_id=job_id, dispatch_no=number, queue=queue) for job_id, number, queue in rows]
+
+    def _run_here(self, sent: Sequence[Dispatch]) -> None:
+        """Run what was dispatched without the broker; what is more than this process's share is queued again.
+
+        A message that was sent all the same, or comes later, claims nothing that is claimed here.
+        """
+        room = self._direct.room(window_for(self._slots.share_alone))
+        self._direct.take(sent[:room])
+        if sent[room:]:
             with self._process.engine.begin() as connection:
-                dispatch.take_back(connection, [each.job_id for each in sent])
+                dispatch.take_back(connection, [each.job_id for each in sent[room:]])
 
     def _count_processes(self) -> None:
         """Say how many processes share the slots when Redis cannot."""

@@ -49,6 +49,16 @@ class SlotKeeper:
         """How many calls the whole account may have in flight now, as far as this process knows."""
         return self._limit
 
+    @property
+    def cap(self) -> int:
+        """How many calls the account may ever have in flight, as it is set."""
+        return self._cap
+
+    @property
+    def share_alone(self) -> int:
+        """How many slots this process has for itself while Redis shares out nothing."""
+        return max(1, self._limit // self._alive)
+
     def count_processes(self, alive: int) -> None:
         """Say how many worker processes live: they share the limit while Redis is away."""
         self._alive = max(1, alive)
@@ -129,7 +139,7 @@ class SlotKeeper:
         """Go on with the lease while it lasts, then with a static share; calls made with it cut nothing."""
         if time.monotonic() < self._trusted_until:
             return AWAY_S
-        share = max(1, self._limit // self._alive)
+        share = self.share_alone
         if not self._alone:
             self._alone = True
             log.warning("redis is away; slots are a fixed share", slots=share, error=type(error).__name__)

@@ -1,6 +1,19 @@
 """Who may do what, and who did."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Identity, Index, LargeBinary, Table, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from patchmill.store.tables.base import at, json, metadata, now, one_of
@@ -11,7 +24,13 @@ projects = Table(
     Column("id", Uuid, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("policy", JSONB, nullable=False, server_default=text("'{}'")),  # what it set of the ladder
+    # Its share of what is in flight, see `job/turns.py`.
+    Column("weight", Integer, nullable=False, server_default=text("1")),
+    Column("max_in_flight", Integer),
+    Column("tokens_per_minute", BigInteger),
     now("created_at"),
+    CheckConstraint("weight BETWEEN 1 AND 100", name="weight"),
+    CheckConstraint("max_in_flight >= 1 AND tokens_per_minute >= 1", name="own_limits"),
 )
 
 keys = Table(

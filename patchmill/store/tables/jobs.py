@@ -61,6 +61,7 @@ runs = Table(  # one submission of reports with many findings; its jobs carry it
     CheckConstraint("(state IN ('finished', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"),
     CheckConstraint("(state = 'finished') = (outcome IS NOT NULL)", name="outcome_iff_finished"),
     Index("ix_runs_list", "project_id", "id"),
+    Index("ix_runs_open", "project_id", "id", postgresql_where=text("state IN ('queued', 'running')")),
 )
 
 jobs = Table(
@@ -127,7 +128,28 @@ jobs = Table(
         "(state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)",
         name="finished_iff_terminal",
     ),
-    Index("ix_jobs_due", "priority", "run_at", "id", postgresql_where=text("state = 'queued'")),
+    # A project's line: what was never sent back to wait, what was, and both by file.
+    Index(
+        "ix_jobs_ready",
+        "project_id",
+        "priority",
+        "id",
+        postgresql_where=text("state = 'queued' AND wait_reason IS NULL"),
+    ),
+    Index(
+        "ix_jobs_waiting",
+        "project_id",
+        "priority",
+        "run_at",
+        "id",
+        postgresql_where=text("state = 'queued' AND wait_reason IS NOT NULL"),
+    ),
+    Index("ix_jobs_file", "project_id", "sha256", "id", postgresql_where=text("state = 'queued'")),
+    Index(
+        "ix_jobs_deadline",
+        "deadline_at",
+        postgresql_where=text("state = 'queued' AND deadline_at IS NOT NULL"),
+    ),
     Index(
         "ix_jobs_window",
         "state",
@@ -151,6 +173,18 @@ jobs = Table(
     Index("ix_jobs_list", "project_id", "id"),
     Index("ix_jobs_run", "run_id", "state", postgresql_where=text("run_id IS NOT NULL")),
     Index("ix_jobs_source", "project_id", "sha256"),
+)
+
+turns = Table(  # where dispatchers stopped in each project, see `job/turns.py`
+    "turns",
+    metadata,
+    Column("project_id", Uuid, ForeignKey("projects.id"), primary_key=True),
+    Column("reached", BigInteger, nullable=False),  # how far its turn among the projects has come at `at`
+    Column("held", Integer, nullable=False),  # how many places it has held since then
+    now("at"),
+    Column("dispatched", BigInteger, nullable=False),  # how many of its jobs were, ever
+    Column("file", LargeBinary),  # the digest of the last one's content
+    Column("same_file", Integer, nullable=False),  # how many of that file were one after the other
 )
 
 findings = Table(
