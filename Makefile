@@ -7,7 +7,7 @@ BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 WORKERS := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-real fault fuzz lint format types contracts gates bench bench-call bench-slots bench-storm bench-wire migrate check clean
+.PHONY: help setup demo up test test-fast test-real fault fuzz lint format types contracts gates bench bench-call bench-dispatch bench-slots bench-storm bench-wire migrate check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ bench-wire: setup ## Play the wire cases to our client and to the openai SDK
 
 bench-storm: setup ## Hold the stand-in's ledger beside ours over 2,000 calls with every class of fault
 	$(PY) -m benchmarks.ledger_storm
+
+bench-dispatch: setup ## Measure dispatch, claim and list with 1,000 and with 1,000,000 finished jobs
+	$(PY) -m benchmarks.dispatch
 
 bench-slots: setup ## Measure how full two worker processes keep the account's slots
 	$(PY) -m benchmarks.slots

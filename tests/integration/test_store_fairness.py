@@ -362,3 +362,33 @@ def _end(engine: Engine, executor: Executor) -> None:
         for _, job_id, _ in executor.running:
             claims.finish(connection, job_id, 1, State.SUCCEEDED, outcome=Outcome.NO_CHANGE)
     executor.running = []
+
+
+def test_a_dispatch_reads_the_heads_of_lines_and_not_all_that_is_queued(engine: Engine) -> None:
+    projects = [new_project(engine) for _ in range(4)]
+    with engine.begin() as connection:
+        queue(connection, projects[0], 20_000, files=50)
+        queue(connection, projects[1], 2_000)
+        connection.execute(
+            text(
+                "UPDATE jobs SET wait_reason = 'budget', run_at = now() + interval '1 hour'"
+                " WHERE project_id = :id"
+            ),
+            {"id": projects[1]},
+        )
+        queue(connection, projects[2], 10, priority="interactive")
+        share(connection, projects[2], tokens_per_minute=1)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))
+
+    with engine.begin() as connection:
+        sent = dispatch.dispatch_due(connection, window=20, limit=200)
+        read = connection.scalar(
+            text(
+                "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables"
+                " WHERE relname = 'jobs'"
+            )
+        )
+
+    assert len(sent) == 20
+    assert 20 <= read <= 300
