@@ -21,6 +21,11 @@ from patchmill.job.failure import Failure, FailureClass
 
 # How long a stop waits for cancelled calls to close their connections.
 _STOP_GRACE_S = 2.0
+_WITHOUT_SLOT = Rejected(
+    failure=Failure(failure=FailureClass.NOT_SENT, message="its slot ran out before the call was sent"),
+    code=None,
+    timings=CallTimings(first_token_ms=None, total_ms=0),
+)
 
 _log = logging.getLogger(__name__)
 
@@ -122,8 +127,9 @@ class CallLoop:
     ) -> CallOutcome:
         """Make one call and block until its outcome; `deadline_s` counts from now.
 
-        The slot is given back as soon as the call has ended, before this thread goes on. `on_first_token` is
-        called here, in the calling thread, while the call goes on, unless the whole answer has come by then.
+        The slot is given back as soon as the call has ended, before this thread goes on; if it does not last
+        until the call begins, nothing is sent. `on_first_token` is called here, in the calling thread, while
+        the call goes on, unless the whole answer has come by then.
 
         Raises:
             CallLoopStopped: the loop does not run, or its thread ended while this call was in flight.
@@ -161,7 +167,7 @@ class CallLoop:
     async def _answer(self, call: _Call, reply: Future[CallOutcome], slot: Slot | None) -> None:
         started_at = self._loop.time()
         try:
-            outcome = await call()
+            outcome = await call() if slot is None or self.slots.lasts(slot) else _WITHOUT_SLOT
             self._free(slot, outcome)
             reply.set_result(outcome)
         except asyncio.CancelledError:

@@ -24,6 +24,7 @@ class Slot:
 
     urgent: bool
     mark: str
+    lease: int  # which one of the gate's it was taken on
     held: bool = True
 
 
@@ -47,6 +48,7 @@ class Slots:
         self._lock = threading.Lock()
         self._limit = _checked(limit)
         self._valid_until = float("inf")
+        self._lease = 0  # one more each time that a limit ran out before the next was set
         self._mark = ""
         self._refused: str | None = None
         self._used = 0
@@ -85,6 +87,7 @@ class Slots:
         """
         with self._lock:
             self._limit = _checked(limit)
+            self._lease += time.monotonic() >= self._valid_until
             self._valid_until = valid_until
             self._mark = mark
             if self._refused != mark:
@@ -144,6 +147,14 @@ class Slots:
         if surplus:
             self._tell(Notice.SURPLUS)
 
+    def lasts(self, slot: Slot) -> bool:
+        """Say whether a call may begin on a slot: not once the limit that it was taken on ran out.
+
+        Another process may have been given it since then, even if there is a new limit here by now.
+        """
+        with self._lock:
+            return slot.lease == self._lease and time.monotonic() < self._valid_until
+
     def note_refusal(self, slot: Slot) -> None:
         """Keep that the gateway had no place for the call of this slot, if the limit was not cut since."""
         with self._lock:
@@ -159,7 +170,7 @@ class Slots:
             urgent = waiter.urgent or now - waiter.since >= URGENT_AFTER_S
             self._used += 1
             self._urgent_used += urgent
-            waiter.slot = Slot(urgent=urgent, mark=self._mark)
+            waiter.slot = Slot(urgent=urgent, mark=self._mark, lease=self._lease)
             waiter.turn.set()
 
     def _next(self, now: float) -> _Waiter:

@@ -1,5 +1,6 @@
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -145,6 +146,17 @@ def test_the_end_of_a_call_frees_its_slot_before_its_thread_goes_on() -> None:
         with loop.slot(0) as second:
             assert second is not None
     assert loop.slots.used == 0
+
+
+def test_a_call_whose_slot_ran_out_before_it_began_is_not_sent() -> None:
+    with RawServer([response(plain())]) as server, running(server, limit=1) as loop, loop.slot(1) as slot:
+        loop.slots.set_limit(1, valid_until=time.monotonic())  # the process stands still, or Redis is away
+        loop.slots.set_limit(1)
+        outcome = loop.call(question(stream=False), deadline_s=5, slot=slot)
+
+        assert isinstance(outcome, Rejected)
+        assert outcome.failure.failure is FailureClass.NOT_SENT
+        assert (len(server.requests), loop.slots.used) == (0, 0)
 
 
 def test_a_refusal_for_want_of_a_slot_is_kept_with_the_mark_of_its_time() -> None:

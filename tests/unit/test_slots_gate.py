@@ -84,6 +84,23 @@ def test_nobody_is_admitted_once_the_limit_is_no_longer_valid() -> None:
     assert slots.acquire(0) is not None
 
 
+def test_a_slot_lasts_no_longer_than_the_limit_that_it_was_taken_on() -> None:
+    slots = Slots(0)
+    slots.set_limit(2, valid_until=time.monotonic() + 60)
+    slot = slots.acquire(0)
+    assert slot is not None
+    slots.set_limit(1, valid_until=time.monotonic() + 60)
+    assert slots.lasts(slot)
+
+    slots.set_limit(2, valid_until=time.monotonic())
+    assert not slots.lasts(slot)
+    slots.set_limit(2, valid_until=time.monotonic() + 60)
+    fresh = slots.acquire(0)
+
+    assert fresh is not None
+    assert (slots.lasts(slot), slots.lasts(fresh)) == (False, True)
+
+
 def test_closing_sends_away_who_waits() -> None:
     slots = Slots(1)
     held = slots.acquire(0)
