@@ -7,7 +7,6 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import Engine, select, update
 
@@ -19,6 +18,7 @@ from patchmill.job.circuit import GATEWAY, Condition, Trip, Why
 from patchmill.store import circuits, models
 from patchmill.store.budgets import add_prices_if_none
 from patchmill.store.tables import audit, prices
+from tests.support import plain_http
 from tests.support.api import User
 from tests.support.command import Command, Done
 from tests.support.raw_server import RawServer, response
@@ -34,13 +34,13 @@ class Standin:
     root: str
 
     def behave(self, **behaviour: Any) -> None:
-        httpx.put(f"{self.root}/standin/behaviour", json=behaviour).raise_for_status()
+        plain_http.send("PUT", f"{self.root}/standin/behaviour", json=behaviour).raise_for_status()
 
     def scenario(self, name: str) -> None:
-        httpx.post(f"{self.root}/standin/scenario", json={"name": name}).raise_for_status()
+        plain_http.send("POST", f"{self.root}/standin/scenario", json={"name": name}).raise_for_status()
 
     def rows(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = httpx.get(f"{self.root}/standin/ledger").json()["rows"]
+        rows: list[dict[str, Any]] = plain_http.get(f"{self.root}/standin/ledger").json()["rows"]
         return rows
 
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import jsonschema
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from patchmill.dev.standin.server import running
+from tests.support import plain_http
 
 KEY = "sk-byts-stand-in"
 FLASH, PRO, OLD = "deepseek-v4-flash", "deepseek-v4-pro", "deepseek-v3-2"
@@ -58,16 +58,16 @@ def connected(url: str) -> Iterator[openai.OpenAI]:
 @pytest.fixture
 def client(url: str, connected: openai.OpenAI) -> openai.OpenAI:
     behave(url)
-    httpx.delete(f"{url}/standin/ledger").raise_for_status()
+    plain_http.send("DELETE", f"{url}/standin/ledger").raise_for_status()
     return connected
 
 
 def behave(url: str, **behaviour: Any) -> None:
-    httpx.put(f"{url}/standin/behaviour", json=behaviour).raise_for_status()
+    plain_http.send("PUT", f"{url}/standin/behaviour", json=behaviour).raise_for_status()
 
 
 def rows(url: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = httpx.get(f"{url}/standin/ledger").json()["rows"]
+    found: list[dict[str, Any]] = plain_http.get(f"{url}/standin/ledger").json()["rows"]
     return found
 
 
@@ -255,7 +255,7 @@ def test_the_catalogue_is_listed(client: openai.OpenAI) -> None:
 
 
 def test_an_odd_server_refuses_by_name_what_it_does_not_know(client: openai.OpenAI, url: str) -> None:
-    httpx.post(f"{url}/standin/scenario", json={"name": "odd"}).raise_for_status()
+    plain_http.send("POST", f"{url}/standin/scenario", json={"name": "odd"}).raise_for_status()
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(
             model=FLASH, messages=ASKED, stream=True, stream_options={"include_usage": True}

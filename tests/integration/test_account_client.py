@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 
 from patchmill.call.account import AccountClient, AccountUnavailable, AllowedModel, ListedModel
@@ -14,6 +13,7 @@ from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.server import running
 from patchmill.errors import ConfigurationError
 from patchmill.job.failure import FailureClass
+from tests.support import plain_http
 from tests.support.answers import KEY, NOW, ask
 from tests.support.raw_server import Cut, Hold, RawServer, chunk, chunked_head, response
 
@@ -49,7 +49,7 @@ def test_use_is_told_in_buckets_that_add_up_to_the_ledger(url: str) -> None:
     with client(url) as it:
         buckets = it.usage(since=since, until=datetime.now(UTC) + timedelta(minutes=1))
         [whole] = it.usage(since=since, until=datetime.now(UTC) + timedelta(minutes=1), group_by=())
-    rows = httpx.get(f"{url.removesuffix('/v1')}/standin/ledger").json()["rows"]
+    rows = plain_http.get(f"{url.removesuffix('/v1')}/standin/ledger").json()["rows"]
 
     assert {type(outcome) for outcome in outcomes} == {Answered}
     assert {bucket.model for bucket in buckets} == {"deepseek-v4-flash"}

@@ -9,6 +9,7 @@ import pytest
 
 from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.server import running
+from tests.support import plain_http
 
 KEY = {"authorization": "Bearer sk-byts-stand-in"}
 SECOND = {"x-api-key": "sk-byts-second"}
@@ -21,7 +22,7 @@ COST = Decimal(100 * 140_000 + 280_000).scaleb(-12)
 def connected() -> Iterator[httpx.Client]:
     with (
         running(Options(keys=frozenset({"sk-byts-stand-in", "sk-byts-second"}))) as root,
-        httpx.Client(base_url=root, headers=KEY, timeout=10) as client,
+        plain_http.client(root, headers=KEY, timeout=10) as client,
     ):
         yield client
 

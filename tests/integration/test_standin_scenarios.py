@@ -13,6 +13,7 @@ from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.scenarios import InvalidScenario, bundled_scenarios, find_scenario, load_scenario
 from patchmill.dev.standin.server import running
 from patchmill.dev.standin.wire_cases import CASES
+from tests.support import plain_http
 from tests.support.command import ROOT
 
 KEY = {"authorization": "Bearer sk-byts-stand-in"}
@@ -21,7 +22,7 @@ CHAT = "/v1/chat/completions"
 
 @pytest.fixture(scope="module")
 def connected() -> Iterator[httpx.Client]:
-    with running() as root, httpx.Client(base_url=root, headers=KEY, timeout=10) as client:
+    with running() as root, plain_http.client(root, headers=KEY, timeout=10) as client:
         yield client
 
 

@@ -27,6 +27,7 @@ from patchmill.store.key_secret import load_pepper
 from patchmill.store.tables import jobs, sources, workers
 from patchmill.store.transitions import Move
 from patchmill.telemetry import configure_logging
+from tests.support import plain_http
 from tests.support.services import fresh_database
 
 ALL_SCOPES = ("admin", "jobs:read", "jobs:write")
@@ -46,14 +47,8 @@ class Api:
     app: FastAPI
 
     def client(self, headers: Mapping[str, str] | None = None) -> httpx.Client:
-        """Give a client of it; loading certificates for plain HTTP would take longer than most tests."""
-        return httpx.Client(
-            base_url=self.url,
-            headers=headers,
-            timeout=30,
-            verify=False,  # noqa: S501 - there is no TLS to verify
-            trust_env=False,
-        )
+        """Give a client of it."""
+        return plain_http.client(self.url, headers=headers)
 
     def pepper(self) -> bytes:
         """Give the pepper that its keys are hashed with."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 from sqlalchemy import Engine, RowMapping, text
 
 from patchmill.call.clocks import Clocks
@@ -23,6 +22,7 @@ from patchmill.store.access import ensure_project
 from patchmill.store.budgets import add_prices_if_none
 from patchmill.store.engine import open_engine
 from patchmill.store.submission import Submission, submit
+from tests.support import plain_http
 from tests.support.claimed import dispatched
 from tests.support.requests import SOURCE
 from tests.support.stack import PRICES, until
@@ -86,11 +86,11 @@ class Attempts:
 
     def behave(self, **behaviour: Any) -> None:
         """Tell the stand-in how to behave."""
-        httpx.put(f"{self.root_url}/standin/behaviour", json=behaviour).raise_for_status()
+        plain_http.send("PUT", f"{self.root_url}/standin/behaviour", json=behaviour).raise_for_status()
 
     def truth(self) -> dict[str, Any]:
         """Give the stand-in's own ledger."""
-        ledger: dict[str, Any] = httpx.get(f"{self.root_url}/standin/ledger").json()
+        ledger: dict[str, Any] = plain_http.get(f"{self.root_url}/standin/ledger").json()
         return ledger
 
 

@@ -24,6 +24,7 @@ from patchmill.store import circuits, key_secret
 from patchmill.store.access import add_key, ensure_project
 from patchmill.store.budgets import add_prices_if_none
 from patchmill.store.engine import open_engine
+from tests.support import plain_http
 from tests.support.services import fresh_database
 
 ROOT = Path(__file__).parents[2]
@@ -92,24 +93,22 @@ class Stack:
 
     def _api_answers(self) -> bool:
         try:
-            return httpx.get(f"{self.api_url}/readyz", timeout=2).status_code == 200
+            return plain_http.get(f"{self.api_url}/readyz", timeout=2).status_code == 200
         except httpx.HTTPError:
             return False
 
     def http(self) -> httpx.Client:
         """Give a client with the key."""
-        return httpx.Client(
-            base_url=self.api_url, headers={"Authorization": f"Bearer {self.key}"}, timeout=70
-        )
+        return plain_http.client(self.api_url, headers={"Authorization": f"Bearer {self.key}"}, timeout=70)
 
     def behave(self, **behaviour: Any) -> None:
         """Tell the stand-in how to behave."""
-        answer = httpx.put(self._control("behaviour"), json=behaviour)
+        answer = plain_http.send("PUT", self._control("behaviour"), json=behaviour)
         assert answer.status_code == 200, answer.text
 
     def truth(self) -> dict[str, Any]:
         """Give the stand-in's own ledger."""
-        ledger: dict[str, Any] = httpx.get(self._control("ledger")).json()
+        ledger: dict[str, Any] = plain_http.get(self._control("ledger")).json()
         return ledger
 
     def run(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +138,7 @@ class Stack:
 
     def release(self) -> None:
         """Let held requests go on."""
-        httpx.post(self._control("release"))
+        plain_http.send("POST", self._control("release"))
 
     def resume(self) -> None:
         """Let calls go on that a refusal of the account has paused, rather than wait for a probe."""

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from patchmill.dev.standin.server import running
+from tests.support import plain_http
 
 KEY = {"authorization": "Bearer sk-byts-stand-in"}
 
@@ -20,7 +21,7 @@ def url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def connected(url: str) -> Iterator[httpx.Client]:
     """Give a client with an accepted key; it sees what earlier tests have left."""
-    with httpx.Client(base_url=url, headers=KEY, timeout=10) as client:
+    with plain_http.client(url, headers=KEY, timeout=10) as client:
         yield client
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.server import running
+from tests.support import plain_http
 
 KEY = {"authorization": "Bearer sk-byts-stand-in"}
 ROUTES = ("/api/v1/me/account", "/api/v1/me/usage", "/api/v1/me/billing/transactions", "/v1/models")
@@ -21,7 +22,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def gateway(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers=KEY) as client:
+    with plain_http.client(url, headers=KEY) as client:
         client.delete("/standin/ledger").raise_for_status()
         client.put("/standin/behaviour", json={}).raise_for_status()
         yield client
@@ -47,7 +48,7 @@ def billed(gateway: httpx.Client) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_key_is_asked_for_as_by_the_chat_route(url: str, route: str) -> None:
     for headers in ({}, {"authorization": "Bearer sk-wrong"}, {**KEY, "x-api-key": "sk-wrong"}):
-        answer = httpx.get(url + route, headers=headers)
+        answer = plain_http.get(url + route, headers=headers)
 
         assert answer.status_code == 401
         assert answer.json()["error"]["code"] == "invalid_api_key"
@@ -77,7 +78,7 @@ def test_the_account_shows_what_is_left_and_the_models(gateway: httpx.Client) ->
 
 def test_a_wallet_that_runs_low_is_flagged() -> None:
     with running(Options(org_quota_usd=0)) as root:
-        balance = httpx.get(f"{root}/api/v1/me/account", headers=KEY).json()["balance"]
+        balance = plain_http.get(f"{root}/api/v1/me/account", headers=KEY).json()["balance"]
 
     assert balance == {"available_usd": "0", "low_balance_flagged": True}
 
