@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from patchmill.errors import IdempotencyConflict
 from patchmill.job.state import TERMINAL, State
 from patchmill.store import jobs as stored_jobs
-from patchmill.store import run_progress, submission
+from patchmill.store import run_progress, submission, superseding
 from patchmill.store.engine import allow_long
 from patchmill.store.ids import new_id
 from patchmill.store.jobs import JobFilter, JobRow
@@ -126,6 +126,8 @@ _EARLIER = select(runs.c.id, runs.c.idempotency_hash).where(
 def submit(connection: Connection, entering: RunSubmission) -> SubmittedRun:
     """Store a run with its jobs; one that has nothing to do ends at once.
 
+    The newest run of a pull request supersedes those before it that are open.
+
     Raises:
         IdempotencyConflict: the key came before with another body.
     """
@@ -151,6 +153,7 @@ def submit(connection: Connection, entering: RunSubmission) -> SubmittedRun:
     submission.submit_of_run(connection, run_id, entering.jobs)
     if not entering.jobs:
         run_progress.count(connection, [run_id])
+    superseding.settle(connection, entering.project_id, run_id, entering.origin)
     return SubmittedRun(run_id=run_id, replayed=False)
 
 
