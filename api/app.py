@@ -11,6 +11,7 @@ from api import (
     budgets,
     calls,
     ended_jobs,
+    estimates,
     events,
     gateway,
     health,
@@ -45,6 +46,25 @@ from patchmill.store.key_secret import load_pepper
 
 THREADS = 16  # endpoints at work at once; each holds at most one connection
 READERS = 1  # of what those who wait are waiting for
+ROUTED = (  # in the order in which the reference lists them
+    submit,
+    jobs,
+    ended_jobs,
+    events,
+    calls,
+    results,
+    runs,
+    budgets,
+    estimates,
+    stats,
+    gateway,
+    models,
+    projects,
+    keys,
+    webhooks,
+    health,
+    metrics,
+)
 
 
 def create_app(settings: Settings, *, pace: Pace | None = None) -> FastAPI:
@@ -78,27 +98,7 @@ def create_app(settings: Settings, *, pace: Pace | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
-    routers = [
-        module.router
-        for module in (
-            submit,
-            jobs,
-            ended_jobs,
-            events,
-            calls,
-            results,
-            runs,
-            budgets,
-            stats,
-            gateway,
-            models,
-            projects,
-            keys,
-            webhooks,
-            health,
-            metrics,
-        )
-    ]
+    routers = [module.router for module in ROUTED]
     for router in routers:
         app.include_router(router)
     problems.install(app)

@@ -53,6 +53,14 @@ end the file's end counts as one more line, as tools count it.
 """
 
 
+def takes_either(models: Sequence[type[BaseModel]], examples: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe an operation's JSON body that is one of several, with named examples of each."""
+    described = takes(models[0], examples)
+    content = described["requestBody"]["content"]["application/json"]
+    content["schema"] = {"anyOf": [{"$ref": _REFERENCE.format(model=each.__name__)} for each in models]}
+    return described
+
+
 def takes(
     model: type[BaseModel], examples: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:

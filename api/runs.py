@@ -80,7 +80,7 @@ def submit_run(request: Request, caller: Writer, body: JsonBytes, parts: PartsOf
     key = idempotency_key(request)
     asked = read_run_request(body, max_file_bytes=parts.max_file_bytes)
     with parts.database.begin() as connection:
-        submitted = runs.submit(connection, _submission(asked, caller, key))
+        submitted = runs.submit(connection, submission_of(asked, caller, key))
         row = runs.find(connection, caller.project_id, submitted.run_id)
         if row is None:
             raise NotFound("the run was removed in this moment")
@@ -233,7 +233,8 @@ def _usage(used: RunUsage) -> JobUsage:
     )
 
 
-def _submission(asked: AskedRun, caller: Caller, key: str | None) -> RunSubmission:
+def submission_of(asked: AskedRun, caller: Caller, key: str | None) -> RunSubmission:
+    """Give a request as the store takes it."""
     request = asked.request
     options = request.options
     origin = request.origin.model_dump(exclude_none=True)

@@ -58,7 +58,7 @@ def submit_job(request: Request, caller: Writer, body: JsonBytes, parts: PartsOf
     key = idempotency_key(request)
     asked = read_job_request(body, max_file_bytes=parts.max_file_bytes)
     with parts.database.begin() as connection:
-        submitted = submission.submit(connection, _submission(asked, caller, key))
+        submitted = submission.submit(connection, submission_of(asked, caller, key))
         row = jobs.find(connection, caller.project_id, submitted.job_id)
         if row is None:
             raise NotFound("the job was removed in this moment")
@@ -107,7 +107,8 @@ def chosen_options(options: OptionsBody) -> Options:
     )
 
 
-def _submission(asked: JobRequest, caller: Caller, key: str | None) -> Submission:
+def submission_of(asked: JobRequest, caller: Caller, key: str | None) -> Submission:
+    """Give a request as the store takes it."""
     options = asked.options
     return Submission(
         project_id=caller.project_id,

@@ -3,12 +3,10 @@
 from dataclasses import replace
 
 from patchmill.call.fitting import Prompt, Question, TooLong, fitted, refused_twice
-from patchmill.job.ladder import Step
+from patchmill.job.ladder import GROWTH, Step
 from patchmill.job.record import ErrorCode
 from patchmill.job.retry import Fail
 from worker.calling import Calling, Interrupted, Reply, RungSkipped
-
-GROWTH = 4  # an answer that was cut short is asked for again with this many times the tokens
 
 
 def answer(calling: Calling, step: Step, question: Question, max_tokens: int) -> tuple[Reply, Prompt]:

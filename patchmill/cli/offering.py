@@ -43,6 +43,9 @@ FormatOption = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the documents of the run and its jobs as one JSON object.")
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what it may cost and whether that fits; submit nothing.")
+]
 ExitZero = Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 also when findings are left.")]
 
 
@@ -55,6 +58,7 @@ class Wish:
     form: Format | None = None
     as_json: bool = False
     exit_zero: bool = False
+    dry_run: bool = False  # only what it may cost, as text or JSON
 
     def check(self) -> None:
         """Refuse wishes that contradict each other.
@@ -64,6 +68,8 @@ class Wish:
         """
         if self.apply + self.diff + self.as_json + (self.form is not None) > 1:
             raise ConfigurationError("--apply, --diff, --format and --json exclude each other; name one")
+        if self.dry_run and (self.apply or self.diff or self.form is not None):
+            raise ConfigurationError("--dry-run submits nothing; it goes with --json, and with no other form")
 
 
 def give(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from patchmill.cli.estimating import give_estimate
 from patchmill.cli.exits import Exit, Interrupted
 from patchmill.cli.following import wait_for
 from patchmill.cli.offering import Wish, give, give_nothing
@@ -60,11 +61,15 @@ def submit_and_give(
 ) -> int:
     """Submit, wait for the end, give what is wanted; give the exit code. Nothing to submit needs no server.
 
+    If the wish is a dry run, only what it may cost is told.
+
     Raises:
         ApiError: the server refused a request.
         Unavailable: no server answers, or the work did not end in time.
         Interrupted: the user does not want to wait any longer.
     """
+    if wish.dry_run:
+        return give_estimate(submission.requests, as_json=wish.as_json, local=local)
     if not submission.requests:
         return give_nothing(wish)
     with served(local=local) as service:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from patchmill.client.documents import (
         Call,
+        Estimate,
         Evidence,
         Finding,
         Job,
@@ -29,6 +30,7 @@ __all__ = [
     "Call",
     "Client",
     "ConfigurationError",
+    "Estimate",
     "Event",
     "Evidence",
     "Finding",

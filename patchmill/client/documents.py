@@ -152,6 +152,52 @@ class Run(TypedDict):
     finished_at: str | None
 
 
+class EstimatedTokens(TypedDict):
+    """Calls or tokens: what is expected, and the most that is possible; null where nothing bounds it."""
+
+    expected: int
+    worst: int | None
+
+
+class EstimatedCost(TypedDict):
+    """The same of money; null where a price is missing."""
+
+    expected: str | None
+    worst: str | None
+
+
+class EstimatedFile(TypedDict):
+    """What the job of one file may take; `blocked_by` says what its first call would not fit now."""
+
+    path: str
+    calls: EstimatedTokens
+    input_tokens: EstimatedTokens
+    output_tokens: EstimatedTokens
+    cost_usd: EstimatedCost
+    fits: bool
+    blocked_by: str | None
+    too_long: bool
+
+
+class Estimate(TypedDict):
+    """What a job or a run may take; `blocked` is null, or has `answer`, `resets_at` and `waits`."""
+
+    calls: EstimatedTokens
+    input_tokens: EstimatedTokens
+    output_tokens: EstimatedTokens
+    cost_usd: EstimatedCost
+    fits: bool
+    blocked_by: str | None
+    blocked: dict[str, Any] | None
+    model: str
+    unpriced: list[str]
+    jobs: int
+    findings: int
+    skipped: dict[str, int]
+    files: list[EstimatedFile]
+    learned_from: dict[str, Any]
+
+
 class CallUsage(TypedDict):
     """Tokens as the gateway reported them; all 0 if it reported none."""
 

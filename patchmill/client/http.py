@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, cast, overload
 from urllib.parse import quote
 
 from patchmill.client.connection import CALM_ATTEMPTS, FIRST_PAUSE_S, Connection, is_outage, pause
-from patchmill.client.documents import Call, Gateway, Job, Run, Suggestion
+from patchmill.client.documents import Call, Estimate, Gateway, Job, Run, Suggestion
 from patchmill.client.events import Event, follow
 from patchmill.client.pages import pages
 from patchmill.client.problem import ApiError
@@ -69,6 +69,10 @@ class Client:
     def submit_run(self, run: Mapping[str, Any], *, idempotency_key: str | None = None) -> Run:
         """Submit reports and the files that they are about; give the run's document, keys as for `submit`."""
         return cast("Run", self._post("/v1/runs", run, idempotency_key))
+
+    def estimate(self, request: Mapping[str, Any]) -> Estimate:
+        """Say what a job or a run may take, which is told by its fields; nothing is stored or spent."""
+        return cast("Estimate", self._connection.json("POST", "/v1/estimate", json=dict(request)))
 
     def job(self, job_id: str, *, wait_s: float = 0) -> Job:
         """Give a job's document; with `wait_s`, at most 60, only once it has ended or the time is over."""

@@ -12,6 +12,8 @@ from typing import Any
 from patchmill.job.record import Options
 
 MAX_REPAIRS = 3
+GROWTH = 4  # an answer that was cut short is asked for again with this many times the tokens
+REASONING_TOKENS = 4_096  # room in `max_tokens` beside the answer, since reasoning counts as output
 
 
 class Rung(StrEnum):

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from patchmill.cli.exits import ends
-from patchmill.cli.offering import Apply, AsJson, Diff, ExitZero, FormatOption, Wish
+from patchmill.cli.offering import Apply, AsJson, Diff, DryRun, ExitZero, FormatOption, Wish
 from patchmill.cli.serving import Local
 from patchmill.cli.submitting import Submission, Timeout, job_request, submit_and_give
 from patchmill.cli.talk import say
@@ -35,6 +35,7 @@ def annotate(
     form: FormatOption = None,
     as_json: AsJson = False,
     exit_zero: ExitZero = False,
+    dry_run: DryRun = False,
     local: Local = False,
     timeout: Timeout = None,
 ) -> int:
@@ -45,7 +46,7 @@ def annotate(
     submitted. Needs a server (PATCHMILL_SERVER_URL and PATCHMILL_SERVER_KEY, or `patchmill up` on this
     machine), or --local.
     """
-    wish = Wish(apply=apply, diff=diff, form=form, as_json=as_json, exit_zero=exit_zero)
+    wish = Wish(apply=apply, diff=diff, form=form, as_json=as_json, exit_zero=exit_zero, dry_run=dry_run)
     wish.check()
     wanted = [word.strip() for word in what.split(",") if word.strip()]
     if not wanted or not set(wanted) <= set(WHAT):

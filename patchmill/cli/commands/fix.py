@@ -8,7 +8,7 @@ import typer
 
 from patchmill.cli.checkers_at_hand import CHECKED_LANGUAGES, reports
 from patchmill.cli.exits import ends
-from patchmill.cli.offering import Apply, AsJson, Diff, ExitZero, FormatOption, Wish
+from patchmill.cli.offering import Apply, AsJson, Diff, DryRun, ExitZero, FormatOption, Wish
 from patchmill.cli.report_input import Report, names_in, read_named, read_report
 from patchmill.cli.serving import Local
 from patchmill.cli.submitting import Submission, Timeout, job_request, run_request, submit_and_give
@@ -24,6 +24,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=ends(
         "patchmill fix src/app.py",
         "patchmill fix src --select B,UP --apply",
+        "patchmill fix src --dry-run",
         "ruff check --output-format sarif src | patchmill fix src --report - --diff",
         'patchmill fix src/app.py --instruction "rename total to sum_of_items"',
         "patchmill fix src --local --format patch | git apply --check",
@@ -52,6 +53,7 @@ def fix(
     form: FormatOption = None,
     as_json: AsJson = False,
     exit_zero: ExitZero = False,
+    dry_run: DryRun = False,
     local: Local = False,
     timeout: Timeout = None,
 ) -> int:
@@ -65,7 +67,7 @@ def fix(
     only if each still is what was submitted. Needs a server (PATCHMILL_SERVER_URL and PATCHMILL_SERVER_KEY,
     or `patchmill up` on this machine), or --local.
     """
-    wish = Wish(apply=apply, diff=diff, form=form, as_json=as_json, exit_zero=exit_zero)
+    wish = Wish(apply=apply, diff=diff, form=form, as_json=as_json, exit_zero=exit_zero, dry_run=dry_run)
     wish.check()
     if report is not None and instruction is not None:
         raise ConfigurationError("--report and --instruction exclude each other; name one")

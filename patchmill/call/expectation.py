@@ -1,0 +1,86 @@
+"""What a job will probably take: its prompt counted by the model's own vocabulary, the rest by experience."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from patchmill.budget.ledger import Spent
+from patchmill.call.effort import Effort
+from patchmill.call.fitting import Prompt, Question, fitted
+from patchmill.call.prompt import Extent, Message, first_parts, first_turn
+from patchmill.job.experience import BYTES_IN_UNIT, Experience
+from patchmill.job.record import KindName, Task
+
+MESSAGE_TOKENS = 4  # around one message, in the templates of the models at hand
+FEEDBACK_TOKENS = 60  # why an answer failed, and that another is wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What is expected: `first` is the prompt of the first call, None if no call is.
+
+    `too_long` says that no form of the question fits the model's context, so that the job will fail.
+    """
+
+    calls: int
+    spent: Spent
+    first: Sequence[Message] | None
+    too_long: bool = False
+
+
+_NOTHING = Spent(input_tokens=0, cached_tokens=0, output_tokens=0)
+
+
+def expected(
+    question: Question, experience: Experience, *, context_tokens: int | None, effort: Effort, searched: bool
+) -> Expected:
+    """Say what a job will probably take.
+
+    Findings that come with a tool's own safe fix are taken for mended by it. What may not be `searched` for
+    the functions around its findings is taken to be shown whole.
+    """
+    task = unmended(question.task)
+    if task.kind is KindName.FIX and not task.findings and task.instruction is None:
+        return Expected(calls=0, spent=_NOTHING, first=None)
+    question = replace(question, task=task)
+    messages = _prompt(question, context_tokens, effort) if searched else _whole(question)
+    if messages is None:
+        return Expected(calls=0, spent=_NOTHING, first=None, too_long=True)
+    first = sum(effort.count(message["content"]) + MESSAGE_TOKENS for message in messages)
+    if context_tokens is not None:
+        first = min(first, context_tokens)
+    calls = min(experience.calls, task.options.max_calls or experience.calls)
+    answer = min(_answer_tokens(task, experience), question.kind.max_tokens)
+    entering = calls * first + (answer + FEEDBACK_TOKENS) * (calls * (calls - 1) // 2)
+    spent = Spent(
+        input_tokens=entering,
+        cached_tokens=entering * experience.cached_percent // 100,
+        output_tokens=answer * calls,
+    )
+    return Expected(calls=calls, spent=spent, first=messages)
+
+
+def unmended(task: Task) -> Task:
+    """Give the task without the findings that tools' own safe fixes will probably mend."""
+    if not task.options.tool_fixes:
+        return task
+    left = tuple(each for each in task.findings if not any(fix.safe for fix in each.fixes))
+    return replace(task, findings=left)
+
+
+def _prompt(question: Question, context_tokens: int | None, effort: Effort) -> Sequence[Message] | None:
+    """Give the messages of the first call, or None where no form fits."""
+    max_tokens = question.kind.max_tokens
+    found = fitted(question, context_tokens=context_tokens, max_tokens=max_tokens, count=effort.count)
+    return found.messages if isinstance(found, Prompt) else None
+
+
+def _whole(question: Question) -> Sequence[Message]:
+    return first_turn(first_parts(question.task, question.kind, question.edit_format, extent=Extent.WHOLE))
+
+
+def _answer_tokens(task: Task, experience: Experience) -> int:
+    """Give the tokens of one answer."""
+    if task.kind is KindName.ANNOTATE:
+        size = len(task.source.encode("utf-8", "replace"))
+        return experience.output_tokens * max(1, -(-size // BYTES_IN_UNIT))
+    return experience.output_tokens * max(1, len(task.findings))
