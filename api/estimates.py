@@ -143,15 +143,15 @@ def _sums(jobs: Sequence[JobEstimate], cap: int | None) -> dict[str, Any]:
     worst_picos = _sum(job.worst_picos for job in jobs)
     return {
         "calls": {
-            "expected": sum(job.expected.calls for job in jobs),
+            "expected": sum(len(job.expected.calls) for job in jobs),
             "worst": sum(job.worst.calls for job in jobs),
         },
         "input_tokens": {
-            "expected": sum(job.expected.spent.input_tokens for job in jobs),
+            "expected": sum(job.expected.input_tokens for job in jobs),
             "worst": _sum(job.worst.input_tokens for job in jobs),
         },
         "output_tokens": {
-            "expected": sum(job.expected.spent.output_tokens for job in jobs),
+            "expected": sum(job.expected.output_tokens for job in jobs),
             "worst": sum(job.worst.output_tokens for job in jobs),
         },
         "cost_usd": {

@@ -18,7 +18,7 @@ from patchmill.call.fitting import Question
 from patchmill.call.prompt import Message
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.job.experience import Experience
-from patchmill.job.ladder import Step, steps
+from patchmill.job.ladder import Rung, Step, steps
 from patchmill.job.record import KindName, Options, Task
 from patchmill.kinds import KINDS
 from patchmill.store import access, models
@@ -41,6 +41,15 @@ class Facts:
     rooms: tuple[Room, ...]
     experience: Experience
     call_deadline_s: float
+
+    @property
+    def climbed(self) -> list[Step]:
+        """The rungs that can be climbed: the stronger model only with a price."""
+        return [
+            step
+            for step in self.ladder
+            if step.rung is not Rung.ESCALATION or priced(step, self.models, self.now)
+        ]
 
     @property
     def unpriced(self) -> list[str]:
@@ -123,7 +132,14 @@ def estimated(
     searched = effort.may_search(task)
     first = facts.ladder[0]
     context = facts.models[first.model].able.context_tokens
-    likely = expected(question, facts.experience, context_tokens=context, effort=effort, searched=searched)
+    likely = expected(
+        question,
+        facts.experience,
+        rungs=len(facts.climbed),
+        context_tokens=context,
+        effort=effort,
+        searched=searched,
+    )
     worst = ceiling(question, facts.ladder, facts.models, facts.now, searched=searched)
     within = min(facts.call_deadline_s, deadline_s or facts.call_deadline_s)
     now = None if likely.first is None else _first_call(question, likely.first, caps, within, facts)
@@ -160,13 +176,19 @@ def _first_call(
 
 
 def _expected_picos(likely: Expected, facts: Facts) -> int | None:
-    """Price what is expected by the first model that has a price now."""
-    step = facts.ladder[0]
-    for name in priced(step, facts.models, facts.now):
-        rates = rates_at(facts.models[name].prices, facts.now)
-        if rates is not None:
-            return cost(likely.spent, rates)
-    return 0 if likely.calls == 0 else None
+    """Price what is expected, each call by its rung; None without a price of now."""
+    total = 0
+    for step, spent in zip(facts.climbed, likely.calls, strict=False):
+        found = (rates_at(facts.models[name].prices, facts.now) for name in _named(step))
+        rates = next((each for each in found if each is not None), None)
+        if rates is None:
+            return None
+        total += cost(spent, rates)
+    return total
+
+
+def _named(step: Step) -> list[str]:
+    return [step.model] if step.fallback is None else [step.model, step.fallback]
 
 
 def _worst_picos(worst: Ceiling, caps: Sequence[int], facts: Facts) -> int | None:

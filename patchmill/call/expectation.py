@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from patchmill.budget.ledger import Spent
+from patchmill.call.ceiling import may_be_made
 from patchmill.call.effort import Effort
 from patchmill.call.fitting import Prompt, Question, fitted
 from patchmill.call.prompt import Extent, Message, first_parts, first_turn
@@ -16,47 +17,62 @@ FEEDBACK_TOKENS = 60  # why an answer failed, and that another is wanted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What is expected: `first` is the prompt of the first call, None if no call is.
+    """What is expected of each call, one a rung; `first` is the prompt of the first, None if there is none.
 
     `too_long` says that no form of the question fits the model's context, so that the job will fail.
     """
 
-    calls: int
-    spent: Spent
-    first: Sequence[Message] | None
+    calls: tuple[Spent, ...] = ()
+    first: Sequence[Message] | None = None
     too_long: bool = False
 
+    @property
+    def input_tokens(self) -> int:
+        """The input tokens of all calls."""
+        return sum(call.input_tokens for call in self.calls)
 
-_NOTHING = Spent(input_tokens=0, cached_tokens=0, output_tokens=0)
+    @property
+    def output_tokens(self) -> int:
+        """The output tokens of all calls."""
+        return sum(call.output_tokens for call in self.calls)
 
 
 def expected(
-    question: Question, experience: Experience, *, context_tokens: int | None, effort: Effort, searched: bool
+    question: Question,
+    experience: Experience,
+    *,
+    rungs: int,
+    context_tokens: int | None,
+    effort: Effort,
+    searched: bool,
 ) -> Expected:
-    """Say what a job will probably take.
+    """Say what a job will probably take: so many of the ladder's `rungs` as earlier jobs have climbed.
 
     Findings that come with a tool's own safe fix are taken for mended by it. What may not be `searched` for
     the functions around its findings is taken to be shown whole.
     """
     task = unmended(question.task)
     if task.kind is KindName.FIX and not task.findings and task.instruction is None:
-        return Expected(calls=0, spent=_NOTHING, first=None)
+        return Expected()
     question = replace(question, task=task)
     messages = _prompt(question, context_tokens, effort) if searched else _whole(question)
     if messages is None:
-        return Expected(calls=0, spent=_NOTHING, first=None, too_long=True)
+        return Expected(too_long=True)
     first = sum(effort.count(message["content"]) + MESSAGE_TOKENS for message in messages)
-    if context_tokens is not None:
-        first = min(first, context_tokens)
-    calls = min(experience.calls, task.options.max_calls or experience.calls)
     answer = min(_answer_tokens(task, experience), question.kind.max_tokens)
-    entering = calls * first + (answer + FEEDBACK_TOKENS) * (calls * (calls - 1) // 2)
-    spent = Spent(
-        input_tokens=entering,
-        cached_tokens=entering * experience.cached_percent // 100,
-        output_tokens=answer * calls,
+    climbed = min(experience.calls, rungs, may_be_made(task.options.max_calls))
+    entering = [first + rung * (answer + FEEDBACK_TOKENS) for rung in range(climbed)]
+    if context_tokens is not None:
+        entering = [min(tokens, context_tokens) for tokens in entering]
+    calls = tuple(
+        Spent(
+            input_tokens=tokens,
+            cached_tokens=tokens * experience.cached_percent // 100,
+            output_tokens=answer,
+        )
+        for tokens in entering
     )
-    return Expected(calls=calls, spent=spent, first=messages)
+    return Expected(calls=calls, first=messages)
 
 
 def unmended(task: Task) -> Task:

@@ -133,6 +133,9 @@ def _blocked_by(of: EstimatedFile | Estimate) -> str:
 
 def tell(found: Estimate) -> None:
     """Say what is in the way, what is not counted, and how much the estimate knows."""
+    skipped = ", ".join(f"{count} {reason}" for reason, count in found["skipped"].items())
+    if skipped:
+        say(f"findings that are skipped: {skipped}")
     if not found["files"]:
         return
     if not found["fits"]:
@@ -147,9 +150,6 @@ def tell(found: Estimate) -> None:
         say(f"expected is judged by the last {some(learned['jobs'], 'job')} of the {learned['source']}")
     else:
         say("expected is judged by constants: there are too few jobs to learn from")
-    skipped = ", ".join(f"{count} {reason}" for reason, count in found["skipped"].items())
-    if skipped:
-        say(f"findings that are skipped: {skipped}")
 
 
 def _why(found: Estimate) -> str:

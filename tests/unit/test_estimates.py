@@ -67,7 +67,7 @@ def most(asked: Question, models: dict[str, KnownModel] | None = None, policy: P
 
 
 def likely(asked: Question, experience: Experience = UNTRIED[KindName.FIX], **changes: Any) -> Expected:
-    chosen = {"context_tokens": CONTEXT, "effort": Effort(), "searched": True, **changes}
+    chosen = {"rungs": 3, "context_tokens": CONTEXT, "effort": Effort(), "searched": True, **changes}
     return expected(asked, experience, **chosen)
 
 
@@ -163,9 +163,9 @@ def test_findings_that_tools_mend_themselves_are_expected_to_cost_nothing() -> N
     one_left = likely(question(finding(0, safe=True), finding(1)))
     forbidden = likely(question(finding(0, safe=True), tool_fixes=False))
 
-    assert (free.calls, free.spent.input_tokens, free.first) == (0, 0, None)
-    assert (one_left.calls, one_left.spent.output_tokens) == (1, 110)
-    assert forbidden.calls == 1
+    assert (free.calls, free.input_tokens, free.first) == ((), 0, None)
+    assert (len(one_left.calls), one_left.output_tokens) == (1, 110)
+    assert len(forbidden.calls) == 1
 
 
 def test_more_calls_are_expected_where_earlier_jobs_needed_them() -> None:
@@ -173,20 +173,21 @@ def test_more_calls_are_expected_where_earlier_jobs_needed_them() -> None:
 
     once = likely(question())
     twice = likely(question(), learned)
-    bounded = likely(question(max_calls=1), learned)
 
-    assert twice.calls == 2
-    assert twice.spent.input_tokens > 2 * once.spent.input_tokens
-    assert twice.spent.output_tokens == 100
-    assert twice.spent.cached_tokens == twice.spent.input_tokens // 4
-    assert bounded.calls == 1
+    assert len(twice.calls) == 2
+    assert twice.calls[0].input_tokens == once.input_tokens
+    assert twice.calls[1].input_tokens > once.input_tokens + 50
+    assert twice.output_tokens == 100
+    assert [call.cached_tokens for call in twice.calls] == [call.input_tokens // 4 for call in twice.calls]
+    assert len(likely(question(max_calls=1), learned).calls) == 1
+    assert len(likely(question(), learned, rungs=1).calls) == 1
 
 
 def test_a_job_that_no_prompt_fits_makes_no_call() -> None:
     found = likely(question(source="word = other\n" * 300), context_tokens=600)
 
     assert found.too_long
-    assert found.calls == 0
+    assert found.calls == ()
 
 
 @pytest.mark.parametrize(("size", "counted"), [(100, 1), (10_000, 0)])
