@@ -7,7 +7,7 @@ BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 WORKERS := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-real fault fuzz lint format types contracts gates bench bench-call bench-dispatch bench-slots bench-storm bench-wire migrate check clean
+.PHONY: help setup demo up test test-fast test-real fault fuzz lint format types contracts gates bench bench-call bench-dispatch bench-slots bench-storm bench-usage bench-wire migrate check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench-dispatch: setup ## Measure dispatch, claim and list with 1,000 and with 1,
 
 bench-slots: setup ## Measure how full two worker processes keep the account's slots
 	$(PY) -m benchmarks.slots
+
+bench-usage: setup ## Measure how long 100,000 calls take to sum up
+	$(PY) -m benchmarks.usage
 
 migrate: setup ## Bring the database at PATCHMILL_DATABASE_URL to this version's schema
 	@$(VENV)/bin/patchmill migrate

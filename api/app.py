@@ -26,6 +26,7 @@ from api import (
     runs,
     stats,
     submit,
+    usage,
     webhooks,
 )
 from api.courier import CONNECTIONS, Courier, Pace
@@ -57,6 +58,7 @@ ROUTED = (  # in the order in which the reference lists them
     budgets,
     estimates,
     stats,
+    usage,
     gateway,
     models,
     projects,

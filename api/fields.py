@@ -1,11 +1,12 @@
 """The types of single fields of requests: what they accept, and how they say what is wrong."""
 
+import difflib
 import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -19,6 +20,7 @@ MAX_INT = 2**31 - 1
 MAX_TOKENS = 2**63 - 1
 MAX_PATH = 1_024
 MAX_COMPONENT_BYTES = 255
+MAX_ZONE = 64
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
@@ -91,11 +93,14 @@ def instant(value: Any) -> Any:
         raise fault("out_of_range", "is no time that exists") from None
 
 
-def _time_zone(name: str) -> str:
+def time_zone(name: str) -> str:
+    """Accept the name of a time zone."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):
-        raise fault("not_allowed", "must be the name of a time zone, such as UTC or Europe/Berlin") from None
+        close = difflib.get_close_matches(name[:MAX_ZONE], available_timezones(), n=1)
+        meant = f"; did you mean `{close[0]}`?" if close else ", such as UTC or Europe/Berlin"
+        raise fault("not_allowed", f"must be the name of a time zone{meant}") from None
     return name
 
 
@@ -110,7 +115,7 @@ Short = Annotated[str, Field(min_length=1, max_length=200)]
 Line = Annotated[int, Field(ge=1, le=MAX_INT, description="1-based")]
 Column = Annotated[int, Field(ge=1, le=MAX_INT, description="1-based, in Unicode code points")]
 Usd = Annotated[str, Field(max_length=32, description="US dollars as a decimal string"), AfterValidator(_usd)]
-TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
+TimeZone = Annotated[str, Field(max_length=MAX_ZONE), AfterValidator(time_zone)]
 EditFormat = Annotated[str, AfterValidator(_edit_format)]
 Instant = Annotated[datetime, BeforeValidator(instant, json_schema_input_type=str)]
 

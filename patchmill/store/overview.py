@@ -1,15 +1,15 @@
 """What people look at across projects: names, failures, what jobs were asked, attempts, refused edits."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, func, select
+from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, func, select, union_all
 
 from patchmill.store.ids import first_id
 from patchmill.store.results import CheckRow
-from patchmill.store.tables import attempts, calls, checks, findings, jobs, projects, runs
+from patchmill.store.tables import attempts, calls, checks, findings, jobs, keys, projects, runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,12 @@ def project_names(connection: Connection) -> dict[uuid.UUID, str]:
     """Give the name of every project, by its id, in the order of the names."""
     rows = connection.execute(select(projects.c.id, projects.c.name).order_by(projects.c.name))
     return {row.id: row.name for row in rows}
+
+
+def names_of(connection: Connection, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Give the names of projects and keys by their ids."""
+    these = [select(table.c.id, table.c.name).where(table.c.id.in_(ids)) for table in (projects, keys)]
+    return {row.id: row.name for row in connection.execute(union_all(*these))}
 
 
 _PROJECT_OF = select(jobs.c.project_id).where(jobs.c.id == bindparam("job_id"))

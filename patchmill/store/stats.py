@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
 from patchmill.job.circuit import GATEWAY, Condition
 from patchmill.job.state import TERMINAL, State
 from patchmill.store import circuits, workers
-from patchmill.store.spend import spent_today
 from patchmill.store.tables import calls, events, jobs
+from patchmill.store.usage import spent_today
 
 RATE_WINDOW_S = 60
 

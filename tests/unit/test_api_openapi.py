@@ -18,6 +18,7 @@ from api import (
     run_requests,
     run_shapes,
     schemas,
+    usage_shapes,
     webhook_shapes,
 )
 from api.app import create_app
@@ -35,6 +36,7 @@ SHAPES = (
     gateway_shapes,
     model_shapes,
     estimate_shapes,
+    usage_shapes,
 )
 
 
