@@ -5,7 +5,7 @@ from sqlalchemy.exc import DBAPIError
 
 from patchmill.errors import ConfigurationError
 from patchmill.store import schema
-from patchmill.store.engine import open_engine, passes
+from patchmill.store.engine import allow_long, open_engine, passes
 
 
 def limit(engine: Engine) -> str:
@@ -37,6 +37,19 @@ def test_a_transaction_of_any_number_of_statements_and_pauses_is_limited(engine:
 
     assert passes(raised.value)
     assert limit(engine) == "5s"  # by another connection: the one that took too long is gone
+
+
+def test_a_large_transaction_that_has_begun_may_go_on_for_longer(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("SET transaction_timeout = '500ms'"))
+        connection.commit()
+        connection.execute(text("SELECT 1"))
+        allow_long(connection)
+        take_small_steps(connection)
+
+        assert connection.scalar(text("SHOW transaction_timeout")) == "1min"
+        connection.commit()
+        assert connection.scalar(text("SHOW transaction_timeout")) == "500ms"
 
 
 def test_a_migration_may_take_its_time(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
