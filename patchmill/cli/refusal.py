@@ -24,6 +24,7 @@ _OPTIONS = {
     "/events": "--event",
     "/since": "--since",
 }
+_OF_QUERY = {"group_by": "--by"}
 
 
 @contextmanager
@@ -53,7 +54,8 @@ def place(pointer: str, request: Mapping[str, Any] | None = None) -> str:
     if pointer.startswith(_LABEL):
         return f"--label {_unescaped(pointer.removeprefix(_LABEL))}"
     if pointer.startswith(_QUERY):
-        return _option(pointer.removeprefix(_QUERY))
+        name = pointer.removeprefix(_QUERY)
+        return _OF_QUERY.get(name) or _option(name)
     if request is not None and (file := _file(pointer, request)):
         return file
     for field, option in _OPTIONS.items():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Skipped,
         Suggestion,
         Usage,
+        UsageReport,
     )
     from patchmill.client.events import Event
     from patchmill.client.http import Client
@@ -42,6 +43,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Usage",
+    "UsageReport",
 ]
 
 _HOMES = {

@@ -277,6 +277,18 @@ class Project(TypedDict):
     created_at: str
 
 
+class UsageReport(TypedDict):
+    """What calls used and cost: `data` has a row for each group, with its sums, `total` those of all."""
+
+    since: str
+    until: str
+    time_zone: str
+    group_by: list[str]
+    data: list[dict[str, Any]]
+    total: dict[str, Any]
+    next_cursor: str | None
+
+
 class Webhook(TypedDict):
     """Where news goes; `failing_since` is when it began to fail, null while it does not."""
 

@@ -4,17 +4,18 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 from urllib.parse import quote
 
 from patchmill.client.connection import CALM_ATTEMPTS, FIRST_PAUSE_S, Connection, is_outage, pause
-from patchmill.client.documents import Call, Estimate, Gateway, Job, Run, Suggestion
+from patchmill.client.documents import Call, Estimate, Gateway, Job, Run, Suggestion, UsageReport
 from patchmill.client.events import Event, follow
 from patchmill.client.pages import pages
 from patchmill.client.problem import ApiError
 from patchmill.client.projects import Projects
+from patchmill.client.usage import query_of, usage_csv_of, usage_of
 from patchmill.client.webhooks import Webhooks
 from patchmill.errors import Unavailable
 
@@ -190,6 +191,32 @@ class Client:
     def gateway(self) -> Gateway:
         """Say whether calls to the models can be made, and if not, why and until when."""
         return cast("Gateway", self._connection.json("GET", "/v1/gateway"))
+
+    def usage(
+        self,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        time_zone: str | None = None,
+        group_by: Sequence[str] = (),
+    ) -> UsageReport:
+        """Say what the project's calls used and cost: rows by `group_by`, and the `total` of the period.
+
+        `since` is included, `until` is not; each is a date or an RFC 3339 time. Groups are `day`, `hour`,
+        `project`, `key`, `model`, `kind`, `rule` and `label.KEY`.
+        """
+        return usage_of(self._connection, query_of(since, until, time_zone, group_by))
+
+    def usage_csv(
+        self,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        time_zone: str | None = None,
+        group_by: Sequence[str] = (),
+    ) -> str:
+        """Give the same rows, without the total, as CSV that is safe to open in a spreadsheet."""
+        return usage_csv_of(self._connection, query_of(since, until, time_zone, group_by))
 
     def close(self) -> None:
         """Close the connections."""

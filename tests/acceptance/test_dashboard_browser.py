@@ -307,6 +307,7 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         "/runs?outcome=failed",
         f"/runs/{run}",
         "/spend",
+        "/spend?days=7&by=day,rule",
         "/gateway",
         "/docs",
         "/nowhere",

@@ -1,5 +1,10 @@
+import csv
+import io
 import re
+from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import Engine, func, select, update
@@ -13,8 +18,9 @@ from patchmill.store.access import find_project
 from patchmill.store.budgets import add_budget
 from patchmill.store.stats import stats
 from patchmill.store.tables import calls, ledger_entries
-from tests.support.api import running_api
+from tests.support.api import Api, running_api
 from tests.support.claimed import admitted, claimed
+from tests.support.usage_history import History, PastCall, PastJob, store
 from tests.support.visitor import Visitor, visible
 
 _AMOUNTS = r"([\d,]+) ([\d,]+) ([\d,]+) (\d+ %) ([\d,]+) \$([\d.]+) \$([\d.]+)"
@@ -114,3 +120,55 @@ def test_one_project_is_shown_alone(
 
     assert "Total 4 600" in of_default
     assert "Total 0 0 0 \N{EN DASH} 0 $0 $0" in of_none
+
+
+def test_a_breakdown_and_a_period_are_chosen_by_the_address_and_exported_with_the_same_total(
+    spent: Engine, database_url: str, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    with running_api(database_url, valkey.connection_url, tmp_path) as api:
+        visitor = Visitor(api)
+        html = visitor.text("/spend?days=7&by=day,rule&label=team&time_zone=Asia/Tokyo")
+        exports = [unescape(each) for each in re.findall(r'href="(/spend\.csv[^"]*)"', html)]
+        files = [visitor.http.get(each) for each in exports]
+        today = visitor.text("/spend?since=2026-01-01&until=2026-01-02&by=key&days=")
+        refused = visible(visitor.text("/spend?by=modle", 422))
+        visitor.http.close()
+
+    page = visible(html)
+    assert "By day, rule, label.team" in page
+    assert "Days begin at midnight Asia/Tokyo" in page
+    assert re.search(f"B006 no team {_AMOUNTS}", page)
+    assert len(files) == 2
+    with spent.connect() as connection:
+        of_calls = connection.scalar(select(func.sum(calls.c.cost_picos)))
+    for file in files:
+        assert file.headers["content-type"] == "text/csv; charset=utf-8"
+        rows = csv.DictReader(io.StringIO(file.text, newline=""))
+        assert sum(from_usd(row["cost_usd"]) for row in rows) == of_calls
+    assert next(csv.reader(io.StringIO(files[1].text)))[:3] == ["day", "rule", "label.team"]
+    assert "Nothing yet." in visible(today)
+    assert "did you mean `model`?" in refused
+
+
+def test_the_export_needs_somebody_who_is_signed_in(api: Api) -> None:
+    with api.client() as http:
+        answer = http.get("/spend.csv")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=%2Fspend.csv")
+
+
+def test_names_that_others_chose_are_shown_and_not_obeyed(admin: Visitor, api: Api) -> None:
+    hostile = '<script>alert("x")</script>'
+    at = datetime(2026, 2, 3, tzinfo=UTC)
+    job = PastJob(calls=[PastCall(at=at)], rules=[hostile], labels={hostile: "\u202ex"}, key=0)
+    with api.engine.begin() as connection:
+        store(connection, History(jobs=[job], project_names=(hostile, "b"), key_names=(hostile, "c")))
+
+    query = urlencode(
+        {"since": "2026-02-01", "until": "2026-02-05", "by": "project,key,rule", "label": hostile}
+    )
+    page = admin.text(f"/spend?{query}")
+
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;") >= 4
+    assert "<td>\\u{202e}x</td>" in page

@@ -151,39 +151,37 @@ def _store_job(connection: Connection, history: History, job: PastJob, worker_id
         }
         row = {"job_id": job.id, "index": index, "fingerprint": "f", "rule": rule, **told}
         connection.execute(insert(findings).values(row))
-    for number, call in enumerate(job.calls, start=1):
-        _store_call(connection, job, number, call)
+    rows = [_call_rows(job, number, call) for number, call in enumerate(job.calls, start=1)]
+    if rows:
+        connection.execute(insert(calls), [call for call, _ in rows])
+        connection.execute(insert(ledger_entries), [entry for _, entries in rows for entry in entries])
 
 
-def _store_call(connection: Connection, job: PastJob, number: int, call: PastCall) -> None:
+def _call_rows(job: PastJob, number: int, call: PastCall) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     call_id = uuid.UUID(int=first_id(call.at).int | (new_id().int & (2**62 - 1)))
     amounts = call.amounts
-    connection.execute(
-        insert(calls).values(
-            id=call_id,
-            job_id=job.id,
-            number=number,
-            fence=1,
-            model=call.model,
-            state=STATES[call.ending],
-            turn="t",
-            messages=[],
-            max_tokens=1,
-            hold_tokens=HOLD.tokens,
-            hold_picos=HOLD.picos,
-            input_picos=1,
-            cached_picos=1,
-            output_picos=1,
-            input_tokens=amounts["fresh_tokens"] + amounts["cached_tokens"],
-            cached_tokens=amounts["cached_tokens"],
-            output_tokens=amounts["written_tokens"] + amounts["reasoning_tokens"],
-            reasoning_tokens=amounts["reasoning_tokens"],
-            cost_picos=amounts["cost_picos"],
-            sent_at=call.at,
-            deadline_at=call.at,
-        )
-    )
-    rows = [
+    row = {
+        "id": call_id,
+        "job_id": job.id,
+        "number": number,
+        "fence": 1,
+        "model": call.model,
+        "state": STATES[call.ending],
+        "turn": "t",
+        "messages": [],
+        "max_tokens": 1,
+        "hold_tokens": HOLD.tokens,
+        "hold_picos": HOLD.picos,
+        **dict.fromkeys(("input_picos", "cached_picos", "output_picos"), 1),
+        "input_tokens": amounts["fresh_tokens"] + amounts["cached_tokens"],
+        "cached_tokens": amounts["cached_tokens"],
+        "output_tokens": amounts["written_tokens"] + amounts["reasoning_tokens"],
+        "reasoning_tokens": amounts["reasoning_tokens"],
+        "cost_picos": amounts["cost_picos"],
+        "sent_at": call.at,
+        "deadline_at": call.at,
+    }
+    entries = [
         {
             "call_id": call_id,
             "phase": each.phase,
@@ -194,7 +192,7 @@ def _store_call(connection: Connection, job: PastJob, number: int, call: PastCal
         }
         for each in call.transfers
     ]
-    connection.execute(insert(ledger_entries), rows)
+    return row, entries
 
 
 Places = tuple[str | None, ...]
