@@ -89,8 +89,8 @@ def test_a_stalled_call_ends_at_its_deadline(script: Script, partial: str) -> No
     assert isinstance(outcome, Unknown)
     assert outcome.failure.failure is FailureClass.DEADLINE
     assert outcome.partial == partial
-    assert 300 <= outcome.timings.total_ms < 1300
-    assert took_s < 1.5
+    assert 300 <= outcome.timings.total_ms < 10_000
+    assert took_s < 10
 
 
 def test_an_answer_that_is_complete_at_the_deadline_counts() -> None:
@@ -109,7 +109,7 @@ def test_a_deadline_holds_while_the_request_is_still_leaving() -> None:
 
     assert isinstance(outcome, Unknown)
     assert outcome.failure.failure is FailureClass.DEADLINE
-    assert took_s < 2.5
+    assert took_s < 10
 
 
 def test_an_early_refusal_counts_though_the_request_was_never_read() -> None:
@@ -120,7 +120,7 @@ def test_an_early_refusal_counts_though_the_request_was_never_read() -> None:
 
     assert isinstance(outcome, Rejected)
     assert outcome.failure.failure is FailureClass.REQUEST
-    assert took_s < 5
+    assert took_s < 15
 
 
 def test_a_cancelled_call_closes_its_connection() -> None:

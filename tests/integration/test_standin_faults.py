@@ -220,4 +220,4 @@ def test_delays_are_kept(gateway: httpx.Client, stream: bool) -> None:  # noqa: 
     behave(gateway, latency_ms=60, first_token_ms=60, script=[{"content": "x"}])
     started = time.monotonic()
     gateway.post(CHAT, json=body(stream=stream))
-    assert 0.12 <= time.monotonic() - started < 1
+    assert time.monotonic() - started >= 0.12

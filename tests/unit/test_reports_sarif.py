@@ -283,11 +283,11 @@ def test_a_hostile_log_stays_small_and_quick_to_read() -> None:
         location = found["locations"][0]["physicalLocation"]["artifactLocation"]
         location.update(uri=f"{number}.py", uriBaseId="A")
     content = log(*results, driver={"rules": [rule]}, originalUriBaseIds=bases)
-    began = time.perf_counter()
+    began = time.process_time()
 
     reported = list(read(content))
 
     assert len(reported) == 400
     assert max(len(one.name) for one in reported) <= 8_192
     assert max(len(one.message) for one in reported) <= 4_000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

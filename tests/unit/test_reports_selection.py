@@ -224,11 +224,11 @@ def test_ten_thousand_findings_on_one_endless_line_are_placed_in_a_moment() -> N
         for number in range(10_000)
     ]
     hunk = ChangedHunk(start_line=1, end_line=1, added=frozenset(range(1, 50_000)))
-    began = time.perf_counter()
+    began = time.process_time()
 
     selection = select(
         [found], {"a.py": text}, {"a.py": ChangedFile(path="a.py", hunks=(hunk,))}, Filter.ADDED
     )
 
     assert len(selection.files["a.py"]) == 10_000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

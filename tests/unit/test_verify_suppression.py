@@ -107,7 +107,7 @@ def test_a_reason_may_be_reworded() -> None:
 
 
 def test_hostile_text_is_read_in_linear_time() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for shape in (
         "type:" + " " * 200_000,
         "noqa:" * 40_000,
@@ -121,4 +121,4 @@ def test_hostile_text_is_read_in_linear_time() -> None:
     ):
         suppressions(shape)
 
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
