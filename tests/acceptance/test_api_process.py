@@ -154,5 +154,5 @@ def test_a_signal_ends_the_process_in_order(
         assert httpx.get(f"{url}/readyz").status_code == 200
         process.send_signal(number)
 
-        assert process.wait(timeout=20) == code
+        assert process.wait(timeout=60) == code
         assert "Traceback" not in log.read_text()

@@ -44,7 +44,7 @@ def test_a_scenario_from_a_file_holds_from_the_start_and_options_win_over_it(tmp
         key = {"x-api-key": "sk-byts-stand-in"}
         answer = httpx.post(f"{root}/v1/chat/completions", json=body, headers=key, trust_env=False)
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
     assert (shown["latency_ms"], shown["concurrency"]) == (7, 9)
     assert (answer.status_code, answer.headers["content-type"]) == (502, "text/html; charset=utf-8")

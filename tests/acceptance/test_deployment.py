@@ -139,7 +139,7 @@ def test_the_procfile_runs_the_service_on_postgres_and_redis_that_are_there_alre
     honcho.send_signal(signal.SIGTERM)
 
     assert job["outcome"] == "verified"
-    assert honcho.wait(timeout=30) in {0, -signal.SIGTERM, 128 + signal.SIGTERM}
+    assert honcho.wait(timeout=60) in {0, -signal.SIGTERM, 128 + signal.SIGTERM}
     assert not _answers(stack.api_url)
 
 

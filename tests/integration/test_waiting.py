@@ -17,7 +17,7 @@ from patchmill.store.events import EventRow
 from tests.support.event_writing import cancel, new_job, new_project, new_run, tell
 from tests.support.services import cut_off
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 SILENCE_S = 0.6  # a few looks of the reader
 
 

@@ -9,7 +9,7 @@ from tests.support import invariants
 from tests.support.attempts import FLASH, Attempts, attempting
 from tests.support.ledger_audit import UNTOLD_CACHE, audit
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 DECLINED = "NO CHANGE: there is nothing to do\n"
 

@@ -33,7 +33,7 @@ from tests.support.services import fresh_database
 ALL_SCOPES = ("admin", "jobs:read", "jobs:write")
 MAX_FILE_BYTES = 20_000
 MAX_BODY_BYTES = 200_000
-_START_S = 20
+_START_S = 60
 SOURCE = "import os\n\n\ndef add(item, items=[]):\n    items.append(item)\n    return items\n"
 
 

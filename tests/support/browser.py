@@ -27,7 +27,7 @@ ARGUMENTS = [
 ]
 INSTALL_TIMEOUT_S = 150
 
-expect.set_options(timeout=15_000)  # where a test promises less, it says so
+expect.set_options(timeout=30_000)  # where a test promises less, it says so
 
 
 @dataclass
@@ -118,7 +118,7 @@ def watched(
         viewport={"width": width, "height": 900},
     )
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(30_000)
     made = Watched(page=page)
 
     def hear(message: ConsoleMessage) -> None:

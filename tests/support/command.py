@@ -13,7 +13,7 @@ import pytest
 from patchmill.cli.main import run
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 90
+TIMEOUT_S = 150
 _FOREIGN = ("PATCHMILL_", "BYTESPIKE_")
 
 

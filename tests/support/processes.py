@@ -70,4 +70,4 @@ class Started:
     def end(self, number: int) -> int:
         """Send a signal and give the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=120)

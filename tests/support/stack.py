@@ -28,7 +28,7 @@ from tests.support import plain_http
 from tests.support.services import fresh_database
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 40.0
+DEADLINE_S = 120.0
 
 
 def until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
