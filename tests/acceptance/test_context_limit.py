@@ -7,7 +7,7 @@ import pytest
 from tests.support.requests import annotate, mutable_default, unique
 from tests.support.stack import Stack
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 # The stand-in takes four bytes for a token; a run of one character is far fewer tokens by the vocabulary.

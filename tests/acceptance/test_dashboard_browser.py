@@ -16,7 +16,7 @@ from tests.support.browser import Watched, watched
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.timeout(165), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 NAME, PASSWORD = "admin", "correct horse battery"
 

@@ -6,7 +6,7 @@ import pytest
 from tests.support.requests import mutable_default, unique
 from tests.support.stack import Stack
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from tests.support.requests import SOURCE, annotate, mutable_default, unique
 from tests.support.stack import Stack, until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(autouse=True)

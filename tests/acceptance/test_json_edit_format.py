@@ -8,7 +8,7 @@ from tests.support.edit_answers import lines_of
 from tests.support.requests import annotate, mutable_default, unique
 from tests.support.stack import Stack
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 JSON = {"options": {"edit_format": "json"}}
 SEARCH = 'def collect(item, into=[]):\n    """Collect items."""\n'

@@ -10,7 +10,7 @@ import pytest
 from tests.support.requests import unique
 from tests.support.stack import Stack
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 SCRIPT = """\
 import fs from "fs";

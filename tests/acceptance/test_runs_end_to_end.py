@@ -12,7 +12,7 @@ from ruff import find_ruff_bin
 from patchmill.cli.example_jobs import TO_ANNOTATE, TO_FIX, write_files
 from tests.support.stack import Stack, until
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(240)
 
 SELECT = ["E", "F", "W", "B", "C4", "SIM", "UP"]
 CHECKERS = {"ruff": {"target-version": "py311", "line-length": 110, "select": SELECT}}

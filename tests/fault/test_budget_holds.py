@@ -9,7 +9,7 @@ from tests.fault.test_recovery import states, submit
 from tests.support import invariants
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
 USED = "SELECT settled_{unit} + held_{unit} + uncertain_{unit} AS used FROM windows"
 

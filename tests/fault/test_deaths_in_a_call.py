@@ -14,7 +14,7 @@ from tests.support.stack import until
 from worker.circuits import Circuits, Permit
 from worker.sweepers.lost_jobs import Sweeper
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
 TTL_S = 1.0
 Parts = tuple[type[CallLoop], type[Circuits]]

@@ -13,7 +13,7 @@ from tests.support.requests import mutable_default
 from tests.support.services import cut_off
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
 
 def submit(stack: Stack, count: int, **more: Any) -> list[str]:

@@ -12,7 +12,7 @@ from tests.support import invariants
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
 JOBS = 20
 

@@ -14,7 +14,7 @@ from tests.support import invariants
 from tests.support.stack import Stack, until
 from worker.clock import window_for
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(170)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(240)]
 
 CAP = 6
 SETTINGS = {"PATCHMILL_GATEWAY_CONCURRENCY": str(CAP)}

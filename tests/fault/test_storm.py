@@ -10,7 +10,7 @@ from tests.fault.test_recovery import states, submit
 from tests.support import invariants
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(170)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(240)]
 
 SEED = 20261122
 JOBS = 60

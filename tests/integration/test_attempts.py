@@ -22,7 +22,7 @@ from worker.lease import Lease
 from worker.pipeline import run_job
 from worker.sweepers.lost_jobs import Sweeper
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
