@@ -4,12 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.fields import Short
+from api.fields import MAX_INT, Short
 from api.live_shapes import Slots
 from api.requests import Body
 from api.schemas import Instant, Shape, Usd
 from patchmill.job.circuit import Why
 from patchmill.job.ladder import MAX_REPAIRS
+from patchmill.job.turns import MAX_WEIGHT
 
 
 class CircuitState(Shape):
@@ -60,6 +61,16 @@ class PolicyFields(Shape):
     reasoning: bool = Field(description="whether the stronger model reasons before it answers")
 
 
+class Share(Shape):
+    """How much is done at once for a project."""
+
+    weight: int = Field(description="of its jobs beside those of other projects that have jobs to do")
+    max_in_flight: int | None = Field(description="jobs with a worker, or on their way to one, at once")
+    tokens_per_minute: int | None = Field(
+        description="no further job begins while the calls of the last minute have used so many"
+    )
+
+
 class Project(Shape):
     """A project; its policy with what it has not set itself filled in."""
 
@@ -67,6 +78,7 @@ class Project(Shape):
     name: str
     policy: PolicyFields
     own_policy: dict[str, Any] = Field(description="what the project has set itself")
+    share: Share
     created_at: Instant
 
 
@@ -89,10 +101,19 @@ class PolicyChange(Body):
     reasoning: bool | None = None
 
 
-class ProjectChange(Body):
-    """What to change of a project."""
+class ShareChange(Body):
+    """Numbers to set; null takes one back: a weight of 1, and no limits."""
 
-    policy: PolicyChange
+    weight: Annotated[int, Field(ge=1, le=MAX_WEIGHT)] | None = None
+    max_in_flight: Annotated[int, Field(ge=1, le=MAX_INT)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1, le=MAX_INT)] | None = None
+
+
+class ProjectChange(Body):
+    """What to change of a project: its policy, its share, or both."""
+
+    policy: PolicyChange | None = None
+    share: ShareChange | None = None
 
 
 _AT = "2026-11-22T12:00:00.000000Z"
@@ -137,9 +158,11 @@ PROJECT: dict[str, Any] = {
     "name": "default",
     "policy": _POLICY,
     "own_policy": {"repairs": 2},
+    "share": {"weight": 2, "max_in_flight": 10, "tokens_per_minute": None},
     "created_at": _AT,
 }
 PROJECT_LIST: dict[str, Any] = {"data": [PROJECT], "next_cursor": None}
 PROJECT_CHANGES: dict[str, Any] = {
     "two repairs and no fallback": {"policy": {"repairs": 2, "fall_back": False}},
+    "twice as much as others, and at most ten jobs at once": {"share": {"weight": 2, "max_in_flight": 10}},
 }

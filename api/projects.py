@@ -1,4 +1,4 @@
-"""The project of a key: how its jobs climb from model to model."""
+"""The project of a key: how its jobs climb from model to model, and how much is done for it at once."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from api.answering import json_answer
 from api.auth import Admin, Caller, Reader
 from api.bodies import JsonBytes, read_model
 from api.database import Connection
-from api.gateway_shapes import PolicyFields, Project, ProjectChange, ProjectList
+from api.gateway_shapes import PolicyFields, Project, ProjectChange, ProjectList, Share
 from api.openapi import BODY_PROBLEMS, answers, problems, takes
 from api.parts import Parts, PartsOf
 from api.query import PAGE, Cursor, Limit, from_cursor, refuse_unknown
@@ -56,7 +56,7 @@ def list_projects(caller: Reader, parts: PartsOf, limit: Limit = PAGE, cursor: C
     },
 )
 def read_project(project_id: str, caller: Reader, parts: PartsOf) -> Response:
-    """Read the key's project with its policy."""
+    """Read the key's project with its policy and its share."""
     _refuse_other(project_id, caller)
     with parts.database.begin() as connection:
         row = access.project(connection, caller.project_id)
@@ -73,22 +73,33 @@ def read_project(project_id: str, caller: Reader, parts: PartsOf) -> Response:
     },
 )
 def change_project(project_id: str, caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
-    """Set how the project's jobs climb; it holds for calls that are made from now on."""
+    """Set how the project's jobs climb, for calls that are made from now on, and how much is done at once."""
     asked = read_model(body, ProjectChange)
     _refuse_other(project_id, caller)
-    changes = asked.policy.model_dump(exclude_unset=True)
+    policy = {} if asked.policy is None else asked.policy.model_dump(exclude_unset=True)
+    share = {} if asked.share is None else asked.share.model_dump(exclude_unset=True)
+    if not policy and not share:
+        raise InvalidFields([FieldError("", "missing", "give a field of policy, of share, or of both")])
     with parts.database.begin() as connection:
-        _refuse_unpriced(connection, changes)
-        access.change_policy(connection, caller.project_id, changes)
-        auditing.record(
-            connection,
-            actor=to_edge("key", caller.key_id),
-            action="project.policy",
-            subject=to_edge("prj", caller.project_id),
-            details=changes,
-        )
+        if policy:
+            _refuse_unpriced(connection, policy)
+            access.change_policy(connection, caller.project_id, policy)
+            _record(connection, caller, "project.policy", policy)
+        if share:
+            access.change_share(connection, caller.project_id, share)
+            _record(connection, caller, "project.share", share)
         row = access.project(connection, caller.project_id)
     return json_answer(_document(row, parts))
+
+
+def _record(connection: Connection, caller: Caller, action: str, changes: dict[str, Any]) -> None:
+    auditing.record(
+        connection,
+        actor=to_edge("key", caller.key_id),
+        action=action,
+        subject=to_edge("prj", caller.project_id),
+        details=changes,
+    )
 
 
 def _refuse_other(text: str, caller: Caller) -> None:
@@ -116,5 +127,8 @@ def _document(row: ProjectRow, parts: Parts) -> Project:
         name=row.name,
         policy=PolicyFields.model_validate(asdict(parts.policy.changed(row.policy))),
         own_policy=row.policy,
+        share=Share(
+            weight=row.weight, max_in_flight=row.max_in_flight, tokens_per_minute=row.tokens_per_minute
+        ),
         created_at=row.created_at,
     )

@@ -49,7 +49,9 @@ class RunDocument(Shape):
     id: str
     state: RunState
     outcome: Literal["verified", "partial", "unchecked", "no_change", "failed"] | None
-    superseded_by: str | None
+    superseded_by: str | None = Field(
+        description="the newer run of the pull request, for which what nobody had begun was cancelled"
+    )
     jobs: RunJobs
     findings: RunFindings
     coverage: Coverage = Field(

@@ -75,7 +75,8 @@ def submit_run(request: Request, caller: Writer, body: JsonBytes, parts: PartsOf
     """Store a job for each file with findings, all at once, and say which findings are skipped and why.
 
     A run that has nothing to do is finished at once. The jobs' priority is that of `options`: a large run
-    that nobody waits for is better `bulk`.
+    that nobody waits for is better `bulk`. With `repository` and `pull_request` in its origin, a run
+    supersedes the open ones of the same pull request: their jobs that nobody has begun are cancelled.
     """
     key = idempotency_key(request)
     asked = read_run_request(body, max_file_bytes=parts.max_file_bytes)

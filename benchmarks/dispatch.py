@@ -1,10 +1,10 @@
 """What dispatch, claim and list take, with few and with many finished jobs in the tables.
 
-`python -m benchmarks.dispatch` fills two databases of a durable Postgres of its own, one with 1,000 finished
-jobs and one with 1,000,000, each with an event, an attempt and a call, and both with 20,000 queued jobs of one
-project beside a few of others. It measures them by turns, so that what else the machine does strikes both,
-prints the median of each step and how much more it takes with many, and exits 1 where that is more than 1.2
-times.
+`python -m benchmarks.dispatch` fills two databases of a durable Postgres of its own, one with 1,000
+finished jobs and one with 1,000,000, each with an event, an attempt and a call, and both with 20,000
+queued jobs of one project beside a few of others. It measures them by turns, so that what else the
+machine does strikes both, prints the median of each step and how much more it takes with many, and exits
+1 where that is more than 1.2 times.
 """
 
 import argparse
@@ -129,10 +129,12 @@ class Filled:
     def _settle(self) -> None:
         """Do what autovacuum does in time, so that it does not do it in the midst of a measurement."""
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("SET statement_timeout = 0"))
+            for limit in ("statement_timeout", "transaction_timeout"):
+                connection.execute(text(f"SET {limit} = 0"))
             connection.execute(text("VACUUM ANALYZE"))
             connection.execute(text("CHECKPOINT"))
-            connection.execute(text("RESET statement_timeout"))
+            for limit in ("statement_timeout", "transaction_timeout"):
+                connection.execute(text(f"RESET {limit}"))
 
 
 Times = dict[str, list[float]]

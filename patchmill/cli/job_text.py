@@ -157,6 +157,8 @@ def print_run(console: Console, run: Run) -> None:
     line = Text(f"{run['id']}  ", style="bold")
     line.append(standing_of_run(run), style=COLOURS.get(str(run["outcome"]), ""))
     console.print(line)
+    if run.get("superseded_by"):
+        console.print(f"  superseded by {run['superseded_by']}, a newer run of the pull request")
     for name, counts in tables.items():
         of = Counter({key: count for key, count in counts.items() if key != "total" and count})
         console.print(f"  {name:<9} {counts['total']}: {counted(of)}")

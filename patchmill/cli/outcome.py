@@ -75,6 +75,7 @@ def standing_of_run(run: Mapping[str, Any]) -> str:
     """Say in a few words how a run stands."""
     counts = run["jobs"]
     ended = counts["succeeded"] + counts["failed"] + counts["cancelled"]
+    superseded = ", superseded" if run.get("superseded_by") else ""
     if run["state"] == "finished":
-        return str(run["outcome"])
-    return f"{run['state']}, {ended} of {counts['total']} jobs ended"
+        return f"{run['outcome']}{superseded}"
+    return f"{run['state']}{superseded}, {ended} of {counts['total']} jobs ended"

@@ -20,6 +20,7 @@ _OPTIONS = {
     "/origin": "",
     "/checkers/ruff": "",
     "/policy": "",
+    "/share": "",
     "/url": "URL",
     "/events": "--event",
     "/since": "--since",

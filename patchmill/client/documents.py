@@ -268,12 +268,16 @@ class Gateway(CircuitState):
 
 
 class Project(TypedDict):
-    """A project; `policy` is what holds for its jobs, `own_policy` what it has set itself."""
+    """A project; `policy` is what holds for its jobs, `own_policy` what it has set itself.
+
+    `share` is how much is done for it at once: `weight`, `max_in_flight`, `tokens_per_minute`.
+    """
 
     id: str
     name: str
     policy: dict[str, Any]
     own_policy: dict[str, Any]
+    share: dict[str, int | None]
     created_at: str
 
 

@@ -1,4 +1,4 @@
-"""The key's project over the API: how its jobs climb from model to model."""
+"""The key's project over the API: how its jobs climb from model to model, and its share."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -18,11 +18,17 @@ class Projects:
         self._connection = connection
 
     def list(self) -> Iterator[Project]:
-        """Give the projects with their policies."""
+        """Give the projects with their policies and shares."""
         return cast("Iterator[Project]", pages(self._connection, _PATH, {}))
 
     def change_policy(self, project_id: str, changes: Mapping[str, Any]) -> Project:
         """Set fields of a project's policy; None takes one back to the installation's. Needs `admin`."""
+        return self._change(project_id, {"policy": dict(changes)})
+
+    def change_share(self, project_id: str, changes: Mapping[str, int | None]) -> Project:
+        """Set how much is done for a project at once; None takes a number back. Needs `admin`."""
+        return self._change(project_id, {"share": dict(changes)})
+
+    def _change(self, project_id: str, body: Mapping[str, Any]) -> Project:
         path = f"{_PATH}/{quote(project_id, safe='')}"
-        body = {"policy": dict(changes)}
         return cast("Project", self._connection.json("PATCH", path, json=body, repeatable=True))

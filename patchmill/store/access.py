@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -43,15 +43,18 @@ def find_project(connection: Connection, name: str) -> uuid.UUID | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectRow:
-    """A project; `policy` is what it has set of its ladder."""
+    """A project; `policy` is what it has set of its ladder, the numbers are its share (`job/turns.py`)."""
 
     id: uuid.UUID
     name: str
     policy: dict[str, Any]
+    weight: int
+    max_in_flight: int | None
+    tokens_per_minute: int | None
     created_at: datetime
 
 
-_PROJECTS = select(projects.c.id, projects.c.name, projects.c.policy, projects.c.created_at)
+_PROJECTS = select(*(projects.c[field.name] for field in fields(ProjectRow)))
 
 
 def list_projects(connection: Connection) -> list[ProjectRow]:
@@ -72,6 +75,13 @@ def change_policy(connection: Connection, project_id: uuid.UUID, changes: Mappin
     policy = {**connection.scalars(locked).one(), **changes}
     kept = {name: value for name, value in policy.items() if value is not None}
     connection.execute(update(projects).where(projects.c.id == project_id).values(policy=kept))
+
+
+def change_share(connection: Connection, project_id: uuid.UUID, changes: Mapping[str, int | None]) -> None:
+    """Set numbers of a project's share; None takes one back to what it is without."""
+    default = {"weight": 1}
+    values = {name: default.get(name) if value is None else value for name, value in changes.items()}
+    connection.execute(update(projects).where(projects.c.id == project_id).values(values))
 
 
 def add_key(

@@ -35,6 +35,34 @@ def test_a_policy_is_set_shown_and_taken_back(run: Callable[..., Done]) -> None:
     assert reset["policy"]["repairs"] == before["policy"]["repairs"]
 
 
+def test_a_share_is_set_shown_and_taken_back(run: Callable[..., Done]) -> None:
+    changed = shown(run("share", "--weight", "2", "--max-in-flight", "10", "--json"))
+    text = run().data
+    reset = shown(run("share", "--reset", "max-in-flight", "--tokens-per-minute", "9000", "--json"))
+
+    assert changed["share"] == {"weight": 2, "max_in_flight": 10, "tokens_per_minute": None}
+    assert "weight            2" in text
+    assert "tokens_per_minute -" in text
+    assert reset["share"] == {"weight": 2, "max_in_flight": None, "tokens_per_minute": 9000}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--weight", "101"), "--weight"),
+        (("--max-in-flight", "0"), "--max-in-flight"),
+        (("--reset", "repairs"), "--reset repairs: there is no such field"),
+    ],
+)
+def test_a_share_that_cannot_work_is_refused(
+    run: Callable[..., Done], words: tuple[str, ...], said: str
+) -> None:
+    done = run("share", *words)
+
+    assert done.code == 2
+    assert said in done.talk
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

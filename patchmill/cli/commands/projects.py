@@ -1,6 +1,7 @@
-"""`patchmill projects`: the key's project, and how its jobs climb from model to model."""
+"""`patchmill projects`: the key's project, how its jobs climb from model to model, and its share."""
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -10,18 +11,20 @@ from patchmill.cli.listing import AsJson, group
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
 from patchmill.client.documents import Project
+from patchmill.client.projects import Projects
 from patchmill.errors import ConfigurationError
 
 app = group(
     "patchmill projects",
     "patchmill projects policy --repairs 2 --reasoning",
     "patchmill projects policy --no-escalate --reset repairs",
+    "patchmill projects share --weight 2 --max-in-flight 10",
 )
 
 
 @app.callback(invoke_without_command=True)
 def projects(context: typer.Context, *, as_json: AsJson = False) -> int:
-    """Show the key's project and its policy; the subcommand `policy` changes it."""
+    """Show the key's project; the subcommands `policy` and `share` change it."""
     if context.invoked_subcommand is not None:
         return Exit.DONE
     with served() as service:
@@ -73,7 +76,44 @@ def policy(
         "fall_back": fall_back,
         "reasoning": reasoning,
     }
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return _change(lambda projects: projects.change_policy, given, reset, as_json=as_json)
+
+
+@app.command(epilog=ends("patchmill projects share --weight 2", "patchmill projects share --reset weight"))
+def share(
+    *,
+    weight: Annotated[
+        int | None, typer.Option(min=1, help="Of its jobs beside those of other projects, at most 100.")
+    ] = None,
+    max_in_flight: Annotated[
+        int | None, typer.Option(min=1, help="How many of its jobs are worked on at once.")
+    ] = None,
+    tokens_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="While the last minute's calls used so many, no job begins.")
+    ] = None,
+    reset: Annotated[
+        list[str] | None, typer.Option(help="Take a number back: a weight of 1, and no limits.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the document as JSON.")] = False,
+) -> int:
+    """Set how much is done at once for the key's project, from now on. Needs a key with the scope admin.
+
+    Where projects have more to do than there are call slots, they share these by weight; what one of them
+    does not use, the others do.
+    """
+    given = {"weight": weight, "max_in_flight": max_in_flight, "tokens_per_minute": tokens_per_minute}
+    return _change(lambda projects: projects.change_share, given, reset, as_json=as_json)
+
+
+def _change(
+    way: Callable[[Projects], Callable[[str, Mapping[str, Any]], Project]],
+    given: Mapping[str, Any],
+    reset: Sequence[str] | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Set what is given, take back what is to be reset, and show the project."""
+    changes = {name: value for name, value in given.items() if value is not None}
     for name in reset or []:
         field = name.replace("-", "_")
         if field not in given:
@@ -82,7 +122,7 @@ def policy(
     with served() as service:
         [project] = service.client.projects.list()
         if changes:
-            project = service.client.projects.change_policy(project["id"], changes)
+            project = way(service.client.projects)(project["id"], changes)
     if as_json:
         print(json.dumps(project, indent=2))
         return Exit.DONE
@@ -96,5 +136,7 @@ def _show(project: Project) -> None:
         told = ("yes" if value else "no") if isinstance(value, bool) else "-" if value is None else str(value)
         own = "  (set by the project)" if name in project["own_policy"] else ""
         print(f"  {name:<17} {shown(told)}{own}")
+    for name, number in project["share"].items():
+        print(f"  {name:<17} {'-' if number is None else number}")
     if not project["own_policy"]:
-        say("the project has set nothing itself; all of this is the installation's")
+        say("the project has set nothing of its policy itself; all of that is the installation's")
