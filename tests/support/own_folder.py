@@ -76,7 +76,11 @@ def _living_in(folder: Path) -> list[psutil.Process]:
 
 
 def _lives_in(process: psutil.Process, folder: Path) -> bool:
+    """Say whether a process is a service in a folder, or uses one: the name is in its settings then."""
     try:
-        return Path(process.cwd()).is_relative_to(folder)
+        uses = any(
+            folder.name in value for name, value in process.environ().items() if name.startswith("PATCHMILL_")
+        )
+        return uses or Path(process.cwd()).is_relative_to(folder)
     except psutil.Error:
         return False
