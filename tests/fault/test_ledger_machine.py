@@ -5,6 +5,7 @@ cut), test_stream_truncation.py (what is cut short is never a success) and test_
 """
 
 import os
+import random
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from hypothesis.strategies import SearchStrategy
 
 from patchmill.budget.prices import Rates
 from patchmill.budget.windows import WindowKind
@@ -46,41 +46,66 @@ MOST_BUDGETS = 6
 Thing = TypeVar("Thing")
 Limits = tuple[int | None, int | None]
 ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu")
-LIMITS: SearchStrategy[Limits] = st.tuples(
-    st.sampled_from([20 * 10**9, 8 * 10**9, 4 * 10**9, 2 * 10**9, 10**9, 0, None]),
-    st.sampled_from([200_000, 60_000, 30_000, 12_000, 4_000, 0, None]),
-).filter(lambda limits: limits != (None, None))
-RATES = st.builds(
-    Rates,
-    input_picos=st.sampled_from([140_000, 0, 1, 60_000, 300_000]),
-    cached_picos=st.sampled_from([3_000, 0, 150_000]),
-    output_picos=st.sampled_from([280_000, 0, 1, 90_000, 900_000]),
-)
-WISHES = st.builds(
-    lambda size, wanted, floor, deadline_s: Wish(
-        size=size, wanted=wanted, floor=min(floor, wanted), deadline_s=deadline_s
-    ),
-    size=st.sampled_from([1, 500, 3_000]),
-    wanted=st.sampled_from([900, 1, 4_000]),
-    floor=st.sampled_from([1, 700]),
-    deadline_s=st.sampled_from([1.0, 60.0, 600.0]),
-)
-CAPS = st.sampled_from([None, None, 3 * 10**9, 10**9, 2 * 10**8])
-# Statements until the connection breaks; most of the time it does not.
-BREAKS = st.sampled_from([None] * 40 + [0, 2, 3, 4, 5, 6, 8, 99])
-SHARES = st.tuples(*[st.sampled_from([0, 1, 333, 999, 1_000])] * 3)
-ANSWERS = st.sampled_from(
-    [
-        "answered",
-        "answered",
-        "answered",
-        "uncounted",
-        "rejected",
-        "broken_free",
-        "broken_charged",
-        "excessive",
-    ]
-)
+ANSWERS = [
+    *("answered", "answered", "answered", "uncounted", "rejected"),
+    *("broken_free", "broken_charged", "excessive"),
+]
+
+
+class Dice:
+    """Decides what exactly happens in one step.
+
+    A step draws one number of Hypothesis whatever the state is: what there is to choose from depends on time.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._rng = random.Random(number)
+
+    def pick(self, *options: Thing) -> Thing:
+        """Give one of the options."""
+        return self._rng.choice(options)
+
+    def flips(self) -> bool:
+        """Decide between yes and no."""
+        return self._rng.random() < 1 / 2
+
+    def one_of(self, several: Sequence[Thing]) -> Sequence[Thing]:
+        """Give one of them, or none if there are none."""
+        return [self._rng.choice(several)] if several else []
+
+    def limits(self) -> Limits:
+        """Give limits in money and tokens, at least one of them."""
+        picos = self.pick(20 * 10**9, 8 * 10**9, 4 * 10**9, 2 * 10**9, 10**9, 0, None)
+        tokens = self.pick(200_000, 60_000, 30_000, 12_000, 4_000, 0, None)
+        return (10**9, None) if picos is None and tokens is None else (picos, tokens)
+
+    def rates(self) -> Rates:
+        """Give a price."""
+        return Rates(
+            input_picos=self.pick(140_000, 0, 1, 60_000, 300_000),
+            cached_picos=self.pick(3_000, 0, 150_000),
+            output_picos=self.pick(280_000, 0, 1, 90_000, 900_000),
+        )
+
+    def wish(self) -> Wish:
+        """Give what a hand wants to ask."""
+        wanted = self.pick(900, 1, 4_000)
+        return Wish(
+            size=self.pick(1, 500, 3_000),
+            wanted=wanted,
+            floor=min(wanted, self.pick(1, 700)),
+            deadline_s=self.pick(1.0, 60.0, 600.0),
+        )
+
+    def share(self) -> tuple[int, int, int]:
+        """Give how much of its bounds a call uses, in thousandths."""
+        return self.pick(0, 1, 333, 999, 1_000), self.pick(0, 500, 1_000), self.pick(0, 1, 333, 999, 1_000)
+
+    def breaks(self) -> int | None:
+        """Give how many statements it takes until the connection breaks; most of the time it does not."""
+        return self.pick(0, 2, 3, 4, 5, 6, 8, 99) if self._rng.random() < 1 / 8 else None
+
+
 # How often each thing is tried: what moves money comes most often.
 ACTS = [
     name
@@ -91,7 +116,7 @@ ACTS = [
         "settle": 12,
         "finish": 2,
         "submit": 1,
-        "submit_run": 1,
+        "submit_run": 3,
         "decide_by_evidence": 2,
         "tell_again": 2,
         "lose_a_worker": 2,
@@ -115,7 +140,7 @@ ACTS = [
 class LedgerMachine(RuleBasedStateMachine):
     """Anything that may happen to calls and budgets, in any order.
 
-    There is one rule, which draws what happens: of many rules a history would leave out half.
+    There is one rule, which draws what happens: of many rules Hypothesis leaves half out of a history.
     """
 
     world: World
@@ -124,133 +149,132 @@ class LedgerMachine(RuleBasedStateMachine):
     restarts = 0
     calls: ClassVar[Counter[str]] = Counter()
 
-    @initialize(window=st.sampled_from(list(WindowKind)), zone=st.sampled_from(ZONES))
-    def begin(self, window: WindowKind, zone: str) -> None:
+    @initialize(number=st.integers(0, 2**32 - 1))
+    def begin(self, number: int) -> None:
+        dice = Dice(number)
         self.world.begin()
-        self.world.limit("installation", window, zone, (40 * 10**9, 400_000))
+        self.world.limit("installation", dice.pick(*WindowKind), dice.pick(*ZONES), (40 * 10**9, 400_000))
 
     @invariant()
     def every_promise_holds(self) -> None:
         type(self).steps += 1
         self.world.check()
 
-    @rule(act=st.sampled_from(ACTS), data=st.data())
-    def something_happens(self, act: str, data: st.DataObject) -> None:
-        getattr(self, act)(data)
+    @rule(act=st.sampled_from(ACTS), number=st.integers(0, 2**32 - 1))
+    def something_happens(self, act: str, number: int) -> None:
+        getattr(self, act)(Dice(number))
 
     def teardown(self) -> None:
         type(self).calls.update(call.state for call in self.world.model.calls.values())
 
     # The steps of a call
 
-    def hold(self, data: st.DataObject) -> None:
+    def hold(self, dice: Dice) -> None:
         self.world.staff()
-        for hand in _one_of(_idle(self.world), data):
-            wish = data.draw(WISHES)
-            self._unless_cut(partial(self.world.hold, hand, wish), data.draw(BREAKS))
+        for hand in dice.one_of(_idle(self.world)):
+            wish = dice.wish()
+            self._unless_cut(partial(self.world.hold, hand, wish), dice.breaks())
 
-    def hold_and_send(self, data: st.DataObject) -> None:
+    def hold_and_send(self, dice: Dice) -> None:
         self.world.staff()
-        for hand in _one_of(_idle(self.world), data):
-            self.world.hold(hand, data.draw(WISHES))
+        for hand in dice.one_of(_idle(self.world)):
+            self.world.hold(hand, dice.wish())
             if hand.call is not None:
-                self.world.send(hand, data.draw(ANSWERS), data.draw(SHARES))
+                self.world.send(hand, dice.pick(*ANSWERS), dice.share())
 
-    def send(self, data: st.DataObject) -> None:
-        for hand in _one_of(_unsent(self.world), data):
-            self.world.send(hand, data.draw(ANSWERS), data.draw(SHARES))
+    def send(self, dice: Dice) -> None:
+        for hand in dice.one_of(_unsent(self.world)):
+            self.world.send(hand, dice.pick(*ANSWERS), dice.share())
 
-    def settle(self, data: st.DataObject) -> None:
-        for hand in _one_of(_answered(self.world), data):
-            self._unless_cut(partial(self.world.settle, hand), data.draw(BREAKS))
+    def settle(self, dice: Dice) -> None:
+        for hand in dice.one_of(_answered(self.world)):
+            self._unless_cut(partial(self.world.settle, hand), dice.breaks())
 
-    def finish(self, data: st.DataObject) -> None:
-        for hand in _one_of(_idle(self.world), data):
-            self.world.finish(hand, again=data.draw(st.booleans()))
+    def finish(self, dice: Dice) -> None:
+        for hand in dice.one_of(_idle(self.world)):
+            self.world.finish(hand, again=dice.flips())
 
-    def decide_by_evidence(self, data: st.DataObject) -> None:
-        for call in _one_of(_decidable(self.world), data):
+    def decide_by_evidence(self, dice: Dice) -> None:
+        for call in dice.one_of(_decidable(self.world)):
             self.world.tell(call, self.world.evidence(call))
 
     # What comes in, once and again
 
-    def submit(self, data: st.DataObject) -> None:
+    def submit(self, dice: Dice) -> None:
         self.world.submit(
-            data.draw(st.integers(0, 1)),
-            with_key=data.draw(st.booleans()),
-            cap_picos=data.draw(CAPS),
-            key=data.draw(st.sampled_from([None, "a", "b"])),
+            dice.pick(0, 1),
+            with_key=dice.flips(),
+            cap_picos=dice.pick(None, None, 3 * 10**9, 10**9, 2 * 10**8),
+            key=dice.pick(None, "a", "b"),
         )
 
-    def submit_run(self, data: st.DataObject) -> None:
-        self.world.submit_run(
-            data.draw(st.integers(1, 3)), data.draw(st.sampled_from([4 * 10**9, 10**9, 2 * 10**8]))
-        )
+    def submit_run(self, dice: Dice) -> None:
+        self.world.submit_run(dice.pick(1, 2, 3), dice.pick(2 * 10**9, 6 * 10**8, 2 * 10**8))
 
-    def deliver_again(self, data: st.DataObject) -> None:
-        for message in _one_of(self.world.messages, data):
+    def deliver_again(self, dice: Dice) -> None:
+        for message in dice.one_of(self.world.messages):
             self.world.deliver(message)
 
-    def tell_again(self, data: st.DataObject) -> None:
+    def tell_again(self, dice: Dice) -> None:
         ended = [call for call in self.world.model.calls.values() if call.state in {"settled", "void"}]
-        for call in _one_of(ended, data):
-            kind = data.draw(st.sampled_from(["answered", "rejected", "unknown"]))
+        for call in dice.one_of(ended):
+            kind = dice.pick("answered", "rejected", "unknown")
             self.world.tell(call, self.world.repeated(kind))
 
     # What breaks
 
-    def lose_a_worker(self, data: st.DataObject) -> None:
-        for worker_id in _one_of(self.world.workers, data):
-            self.world.lose(worker_id, frozen=data.draw(st.booleans()))
+    def lose_a_worker(self, dice: Dice) -> None:
+        for worker_id in dice.one_of(self.world.workers):
+            self.world.lose(worker_id, frozen=dice.flips())
 
-    def sweep(self, _data: st.DataObject) -> None:
+    def sweep(self, _dice: Dice) -> None:
         self.world.sweep()
 
-    def wipe_redis(self, _data: st.DataObject) -> None:
+    def wipe_redis(self, _dice: Dice) -> None:
         self.world.wipe_redis()
 
-    def kill_postgres(self, data: st.DataObject) -> None:
+    def kill_postgres(self, dice: Dice) -> None:
         """Kill all of it in the middle of a settlement, one time in twenty."""
-        for hand in _one_of(_answered(self.world), data):
-            if data.draw(st.integers(1, 20)) == 20:
+        for hand in dice.one_of(_answered(self.world)):
+            if dice.pick(*range(20)) == 0:
                 type(self).restarts += 1
-                self.world.breaker.arm(data.draw(st.integers(0, 5)), wholly=True)
+                self.world.breaker.arm(dice.pick(0, 1, 2, 3, 4, 5), wholly=True)
             self._unless_cut(partial(self.world.settle, hand), None)
 
     # What time does
 
-    def let_waits_pass(self, _data: st.DataObject) -> None:
+    def let_waits_pass(self, _dice: Dice) -> None:
         self.world.make_all_due()
 
-    def roll_over(self, data: st.DataObject) -> None:
-        for budget in _one_of(_rolling(self.world), data):
+    def roll_over(self, dice: Dice) -> None:
+        for budget in dice.one_of(_rolling(self.world)):
             self.world.roll_over(budget)
 
-    def skew_the_clock(self, data: st.DataObject) -> None:
-        self.world.skew(data.draw(st.integers(-90, 90)))
+    def skew_the_clock(self, dice: Dice) -> None:
+        self.world.skew(dice.pick(-90, -1, 0, 0, 1, 90))
 
     # What people do
 
-    def announce_a_price(self, data: st.DataObject) -> None:
-        self.world.announce(data.draw(RATES), data.draw(st.sampled_from([-60.0, -1.0, 30.0, 300.0])))
+    def announce_a_price(self, dice: Dice) -> None:
+        self.world.announce(dice.rates(), dice.pick(-60.0, -1.0, 30.0, 300.0))
 
-    def limit(self, data: st.DataObject) -> None:
-        scope = data.draw(st.sampled_from(["installation", "project", "key"]))
-        window = data.draw(st.sampled_from(list(WindowKind)))
+    def limit(self, dice: Dice) -> None:
+        scope = dice.pick("installation", "project", "key")
+        window = dice.pick(*WindowKind)
         if len(_live(self.world)) < MOST_BUDGETS:
-            self.world.limit(scope, window, data.draw(st.sampled_from(ZONES)), data.draw(LIMITS))
+            self.world.limit(scope, window, dice.pick(*ZONES), dice.limits())
 
-    def change_a_limit(self, data: st.DataObject) -> None:
-        for budget in _one_of(_live(self.world), data):
-            self.world.change_limit(budget, data.draw(LIMITS))
+    def change_a_limit(self, dice: Dice) -> None:
+        for budget in dice.one_of(_live(self.world)):
+            self.world.change_limit(budget, dice.limits())
 
-    def end_a_budget(self, data: st.DataObject) -> None:
+    def end_a_budget(self, dice: Dice) -> None:
         if len(_live(self.world)) > 2:
-            for budget in _one_of(_live(self.world), data):
+            for budget in dice.one_of(_live(self.world)):
                 self.world.end_budget(budget)
 
-    def cancel(self, data: st.DataObject) -> None:
-        for job in _one_of(list(self.world.model.jobs.values()), data):
+    def cancel(self, dice: Dice) -> None:
+        for job in dice.one_of(list(self.world.model.jobs.values())):
             self.world.cancel(job)
 
     def _unless_cut(self, act: Callable[[], None], breaks: int | None) -> None:
@@ -261,11 +285,6 @@ class LedgerMachine(RuleBasedStateMachine):
             act()
         except Cut:
             type(self).cuts += 1
-
-
-def _one_of(several: Sequence[Thing], data: st.DataObject) -> Sequence[Thing]:
-    """Give one of them, or none if there are none."""
-    return [several[data.draw(st.integers(0, len(several) - 1))]] if several else []
 
 
 def _idle(world: World) -> list[Hand]:

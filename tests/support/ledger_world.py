@@ -1,7 +1,7 @@
 """A database, what happens to it, and the model that it is held beside.
 
 Workers are hands that go through the steps of a call one at a time, by the store's own functions. The
-provider is a part of this and knows what it charged. After each step everything that is committed is looked at.
+provider is a part of this and knows what it charged. After each step everything committed is looked at.
 """
 
 import uuid
