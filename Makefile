@@ -7,7 +7,7 @@ BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 WORKERS := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-real fault fuzz lint format types contracts gates bench bench-call bench-dispatch bench-slots bench-storm bench-usage bench-wire migrate check clean
+.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-slots bench-storm bench-usage bench-wire migrate check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ test-fast: setup ## Run the tests without the slow ones and those that kill proc
 
 fault: setup ## Run the tests that kill, cut and pause real processes
 	$(PY) -m pytest -n $(WORKERS) -m fault
+
+ledger-proof: setup ## Try the ledger over 100,000 steps of any history, and 1,000 attempts on a budget for 50
+	PATCHMILL_LEDGER_STEPS=100000 PATCHMILL_ATTEMPTS=1000 $(PY) -m pytest -n $(WORKERS) -rP \
+		tests/fault/test_ledger_machine.py tests/fault/test_thousand_attempts.py
 
 fuzz: setup ## Search for new examples that break the property tests
 	$(PY) -m pytest -n $(WORKERS) --hypothesis-profile fuzz tests/unit tests/conformance

@@ -7,6 +7,7 @@ on a budget that fits 50, as `make ledger-proof` does.
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -32,9 +33,10 @@ ATTEMPTS = int(os.environ.get("PATCHMILL_ATTEMPTS", "200"))
 FITTING = ATTEMPTS // 20
 SEED = 20261126
 WORKERS = 2
-DEADLINE_S = 60.0 + ATTEMPTS / 2
+KILLS = 2 + ATTEMPTS // 100
+DEADLINE_S = 120.0 + ATTEMPTS
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(120 + ATTEMPTS)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(180 + ATTEMPTS)]
 
 # What one call holds here at most: the cap is so many of these.
 HOLD_PICOS = 500_000_000
@@ -163,17 +165,19 @@ def calls_made(engine: Engine) -> int:
 
 
 class Chaos:
-    """Kills a worker every second or so, and Postgres twice, for as long as there is something to do."""
+    """Kills workers some seconds after they are ready, so many in all, and Postgres twice amid calls."""
 
     def __init__(self, stack: Stack, server: OwnPostgres, engine: Engine) -> None:
         self._stack = stack
         self._server = server
         self._engine = engine
         self._rng = random.Random(SEED)
-        self._victims = [stack.start("worker") for _ in range(WORKERS)]
         self._outages = [FITTING // 4, FITTING // 2]  # after so many calls
-        self._next_kill = time.monotonic() + 2.0
+        self._victims: list[tuple[subprocess.Popen[bytes], Path]] = []
+        self._doomed: dict[int, float] = {}  # by process id: when it is killed
         self.kills = 0
+        for _ in range(WORKERS):
+            self._hire()
 
     @property
     def done(self) -> bool:
@@ -185,15 +189,25 @@ class Chaos:
         if self._outages and calls_made(self._engine) >= self._outages[0]:
             self._outages.pop(0)
             self._server.restart()
-        if time.monotonic() >= self._next_kill:
-            self._next_kill = time.monotonic() + self._rng.uniform(2.0, 5.0)
-            self._kill(self._rng.randrange(WORKERS))
+        for victim in list(self._victims):
+            self._threaten(*victim)
         return open_jobs(self._engine) == 0
 
-    def _kill(self, number: int) -> None:
-        self._victims[number].send_signal(signal.SIGKILL)
-        self._victims[number] = self._stack.start("worker")
-        self.kills += 1
+    def _hire(self) -> None:
+        log = self._stack.data_dir / f"worker-{len(self._stack.processes)}.log"
+        self._victims.append((self._stack.start("worker"), log))
+
+    def _threaten(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        if self.kills == KILLS:
+            return
+        if process.pid not in self._doomed:
+            if "worker ready" in log.read_text(errors="replace"):
+                self._doomed[process.pid] = time.monotonic() + self._rng.uniform(0.5, 3.0)
+        elif time.monotonic() >= self._doomed[process.pid]:
+            process.send_signal(signal.SIGKILL)
+            self.kills += 1
+            self._victims.remove((process, log))
+            self._hire()
 
 
 def used_after_each_commit(engine: Engine) -> Iterator[dict[str, int]]:
@@ -229,7 +243,7 @@ def test_a_budget_for_a_few_of_many_attempts_at_once_is_never_exceeded_whatever_
     until(chaos.look, "all attempts ended", DEADLINE_S)
 
     watcher.stop()
-    truth = own_stack.truth()
+    truth = until(lambda: (told := own_stack.truth())["in_flight"] == 0 and told, "nothing in flight")
     assert chaos.done
     seen = invariants.rows(engine, "SELECT max(used_picos), max(used_tokens), count(*) FROM seen_windows")
     [(seen_picos, seen_tokens, commits)] = seen
@@ -237,10 +251,12 @@ def test_a_budget_for_a_few_of_many_attempts_at_once_is_never_exceeded_whatever_
     for unit, cap, told in (("picos", CAP_PICOS, seen_picos), ("tokens", CAP_TOKENS, seen_tokens)):
         assert max(each[unit] for each in prefixes) == told  # the ledger and the windows agree on the worst
         assert watcher.most[unit] <= told <= cap
+    audited = ledger_audit.audit(engine, truth)
+    assert audited.differences == []
     invariants.check(engine, truth)
     codes = invariants.rows(engine, "SELECT DISTINCT error->>'code' FROM jobs WHERE state = 'failed'")
     assert "budget_exhausted" in {code for (code,) in codes}
-    _tell(ledger_audit.audit(engine, truth).total, watcher, commits, seen_picos, chaos.kills)
+    _tell(audited.total, watcher, commits, seen_picos, chaos.kills)
     engine.dispose()
 
 

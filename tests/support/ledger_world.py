@@ -100,6 +100,14 @@ class Expected:
     fitting: int | None  # tokens of the longest answer that fits
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Jobs that wait for a budget, in the order of their submission, and of them those to be woken."""
+
+    every: list[uuid.UUID]
+    next: list[uuid.UUID]  # of the project whose call ended: they wait for room that is only held
+
+
 @dataclass(slots=True)
 class Clock:
     """The clock of the workers, which may be wrong."""
@@ -537,6 +545,8 @@ class World:
 
     def tell(self, call: Call, ending: ledger.Ending) -> None:
         """Tell the ledger how a call ended, perhaps not for the first time."""
+        job = self.model.jobs[call.job_id]
+        waiting = self._waiting(job)
         told = self._transact(lambda connection: ledger.end_call(connection, call.job_id, call.id, ending))
         counted = ending.billed is not True or ending.spent is not None
         state = {True: "settled", False: "void", None: "uncertain"}[ending.billed if counted else None]
@@ -548,7 +558,10 @@ class World:
         if state == "settled" and ending.spent is not None:
             call.used = charged(ending.spent, call.rates)
         if told is ledger.EndedCall.FREED_ROOM:
-            self._wake(self.model.jobs[call.job_id].project_id)
+            with self.engine.begin() as connection:
+                ledger.wake_budget_waiters(connection, job.project_id)
+        shared = bool(call.windows) or job.run_id is not None
+        self._check_woken(waiting, freed=shared and state != "uncertain" and call.used != call.hold)
 
     def evidence(self, call: Call) -> ledger.Ending:
         """Give what the provider's own books say of a call."""
@@ -559,13 +572,16 @@ class World:
         spent = Spent(input_tokens=1, cached_tokens=0, output_tokens=1)
         return {"answered": _answered(spent), "rejected": _REJECTED, "unknown": _UNKNOWN}[kind]
 
-    def _wake(self, project_id: uuid.UUID) -> None:
-        waiting = [row["id"] for row in self.onlooker.execute(_WAITING, project_id, f"{BUDGET_POLL_S} s")]
-        with self.engine.begin() as connection:
-            ledger.wake_budget_waiters(connection, project_id)
-        rows = self.onlooker.execute("SELECT id FROM jobs WHERE id = ANY(%s) AND run_at <= now()", waiting)
-        woken = {row["id"] for row in rows}
-        assert woken == set(waiting[: ledger.WAKE_LIMIT]), "I11 waiters are not woken in their order"
+    def _waiting(self, job: Job) -> Waiting:
+        rows = self.onlooker.execute(_WAITING, job.project_id, f"{BUDGET_POLL_S} s")
+        return Waiting(every=[row["id"] for row in rows], next=[row["id"] for row in rows if row["soon"]])
+
+    def _check_woken(self, waiting: Waiting, *, freed: bool) -> None:
+        due = {row["id"] for row in self.onlooker.execute(_DUE, waiting.every)}
+        woken = due.intersection(waiting.next)
+        assert woken == set(waiting.next[: len(woken)]), "I11 waiters are not woken in their order"
+        enough = len(woken) == len(waiting.next) or len(due) >= ledger.WAKE_LIMIT
+        assert enough or not freed, "I11 room is free, and who waits for it was left asleep"
 
     def finish(self, hand: Hand, *, again: bool) -> None:
         """End a job whose call has ended, or queue it again."""
@@ -617,8 +633,10 @@ class World:
         assert self.seen.breaches == []
         assert set(self.seen.jobs) == set(self.model.jobs), "I8"
         assert _calls_seen(self.seen) == {each.id: _call_told(each) for each in self.model.calls.values()}
-        assert set(self.seen.windows) == set(self.model.windows)
+        assert self.model.windows.keys() <= self.seen.windows.keys()
         for window_id, row in self.seen.windows.items():
+            unused = Window(id=window_id, budget_id=row["budget_id"], starts_at=row["starts_at"])
+            self.model.windows.setdefault(window_id, unused)
             balance = self.model.of_window(window_id)
             for name in ("settled", "held", "uncertain"):
                 assert _amount(row, name) == getattr(balance, name), f"I2 {name}"
@@ -765,11 +783,11 @@ _SEEN_THROUGH = """
     SELECT w.id, w.budget_id, w.starts_at, c.sent_at FROM call_windows v
     JOIN windows w ON w.id = v.window_id JOIN calls c ON c.id = v.call_id WHERE v.call_id = %s
 """
+_DUE = "SELECT id FROM jobs WHERE id = ANY(%s) AND run_at <= now()"
 _LET_DEADLINES_PASS = """
     UPDATE calls SET deadline_at = now() - interval '1 day' WHERE job_id = ANY(%s) AND state = 'sent'
 """
 _WAITING = """
-    SELECT id FROM jobs WHERE state = 'queued' AND wait_reason = 'budget' AND run_at > now()
-    AND (project_id = %s OR EXISTS (SELECT FROM budgets WHERE scope = 'installation' AND ended_at IS NULL))
-    AND run_at <= now() + %s::interval ORDER BY id
+    SELECT id, project_id = %s AND run_at <= now() + %s::interval AS soon FROM jobs
+    WHERE state = 'queued' AND wait_reason = 'budget' AND run_at > now() ORDER BY id
 """
