@@ -151,7 +151,8 @@ def open_jobs(engine: Engine) -> int | None:
     """Count the jobs that have not ended; None while nobody can say."""
     try:
         with engine.connect() as connection:
-            return connection.scalar(text(f"SELECT count(*) FROM jobs WHERE state IN {invariants.OPEN}"))
+            found = connection.scalars(text(f"SELECT id FROM jobs WHERE state IN {invariants.OPEN}"))
+            return len(found.all())
     except SQLAlchemyError:
         return None
 

@@ -76,7 +76,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """What some calls hold together; what a provider reported beyond a hold is nobody's."""
+    """What some calls hold together; what a provider charged beyond a hold no budget bears."""
 
     settled: Amount
     held: Amount
@@ -122,12 +122,13 @@ class Model:
         return _balance(call for call in self.calls.values() if window_id in call.windows)
 
     def of_job(self, job_id: uuid.UUID) -> Balance:
-        """Give a job's balance."""
-        return _balance(call for call in self.calls.values() if call.job_id == job_id)
+        """Give a job's balance; its own cap bears what was charged beyond a hold, too."""
+        return _balance((call for call in self.calls.values() if call.job_id == job_id), beyond=True)
 
     def of_run(self, run_id: uuid.UUID) -> Balance:
-        """Give the balance of a run's jobs together."""
-        return _balance(call for call in self.calls.values() if self.jobs[call.job_id].run_id == run_id)
+        """Give the balance of a run's jobs together, likewise."""
+        of_run = (call for call in self.calls.values() if self.jobs[call.job_id].run_id == run_id)
+        return _balance(of_run, beyond=True)
 
     def window_at(self, budget: Budget, starts_at: datetime) -> Window | None:
         """Give a budget's window with that start, if anything was ever held in it."""
@@ -213,10 +214,11 @@ def _money_cap(cap_picos: int, balance: Balance) -> Limit:
     return Limit(cap_tokens=None, cap_picos=cap_picos, balance=balance, waits=False)
 
 
-def _balance(calls: Iterable[Call]) -> Balance:
+def _balance(calls: Iterable[Call], *, beyond: bool = False) -> Balance:
     of_state: dict[str, list[Amount]] = {"settled": [], "sent": [], "uncertain": [], "void": []}
     for call in calls:
-        of_state[call.state].append(_within(call) if call.state == "settled" else call.hold)
+        settled = call.used if beyond else _within(call)
+        of_state[call.state].append(settled if call.state == "settled" else call.hold)
     return Balance(
         settled=_sum(of_state["settled"]), held=_sum(of_state["sent"]), uncertain=_sum(of_state["uncertain"])
     )
