@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import redis as redis_client
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from patchmill.cli.checkers_at_hand import versions
 from patchmill.cli.database import connected
@@ -14,13 +15,19 @@ from patchmill.errors import ConfigurationError, PatchmillError, Unavailable
 from patchmill.settings import Settings, check_redis_url
 from patchmill.store import workers
 from patchmill.store.budgets import prices_of
+from patchmill.store.drift import drift, rebuild
 from patchmill.store.schema import is_current
 
 TIMEOUT_S = 5.0
+TOLD = 3  # of what differs from the ledger
+_TOO_LONG = "57014"
 
 
-def postgres(settings: Settings) -> Iterator[Line]:
-    """Look at the database, if its address is set: the schema, the prices of the models, the workers."""
+def postgres(settings: Settings, *, repair: bool = False) -> Iterator[Line]:
+    """Look at the database, if its address is set: schema, prices of the models, workers, and the ledger.
+
+    With `repair` counters that differ from the ledger are set to what it adds up to.
+    """
     if settings.database_url is None or not settings.database_url.get_secret_value():
         return
     url = settings.database_url.get_secret_value()
@@ -33,6 +40,7 @@ def postgres(settings: Settings) -> Iterator[Line]:
                 return
             yield Line.ok("schema", "is that of this version")
             yield from _contents(engine, settings)
+            yield _ledger(engine, repair=repair)
     except PatchmillError as error:
         advice = "is PATCHMILL_DATABASE_URL right, and does Postgres run?"
         yield Line.fail("postgres", str(error), advice, exit_of(error))
@@ -88,3 +96,22 @@ def _contents(engine: Engine, settings: Settings) -> Iterator[Line]:
         yield Line.ok("workers", f"{live} at work")
     else:
         yield Line.warn("workers", "none is at work", "start one with `python -m worker`")
+
+
+def _ledger(engine: Engine, *, repair: bool) -> Line:
+    """Hold the counters of budgets' windows and of jobs beside the ledger that they are a cache of."""
+    try:
+        with engine.begin() as connection:
+            differs = rebuild(connection, actor="host") if repair else drift(connection)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != _TOO_LONG:
+            raise
+        advice = "look again when less goes on"
+        return Line.warn("ledger", "is too long to be added up within a minute", advice)
+    if not differs:
+        return Line.ok("ledger", "adds up to what windows and jobs count")
+    told = "; ".join([str(each) for each in differs[:TOLD]] + ["and more"] * (len(differs) > TOLD))
+    if repair:
+        return Line.ok("ledger", f"{len(differs)} set to what it adds up to: {told}")
+    advice = "keep a copy for whoever looks for the cause; `patchmill doctor --repair` sets them right"
+    return Line.fail("ledger", f"{len(differs)} count differently: {told}", advice)

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.api import User
+from tests.support.api import User, job_uuid
 from tests.support.command import Command, Done
+from tests.support.limits import change
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack
 
@@ -35,7 +36,18 @@ def test_a_service_in_good_order_passes_every_check(patchmill: Command, service:
     assert done.code == 0, done.data
     assert set(states(done).values()) == {"ok"}
     assert set(states(done)) >= {
-        *("settings", "server", "version", "key", "clock", "postgres", "schema", "prices", "workers"),
+        *(
+            "settings",
+            "server",
+            "version",
+            "key",
+            "clock",
+            "postgres",
+            "schema",
+            "prices",
+            "workers",
+            "ledger",
+        ),
         *("redis", "ruff", "oxlint", "gateway"),
     }
 
@@ -125,3 +137,22 @@ def test_a_server_without_a_key_is_a_failure_of_the_key(patchmill: Command, tmp_
 
     assert done.code == 5
     assert "fail key        there is no key for https://mill.example" in done.data
+
+
+def test_counters_that_differ_from_the_ledger_are_told_and_repaired(
+    patchmill: Command, user: User, tmp_path: Path
+) -> None:
+    job = user.submit()["id"]
+    change(user.api.engine, "UPDATE jobs SET cost_picos = 5 WHERE id = :id", id=job_uuid(job))
+    url = user.api.settings.database_url
+    assert url is not None
+    settings = {"PATCHMILL_DATA_DIR": str(tmp_path), "PATCHMILL_DATABASE_URL": url.get_secret_value()}
+
+    def ledger(*arguments: str) -> tuple[str, str]:
+        done = patchmill("doctor", "--json", *arguments, settings=settings)
+        [line] = [line for line in json.loads(done.data) if line["name"] == "ledger"]
+        return line["state"], line["detail"]
+
+    assert ledger() == ("fail", f"1 count differently: {job}: cost_picos is 5 and should be 0")
+    assert ledger("--repair")[0] == "ok"
+    assert ledger() == ("ok", "adds up to what windows and jobs count")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -30,23 +31,31 @@ def doctor(
             "--gateway", help="Try the model gateway, too; costs less than $0.001 and needs its key."
         ),
     ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Set counters of budgets and jobs that differ from the ledger to what it says."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> int:
     """Check what commands and the service need, and say what to do about what is missing.
 
     Looks at the server with its key, its version and its clock; at Postgres and Redis if their addresses are
-    set, with schema, prices and workers; at the checkers that come along; and at whether calls are paused.
+    set, with schema, prices, workers, and whether the ledger adds up; at the checkers that come along; and at
+    whether calls are paused.
 
     With --gateway it tries the gateway: key, account and catalogue for nothing, then a few small calls to
     each model of the settings, which say what the model really takes. With PATCHMILL_DATABASE_URL that is
-    kept, and holds for every worker from then on. Without --gateway nothing is changed. Where no setting and
-    no other server is named, the Postgres and the stand-in gateway of a running `patchmill up` are taken; of
-    the stand-in nothing is kept.
+    kept, and holds for every worker from then on. With --repair counters of budgets and jobs that differ from
+    the ledger are set right, each with an entry in the audit. Without these two nothing is changed. Where no
+    setting and no other server is named, the Postgres and the stand-in gateway of a running `patchmill up`
+    are taken; of the stand-in nothing is kept.
 
     Exits with 0 if nothing failed, whatever it warns of; with 2 if a setting cannot work, with 3 if there is
     no server or a service fails, with 4 without credit, with 5 if a key is refused: of several, the lowest.
     """
-    lines = list(_lines(gateway=gateway))
+    lines = list(_lines(gateway=gateway, repair=repair))
     if as_json:
         print(json.dumps([line.document() for line in lines], indent=2))
     else:
@@ -61,7 +70,7 @@ def doctor(
     return min((line.ends for line in lines if line.state is State.FAIL), default=Exit.DONE)
 
 
-def _lines(*, gateway: bool) -> Iterator[Line]:
+def _lines(*, gateway: bool, repair: bool) -> Iterator[Line]:
     try:
         settings = load()
     except ConfigurationError as error:
@@ -72,7 +81,7 @@ def _lines(*, gateway: bool) -> Iterator[Line]:
     hosted = with_local_database(settings)
     checks: list[Callable[[Settings], Iterator[Line]]] = [
         doctor_server.server,
-        doctor_host.postgres,
+        partial(doctor_host.postgres, repair=repair),
         doctor_host.redis,
         doctor_host.checkers,
     ]
