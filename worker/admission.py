@@ -1,18 +1,23 @@
 """What one call may take at most, held before it is sent: over its job's cap, its run's, and every budget."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Engine
 
 from patchmill.budget.ledger import Fit, Room, affordable_output, fit, worst_case
-from patchmill.budget.prices import Price, highest_rates, rates_at
+from patchmill.budget.prices import highest_rates, price_at
 from patchmill.budget.tokens import input_bound
 from patchmill.call.request import ChatRequest, request_body
-from patchmill.job.retry import NoRoom, without_room
+from patchmill.job.retry import NoRoom, in_a_crowd, without_room
 from patchmill.store import ledger
-from patchmill.store.budgets import prices_of
 from patchmill.store.claims import Claim
+from patchmill.store.engine import one_by_one
+from patchmill.store.price_lists import PriceList
+from worker.price_lists import PriceLists
+
+PRICE_READS = 4  # for one call: a list may change while a hold is made with it
 
 
 class NoPrice(Exception):
@@ -20,7 +25,13 @@ class NoPrice(Exception):
 
 
 def admit(
-    connection: Connection, claim: Claim, plan: ledger.CallPlan, largest: ChatRequest, *, floor_tokens: int
+    engine: Engine,
+    claim: Claim,
+    plan: ledger.CallPlan,
+    largest: ChatRequest,
+    *,
+    floor_tokens: int,
+    prices: PriceLists,
 ) -> ledger.AdmittedCall:
     """Hold the worst case of a request, with fewer tokens for the answer where only that fits.
 
@@ -32,51 +43,69 @@ def admit(
         LostClaim: the job was taken from this worker.
         CancelRequested: somebody asked to stop the job.
     """
-    prices = prices_of(connection, plan.model)
-    entering = input_bound(
-        len(request_body(largest)),
-        len(plan.messages),
-        largest.able,
-        structured=largest.response_format is not None,
-    )
-    floor = min(floor_tokens, largest.max_tokens)
-    return ledger.admit(
-        connection,
-        claim.job_id,
-        claim.fence,
-        plan,
-        lambda rooms: _decide(
-            rooms,
-            prices=prices,
-            entering=entering,
-            wanted=largest.max_tokens,
-            floor=floor,
-            deadline_s=plan.deadline_s,
+    asking = _Asking(
+        entering=input_bound(
+            len(request_body(largest)),
+            len(plan.messages),
+            largest.able,
+            structured=largest.response_format is not None,
         ),
+        wanted=largest.max_tokens,
+        floor=min(floor_tokens, largest.max_tokens),
+        deadline_s=plan.deadline_s,
     )
+    known = prices.known(plan.model)
+    if known is not None:
+        try:
+            return _hold(engine, claim, plan, asking, known)
+        except (NoPrice, ledger.PricesChanged):
+            pass  # it may be of old
+    for _ in range(PRICE_READS):
+        try:
+            return _hold(engine, claim, plan, asking, prices.read(plan.model))
+        except ledger.PricesChanged:
+            continue
+    raise ledger.Refused(in_a_crowd())
 
 
-def _decide(
-    rooms: Sequence[Room],
-    *,
-    prices: Sequence[Price],
-    entering: int,
-    wanted: int,
-    floor: int,
-    deadline_s: float,
-) -> ledger.Admission:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """The size of a request: the bound of its prompt, the answer that it wants, and the least of use."""
+
+    entering: int
+    wanted: int
+    floor: int
+    deadline_s: float
+
+
+def _hold(
+    engine: Engine, claim: Claim, plan: ledger.CallPlan, asking: _Asking, prices: PriceList
+) -> ledger.AdmittedCall:
+    with one_by_one(engine) as connection:
+        return ledger.admit(
+            connection, claim.job_id, claim.fence, plan, lambda rooms: _decide(rooms, asking, prices)
+        )
+
+
+def _decide(rooms: Sequence[Room], asking: _Asking, prices: PriceList) -> ledger.Admission:
     now = datetime.now(UTC)
-    highest = highest_rates(prices, now, now + timedelta(seconds=deadline_s))
-    current = rates_at(prices, now)
+    highest = highest_rates(prices.rows, now, now + timedelta(seconds=asking.deadline_s))
+    current = price_at(prices.rows, now)
     if highest is None or current is None:
         raise NoPrice
-    output = affordable_output(entering, wanted, floor, highest, rooms)
-    hold = worst_case(entering, output, highest)
+    output = affordable_output(asking.entering, asking.wanted, asking.floor, highest, rooms)
+    hold = worst_case(asking.entering, output, highest)
     for room in rooms:
         blocked = fit(hold, room)
         if blocked is not Fit.FITS:
             raise ledger.Refused(without_room(_no_room(blocked, room, now)))
-    return ledger.Admission(max_tokens=output, hold=hold, rates=current)
+    return ledger.Admission(
+        max_tokens=output,
+        hold=hold,
+        rates=current.rates,
+        price_id=current.id,
+        price_mark=prices.mark,
+    )
 
 
 def _no_room(blocked: Fit, room: Room, now: datetime) -> NoRoom:

@@ -28,6 +28,7 @@ from worker.circuits import Circuits
 from worker.clock import Clock, window_for
 from worker.lease import Lease
 from worker.outage import wait_for_schema
+from worker.price_lists import PriceLists
 from worker.process import Process
 from worker.quota import QuotaNote
 from worker.slots import SlotKeeper
@@ -73,6 +74,7 @@ class WorkerApp:
             broker=Broker(where.redis_url, max_connections=self._threads + SPARE_CONNECTIONS),
             circuits=Circuits(engine),
             capabilities=Capabilities(engine),
+            prices=PriceLists(engine),
             quota=QuotaNote(engine),
             policy=Policy(
                 model=settings.model,

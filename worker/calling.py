@@ -41,7 +41,7 @@ from patchmill.job.retry import (
 from patchmill.kinds.kind import Kind
 from patchmill.store import call_news, ledger
 from patchmill.store.claims import Claim, StoredReply
-from patchmill.store.engine import trouble
+from patchmill.store.engine import one_by_one, trouble
 from patchmill.telemetry import get_logger
 from worker.admission import NoPrice, admit
 from worker.circuits import Permit
@@ -196,14 +196,9 @@ class Calling:
         except Exception:
             self._process.circuits.abandon(permit)
             raise
-        outcome = self._send(request, plan.deadline_s, admitted.call_id, slot)
-        ending = ending_of(outcome)
-        ended = self._process.persist(
-            lambda connection: ledger.end_call(connection, self._claim.job_id, admitted.call_id, ending)
-        )
+        outcome = self._send(request, plan.deadline_s, admitted, slot)
+        self._settle(admitted, ending_of(outcome))
         self._learn(permit, request, outcome, plan.deadline_s)
-        if ended is ledger.EndedCall.FREED_ROOM:
-            self._wake_waiters()
         if isinstance(outcome, Answered):
             self._billed += 1
             self._server_errors = 0
@@ -233,12 +228,20 @@ class Calling:
             deadline_s=self._deadline_s(),
         )
 
-    def _wake_waiters(self) -> None:
-        project_id = self._claim.project_id
-        if self._process.persist(lambda connection: ledger.wake_budget_waiters(connection, project_id)):
+    def _settle(self, admitted: ledger.AdmittedCall, ending: ledger.Ending) -> None:
+        """Write down what the call came to, with its answer, and let go on who waited for its room."""
+        job_id, terms = self._claim.job_id, admitted.terms
+        ended = self._process.persist_at_once(
+            lambda connection: ledger.end_call(connection, job_id, admitted.call_id, ending, terms)
+        )
+        if ended is ledger.EndedCall.WOKE_WAITERS:
             self._process.wake_dispatcher()
+        if ending.billed and terms.overran(ending.spent):
+            self._process.circuits.overran(terms.model)
 
-    def _send(self, request: ChatRequest, deadline_s: float, call_id: uuid.UUID, slot: Slot) -> CallOutcome:
+    def _send(
+        self, request: ChatRequest, deadline_s: float, admitted: ledger.AdmittedCall, slot: Slot
+    ) -> CallOutcome:
         """Send the request once, unless this process may not act any more."""
         if not self._process.lease.valid():
             return not_sent("the lease of this worker ran out before the call was sent")
@@ -247,18 +250,18 @@ class Calling:
                 request,
                 deadline_s=deadline_s,
                 slot=slot,
-                on_first_token=partial(self._note_first_token, call_id),
+                on_first_token=partial(self._note_first_token, admitted.call_id, request.model),
             )
         except CallLoopStopped as stopped:
             if not stopped.may_be_billed:
                 return not_sent("this worker stopped before the call was sent")
             return broken_off("this worker stopped during the call")
 
-    def _note_first_token(self, call_id: uuid.UUID) -> None:
+    def _note_first_token(self, call_id: uuid.UUID, model: str) -> None:
         """Tell those who watch; an answer that is being paid for is not given up when that fails."""
         try:
-            with self._process.engine.begin() as connection:
-                call_news.note_first_token(connection, self._claim.job_id, call_id)
+            with one_by_one(self._process.engine) as connection:
+                call_news.note_first_token(connection, self._claim.job_id, call_id, model)
         except SQLAlchemyError as error:
             log.warning("first token not told: postgres is away", **trouble(self._process.engine, error))
 
@@ -270,11 +273,12 @@ class Calling:
         thought = REASONING_TOKENS if step.reasoning else 0
         room = max_tokens + thought
         largest = self._request(step, plan, able, min(room, able.output_tokens))
-        with self._process.engine.begin() as connection:
-            try:
-                admitted = admit(connection, self._claim, plan, largest, floor_tokens=floor_tokens + thought)
-            except ledger.Refused as refused:
-                raise self._without_room(step, refused) from None
+        floor = floor_tokens + thought
+        engine, prices = self._process.engine, self._process.prices
+        try:
+            admitted = admit(engine, self._claim, plan, largest, floor_tokens=floor, prices=prices)
+        except ledger.Refused as refused:
+            raise self._without_room(step, refused) from None
         return admitted, replace(largest, max_tokens=admitted.max_tokens)
 
     def _request(

@@ -117,6 +117,14 @@ class Circuits:
             if rules.closes(circuit, failed) and (trip is None or trip.name != circuit.name):
                 self._close(circuit)
 
+    def overran(self, model: str) -> None:
+        """Take note that the ledger has paused a model of which a call used more than its hold."""
+        log.error("a call used more than its hold; its model is paused until resumed", model=model)
+        try:
+            self.refresh()
+        except SQLAlchemyError as error:
+            log.warning("circuits not read: postgres is away", **trouble(self._engine, error))
+
     def _trip_of(self, model: str, outcome: CallOutcome) -> Trip | None:
         if isinstance(outcome, Answered):
             self._succeeded(model)

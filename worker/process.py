@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,12 +17,13 @@ from patchmill.call.request import ChatRequest
 from patchmill.job.ladder import Policy
 from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.dispatch import Broker
-from patchmill.store.engine import passes, trouble
+from patchmill.store.engine import one_by_one, passes, trouble
 from patchmill.store.workers import Held
 from patchmill.telemetry import get_logger
 from worker.capabilities import Capabilities
 from worker.circuits import Circuits, Permit
 from worker.lease import Lease
+from worker.price_lists import PriceLists
 from worker.quota import QuotaNote
 
 PERSIST_PAUSE_S = 1.0
@@ -68,6 +70,7 @@ class Process:
     broker: Broker
     circuits: Circuits
     capabilities: Capabilities
+    prices: PriceLists
     quota: QuotaNote
     policy: Policy  # of projects that have set nothing of their own
     call_deadline_s: float
@@ -82,9 +85,20 @@ class Process:
         For what must not be lost: a paid answer, a job's end. Every write is a compare-and-set, so one
         whose commit was not confirmed does no harm when it is repeated.
         """
+        return self._persist(self.engine.begin, write)
+
+    def persist_at_once(self, write: Callable[[Connection], Written]) -> Written:
+        """Write one statement, which is a transaction of its own, until Postgres takes it."""
+        return self._persist(lambda: one_by_one(self.engine), write)
+
+    def _persist(
+        self,
+        connect: Callable[[], AbstractContextManager[Connection]],
+        write: Callable[[Connection], Written],
+    ) -> Written:
         while True:
             try:
-                with self.engine.begin() as connection:
+                with connect() as connection:
                     return write(connection)
             except SQLAlchemyError as error:
                 if not passes(error):

@@ -56,6 +56,10 @@ REASONS: Mapping[Why, Reason] = {
         "The API key does not reach the model {model}.",
         "Add it to the key's routing group at the gateway, or let the projects use another model.",
     ),
+    Why.OVERRUN: Reason(
+        "A call of the model {model} used more than the most that it was thought to.",
+        "Compare the call with the gateway's bill, then let calls go on: patchmill resume --model {model}.",
+    ),
 }
 
 WAITS: Mapping[WaitReason, str] = {
@@ -133,5 +137,7 @@ def _in_the_way(reason: WaitReason, open_ones: Mapping[str, Circuit]) -> Circuit
         return gateway if gateway is not None and gateway.until is not None else None
     if reason not in _FOR_CIRCUIT or gateway is not None:
         return gateway if reason in _FOR_CIRCUIT else None
+    if reason is WaitReason.PAUSED:
+        return next((each for each in open_ones.values() if each.state is Condition.PAUSED), None)
     down = [each for each in open_ones.values() if each.state is Condition.DOWN and each.probe_at is not None]
     return min(down, key=lambda each: each.probe_at or each.since, default=None)

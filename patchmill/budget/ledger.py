@@ -75,6 +75,26 @@ class Room:
     budget: str | None  # whose it is: `bud_…`, or `run_…` for a run's cap; None: the job's own cap
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a call was admitted on, which never changes: its hold, and the rates that it is paid by."""
+
+    model: str
+    hold: Amount
+    rates: Rates
+
+    def used(self, spent: Spent | None) -> Amount:
+        """Give what was used, nothing where that is not known."""
+        if spent is None:
+            return Amount(tokens=0, picos=0)
+        return Amount(tokens=spent.input_tokens + spent.output_tokens, picos=cost(spent, self.rates))
+
+    def overran(self, spent: Spent | None) -> bool:
+        """Say whether more was used than held."""
+        used = self.used(spent)
+        return used.tokens > self.hold.tokens or used.picos > self.hold.picos
+
+
 class Fit(StrEnum):
     """Whether a hold fits a scope, and if not, what would make it fit."""
 

@@ -38,13 +38,14 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """One row of the price list; `valid_to` is open when None."""
+    """One row of the price list; `valid_to` is open when None, and `id` is None until it is stored."""
 
     model: str
     rates: Rates
     valid_from: datetime
     valid_to: datetime | None = None
     calendar: Calendar | None = None
+    id: int | None = None
 
     def valid(self, at: datetime) -> bool:
         """Say whether this row holds at the instant."""
@@ -52,12 +53,18 @@ class Price:
         return within and (self.calendar is None or self.calendar.covers(at))
 
 
-def rates_at(prices: Sequence[Price], at: datetime) -> Rates | None:
-    """Give one model's rates at an instant: a calendar row first, then the latest; None without a row."""
+def price_at(prices: Sequence[Price], at: datetime) -> Price | None:
+    """Give the row that holds for one model at an instant: a calendar row first, then the latest."""
     rows = [price for price in prices if price.valid(at)]
     if not rows:
         return None
-    return max(rows, key=lambda price: (price.calendar is not None, price.valid_from)).rates
+    return max(rows, key=lambda price: (price.calendar is not None, price.valid_from))
+
+
+def rates_at(prices: Sequence[Price], at: datetime) -> Rates | None:
+    """Give one model's rates at an instant; None without a row."""
+    price = price_at(prices, at)
+    return None if price is None else price.rates
 
 
 def highest_rates(prices: Sequence[Price], since: datetime, until: datetime) -> Rates | None:

@@ -24,6 +24,7 @@ _FIRST = {
     Why.UNREACHABLE: "see that the workers' hosts reach PATCHMILL_GATEWAY_URL",
     Why.MODEL_NOT_FOUND: "choose a model that the gateway has",
     Why.MODEL_NOT_IN_GROUP: "choose a model that the key reaches, or let it reach this one",
+    Why.OVERRUN: "compare what its calls used with the gateway's bill",
 }
 
 

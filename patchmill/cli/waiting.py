@@ -72,5 +72,5 @@ def _in_the_way(reason: str, gateway: Gateway) -> CircuitState | None:
         return gateway
     if reason == WaitReason.RATE_LIMIT and gateway["resumes_at"]:
         return gateway
-    down = [each for each in gateway["models"] if each["state"] == Condition.DOWN]
-    return down[0] if down and reason == WaitReason.GATEWAY_DOWN else None
+    states = {WaitReason.GATEWAY_DOWN: Condition.DOWN, WaitReason.PAUSED: Condition.PAUSED}
+    return next((each for each in gateway["models"] if each["state"] == states.get(WaitReason(reason))), None)

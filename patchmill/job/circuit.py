@@ -21,7 +21,7 @@ class Condition(StrEnum):
     """How what a circuit guards is."""
 
     OK = "ok"
-    PAUSED = "paused"  # the account, or an operator, lets nobody call
+    PAUSED = "paused"  # the account, an operator, or an overrun lets nobody call
     DOWN = "down"  # it cannot be reached, or fails again and again
     OFF = "off"  # this key does not reach this model
 
@@ -39,6 +39,7 @@ class Why(StrEnum):
     FAILING = "failing"
     MODEL_NOT_FOUND = "model_not_found"
     MODEL_NOT_IN_GROUP = "model_not_in_group"
+    OVERRUN = "overrun"  # a call of the model used more than its hold, which was thought the most it can
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,8 @@ class Trip:
     message: str
     until_s: float | None = None
 
+
+FOR_OPERATORS = (Why.OPERATOR, Why.OVERRUN)  # nothing else closes or replaces these
 
 _OF_ACCOUNT = {Why.INVALID_API_KEY, Why.PERMISSION_DENIED, Why.INSUFFICIENT_BALANCE, Why.QUOTA_EXCEEDED}
 _OF_MODEL = {Why.MODEL_NOT_FOUND, Why.MODEL_NOT_IN_GROUP}

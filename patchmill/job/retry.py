@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from patchmill.job.circuit import Circuit, Condition, Why
+from patchmill.job.circuit import FOR_OPERATORS, Circuit, Condition
 from patchmill.job.failure import Failure, FailureClass, gateway_said
 from patchmill.job.record import ErrorCode
 from patchmill.job.state import WaitReason
@@ -159,7 +159,7 @@ def waits_for(circuit: Circuit) -> WaitReason | None:
         return None
     if circuit.until is not None:
         return WaitReason.RATE_LIMIT
-    return WaitReason.PAUSED if circuit.why is Why.OPERATOR else WaitReason.GATEWAY_ACCOUNT
+    return WaitReason.PAUSED if circuit.why in FOR_OPERATORS else WaitReason.GATEWAY_ACCOUNT
 
 
 def until_circuit_closes(circuit: Circuit, now: datetime, rng: random.Random) -> Decision:
@@ -233,6 +233,11 @@ def without_room(blocked: NoRoom) -> Decision:
         retryable=blocked.budget is not None,
         details=details,
     )
+
+
+def in_a_crowd() -> Wait:
+    """Wait like for held room when others took the room that was seen, again and again."""
+    return Wait(after_s=BUDGET_POLL_S, reason=WaitReason.BUDGET, costs_attempt=False)
 
 
 def given_back() -> Wait:

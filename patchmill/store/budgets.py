@@ -174,6 +174,7 @@ def prices_of(connection: Connection, model: str) -> list[Price]:
             valid_from=row.valid_from,
             valid_to=row.valid_to,
             calendar=None if row.calendar is None else _calendar(row.calendar),
+            id=row.id,
         )
         for row in rows
     ]

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from patchmill.job.circuit import GATEWAY, Circuit, Condition, Trip, Why
+from patchmill.job.circuit import FOR_OPERATORS, GATEWAY, Circuit, Condition, Trip, Why
 from patchmill.job.retry import LONGEST_BACKOFF_S, waits_for
 from patchmill.job.state import State, WaitReason
 from patchmill.store import auditing, outbox
@@ -77,8 +77,8 @@ _TRIP = (
             "probe_at": _NEW.excluded.probe_at,
             "probes": 0,
         },
-        # What is open for the same reason stays as it is, and so does what an operator has paused.
-        where=or_(circuits.c.state == Condition.OK, ~_SAME & (circuits.c.why != Why.OPERATOR)),
+        # What is open for the same reason stays as it is, and so does what only an operator closes.
+        where=or_(circuits.c.state == Condition.OK, ~_SAME & circuits.c.why.not_in(FOR_OPERATORS)),
     )
 ).returning(*_COLUMNS)
 

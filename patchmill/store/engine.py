@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -72,6 +74,13 @@ def open_engine(url: str, *, pool_size: int, ping_after_s: float = 0.0) -> Engin
     event.listen(engine, "checkin", _note_rest)
     event.listen(engine, "checkout", partial(_ping_if_rested, engine, ping_after_s))
     return engine
+
+
+@contextmanager
+def one_by_one(engine: Engine) -> Iterator[Connection]:
+    """Give a connection on which each statement is a transaction of its own, committed in the same trip."""
+    with engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 # A clock that runs is only stopped, never moved: it begins anew after the zero.

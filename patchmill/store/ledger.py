@@ -1,7 +1,8 @@
-"""Hold, send, settle in Postgres: each a short transaction, locks always in the order job, call, windows.
+"""Hold, send, settle in Postgres: each one statement, so that it costs one round trip and one commit.
 
-A call's money moves once per phase (`ledger_entries`); the windows that it is seen through are locked
-last and by id, since they are the hot rows.
+`hold_call` and `end_call` are functions in the database (`migrations/functions/`): they lock in the order
+job, call, windows, compare sums, and write. What is decided is decided here and in `patchmill/budget`: a
+hold that does not fit comes back with the rooms that it did not fit, and is asked for again or given up.
 """
 
 import uuid
@@ -11,46 +12,34 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    Interval,
-    RowMapping,
-    bindparam,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from psycopg.types.json import Jsonb
+from psycopg.types.numeric import Int8
+from sqlalchemy import Connection, RowMapping, bindparam, select
 
 from patchmill.budget.ledger import (
     Account,
     Amount,
+    Phase,
     Room,
     Spent,
+    Terms,
     Transfer,
-    cost,
-    held,
     settled,
     suspended,
     voided,
 )
-from patchmill.budget.prices import Rates
+from patchmill.budget.prices import Rates, to_usd
 from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.failure import FailureClass
-from patchmill.job.retry import BUDGET_POLL_S, Decision
-from patchmill.job.state import State, WaitReason
+from patchmill.job.retry import BUDGET_POLL_S, Decision, in_a_crowd
 from patchmill.store.budgets import NOTHING
 from patchmill.store.call_news import told_of_call
-from patchmill.store.erasure import ERASED_CALL
 from patchmill.store.ids import new_id
-from patchmill.store.rooms import count_hold, count_transfers, lock_rooms, room_of_run
-from patchmill.store.tables import budgets, calls, jobs, ledger_entries
-from patchmill.store.transitions import Note, given
+from patchmill.store.rooms import make_windows, rooms_of
+from patchmill.store.tables import calls
 
 WAKE_LIMIT = 8  # waiters woken by one settlement; each that is admitted makes its own settlement later
+HOLD_TRIES = 6  # of one admission: rooms may move between two looks at them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +56,17 @@ class CallPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """What the arithmetic decided for the rooms that it was shown: the request's size and its hold."""
+    """What the arithmetic decided for the rooms that it was shown: the request's size and its hold.
+
+    `price_id` is the row of the price list that `rates` are from. With `price_mark` the hold is made only if
+    the list is still the one that it was read from.
+    """
 
     max_tokens: int
     hold: Amount
     rates: Rates
+    price_id: int | None = None
+    price_mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,43 +76,37 @@ class AdmittedCall:
     call_id: uuid.UUID
     number: int
     max_tokens: int
+    terms: Terms
 
 
 class Refused(Exception):
-    """The call was not admitted, and the transaction rolls back; `decision` says what follows."""
+    """The call was not admitted, and nothing is written; `decision` says what follows."""
 
     def __init__(self, decision: Decision) -> None:
         super().__init__(decision)
         self.decision = decision
 
 
-_LOCK_RUNNING_JOB = (
-    select(
-        jobs.c.id,
-        jobs.c.project_id,
-        jobs.c.key_id,
-        jobs.c.run_id,
-        jobs.c.fence,
-        jobs.c.cancel_requested,
-        jobs.c.calls,
-        jobs.c.max_cost_picos,
-        jobs.c.cost_picos,
-        jobs.c.held_picos,
-        jobs.c.uncertain_picos,
-    )
-    .where(
-        jobs.c.id == bindparam("job_id"), jobs.c.fence == bindparam("fence"), jobs.c.state == State.RUNNING
-    )
-    .with_for_update(key_share=True)
+class PricesChanged(Exception):
+    """The admission was made with a price list that has changed since it was read; nothing is written."""
+
+
+_UNSEEN = Room(
+    cap_tokens=None,
+    cap_picos=None,
+    settled=NOTHING,
+    held=NOTHING,
+    uncertain=NOTHING,
+    resets_at=None,
+    waits=False,
+    budget=None,
 )
-_ADD_CALL = insert(calls).values(deadline_at=func.now() + bindparam("within", type_=Interval))
-_NOTE_STARTED = Note(
-    "job.call",
-    {
-        "calls": given("calls"),
-        "held_picos": jobs.c.held_picos + given("hold_picos", BigInteger()),
-    },
-)
+# Handed to the driver as they are: to build and bind them would take as long as the rest of the work here.
+_HOLD = """
+    SELECT hold_call(
+        %(job_id)s, %(fence)s::integer, %(call_id)s, %(tokens)s, %(picos)s, %(asked)s, %(told)s
+    )
+"""
 
 
 def admit(
@@ -129,25 +118,63 @@ def admit(
 ) -> AdmittedCall:
     """Hold the worst case of a call over every scope at once, and mark the call sent.
 
-    `decide` sees the locked rooms and gives an admission that fits them all, or raises `Refused`.
+    `decide` gives an admission that fits the rooms it is shown, or raises `Refused`. First it is shown one
+    without limits, since mostly there is room enough: that costs one round trip. Where the hold does not fit
+    it is shown the rooms as they are. In a transaction they stay locked from then on; on a connection of
+    `engine.one_by_one` they may move, so it may be asked several times.
 
     Raises:
         LostClaim: the job is not running under this fence any more.
         CancelRequested: somebody asked to stop the job.
-        Refused: as `decide` raised it; nothing is written.
+        PricesChanged: the admission names a price list that is not the present one.
+        Refused: as `decide` raised it, or because the rooms never stood still; nothing is written.
     """
-    job = _lock_job(connection, job_id, fence)
-    of_run = None if job["run_id"] is None else room_of_run(connection, job["run_id"])
-    scoped = lock_rooms(connection, job["project_id"], job["key_id"])
-    rooms = [_own_room(job), *([] if of_run is None else [of_run]), *(each.room for each in scoped)]
-    admission = decide(rooms)
-    number = job["calls"] + 1
-    call_id = _insert_call(connection, job, number, plan, admission)
-    started = told_of_call(call_id, plan.model, "started")
-    _NOTE_STARTED.write(connection, job_id, started, calls=number, hold_picos=admission.hold.picos)
-    _write(connection, call_id, held(admission.hold))
-    count_hold(connection, call_id, admission.hold, scoped)
-    return AdmittedCall(call_id=call_id, number=number, max_tokens=admission.max_tokens)
+    call_id = new_id()
+    told = told_of_call(call_id, plan.model, "started")
+    known = {"job_id": job_id, "fence": fence, "call_id": call_id, "told": Jsonb(told)}
+    admission = decide([_UNSEEN])
+    for _ in range(HOLD_TRIES):
+        asked = known | _asked(plan, admission)
+        answer = connection.exec_driver_sql(_HOLD, asked).scalar_one()
+        match answer["answer"]:
+            case "held":
+                terms = Terms(model=plan.model, hold=admission.hold, rates=admission.rates)
+                number, size = answer["number"], admission.max_tokens
+                return AdmittedCall(call_id=call_id, number=number, max_tokens=size, terms=terms)
+            case "no_room":
+                admission = decide(rooms_of(answer["rooms"]))
+            case "no_window":
+                make_windows(connection, answer["now"], answer["missing"])
+            case "new_prices":
+                raise PricesChanged
+            case "cancelled":
+                raise CancelRequested(f"job {job_id} is to be cancelled")
+            case _:
+                raise LostClaim(f"the claim {fence} of job {job_id} has ended")
+    raise Refused(in_a_crowd())
+
+
+def _asked(plan: CallPlan, admission: Admission) -> dict[str, Any]:
+    return {
+        "tokens": Int8(admission.hold.tokens),
+        "picos": Int8(admission.hold.picos),
+        "asked": Jsonb(
+            {
+                "model": plan.model,
+                "rung": plan.rung,
+                "prompt_version": plan.prompt_version,
+                "turn": plan.turn,
+                "messages": [dict(message) for message in plan.messages],
+                "deadline_s": plan.deadline_s,
+                "max_tokens": admission.max_tokens,
+                "price_id": admission.price_id,
+                "price_mark": admission.price_mark,
+                "input_picos": admission.rates.input_picos,
+                "cached_picos": admission.rates.cached_picos,
+                "output_picos": admission.rates.output_picos,
+            }
+        ),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,62 +195,86 @@ class EndedCall(Enum):
 
     STAYED = "stayed"  # it had ended before
     ENDED = "ended"
-    FREED_ROOM = "freed_room"  # in a budget's window or a run's cap: jobs may be waiting for it
+    FREED_ROOM = "freed_room"  # in a budget's window or a run's cap, and nobody waited for it
+    WOKE_WAITERS = "woke_waiters"  # jobs that waited for the room that it freed are due now
 
 
-_LOCK_JOB = (
-    select(jobs.c.run_id, jobs.c.erased_at)
-    .where(jobs.c.id == bindparam("job_id"))
-    .with_for_update(key_share=True)
+# What an ending may say of a call; the database's function knows these columns, and no others.
+ENDING_VALUES = frozenset(
+    {
+        *("reply", "message", "failure", "status", "finish_reason", "returned_model"),
+        *("fingerprint", "anomalies", "gateway_request_id", "stand_in", "usage"),
+        *("reasoning_tokens", "queue_ms", "first_token_ms", "total_ms"),
+    }
 )
-_LOCK_CALL = (
-    select(
-        calls.c.state,
-        calls.c.model,
-        calls.c.hold_tokens,
-        calls.c.hold_picos,
-        calls.c.input_picos,
-        calls.c.cached_picos,
-        calls.c.output_picos,
+_TERMS = [
+    calls.c[name]
+    for name in ("model", "hold_tokens", "hold_picos", "input_picos", "cached_picos", "output_picos")
+]
+_TERMS_OF = select(*_TERMS).where(calls.c.id == bindparam("call_id"))
+_END = """
+    SELECT end_call(
+        %(job_id)s, %(call_id)s, %(state)s, %(phases)s::text[], %(tokens)s, %(picos)s,
+        %(known)s, %(told)s, %(wake)s::integer, %(poll)s, %(overrun)s
     )
-    .where(calls.c.id == bindparam("call_id"))
-    .with_for_update(key_share=True)
-)
-_END_CALL = update(calls).where(calls.c.id == bindparam("call_id")).values(ended_at=func.now())
-_MOVING = ("held_picos", "uncertain_picos", "cost_picos", "input_tokens", "cached_tokens", "output_tokens")
-_NOTE_ENDED = Note("job.call", {name: jobs.c[name] + given(name, BigInteger()) for name in _MOVING})
+"""
+_POLL = timedelta(seconds=BUDGET_POLL_S)
 
 
-def end_call(connection: Connection, job_id: uuid.UUID, call_id: uuid.UUID, ending: Ending) -> EndedCall:
+def end_call(
+    connection: Connection,
+    job_id: uuid.UUID,
+    call_id: uuid.UUID,
+    ending: Ending,
+    terms: Terms | None = None,
+) -> EndedCall:
     """Settle, void or suspend a call's hold together with what is known of its answer.
 
-    A call that was already settled or voided stays as it is; an uncertain one may still be settled by
-    late evidence. Of a job whose code was erased meanwhile the answer is counted and not kept.
+    A call that was already settled or voided stays as it is, so this may be repeated; an uncertain one may
+    still be settled by late evidence. Of a job whose code was erased meanwhile the answer is counted and not
+    kept. If room became free, jobs that wait for it are due again, in the order of their submission. Whoever
+    does not have the call's `terms` at hand pays for reading them with a round trip.
+
+    A call that used more than it held breaks the bound that all holds rest on: the rest is the operator's,
+    and its model's circuit is open from then on, until somebody resumes.
+
+    Raises:
+        ValueError: `values` holds what is no column that an ending may say.
     """
-    job = connection.execute(_LOCK_JOB, {"job_id": job_id}).one()
-    call = connection.execute(_LOCK_CALL, {"call_id": call_id}).mappings().one()
-    if call["state"] not in {"sent", "uncertain"}:
+    if not ending.values.keys() <= ENDING_VALUES:
+        raise ValueError(f"an ending does not say {sorted(ending.values.keys() - ENDING_VALUES)}")
+    if terms is None:
+        terms = _terms(connection.execute(_TERMS_OF, {"call_id": call_id}).mappings().one())
+    billed = _billed(ending)
+    transfers = _transfers(terms, ending)
+    told = told_of_call(call_id, terms.model, ending.phase, output_tokens=_tokens(ending)["output_tokens"])
+    over = next((each.amount for each in transfers if each.phase is Phase.OVERRUN), None)
+    if over is not None:
+        told["overrun_usd"] = to_usd(over.picos)
+    answer = connection.exec_driver_sql(
+        _END,
+        {
+            "job_id": job_id,
+            "call_id": call_id,
+            "state": {True: "settled", False: "void", None: "uncertain"}[billed],
+            "phases": [each.phase.value for each in transfers],
+            "tokens": [Int8(each.amount.tokens) for each in transfers],
+            "picos": [Int8(each.amount.picos) for each in transfers],
+            "known": Jsonb({**ending.values, **(_tokens(ending) if billed else {})}),
+            "told": Jsonb(told),
+            "wake": WAKE_LIMIT,
+            "poll": _POLL,
+            "overrun": None if over is None else _in_words(over, terms.hold),
+        },
+    ).scalar_one()
+    if not answer["ended"]:
         return EndedCall.STAYED
-    if call["state"] == "uncertain" and _billed(ending) is None:
-        return EndedCall.STAYED
-    hold = Amount(tokens=call["hold_tokens"], picos=call["hold_picos"])
-    source = Account.HELD if call["state"] == "sent" else Account.UNCERTAIN
-    used = _used(call, ending)
-    transfers = _transfers(hold, used, source, ending)
-    state = {True: "settled", False: "void", None: "uncertain"}[_billed(ending)]
-    known = {"state": state, "cost_picos": used.picos, **_tokens(ending), **ending.values}
-    if job.erased_at is not None:
-        known |= ERASED_CALL
-    connection.execute(_END_CALL, {"call_id": call_id, **known})
-    tokens = ending.spent.output_tokens if ending.spent else 0
-    data = told_of_call(call_id, call["model"], ending.phase, output_tokens=tokens)
-    _NOTE_ENDED.write(connection, job_id, data, **_job_counts(hold, used, source, ending))
-    _write(connection, call_id, transfers)
-    budgeted = count_transfers(connection, call_id, transfers)
-    return EndedCall.FREED_ROOM if budgeted or job.run_id is not None else EndedCall.ENDED
+    if answer["woken"]:
+        return EndedCall.WOKE_WAITERS
+    return EndedCall.FREED_ROOM if answer["freed"] else EndedCall.ENDED
 
 
-_OPEN_CALL = select(calls.c.id).where(calls.c.job_id == bindparam("job_id"), calls.c.state == "sent")
+_OPEN_CALL = select(calls.c.id, *_TERMS).where(calls.c.job_id == bindparam("job_id"), calls.c.state == "sent")
 
 
 def suspend_open_call(connection: Connection, job_id: uuid.UUID, message: str) -> bool:
@@ -231,90 +282,24 @@ def suspend_open_call(connection: Connection, job_id: uuid.UUID, message: str) -
 
     Says whether there was one.
     """
-    call_id = connection.scalars(_OPEN_CALL, {"job_id": job_id}).one_or_none()
-    if call_id is not None:
+    call = connection.execute(_OPEN_CALL, {"job_id": job_id}).mappings().one_or_none()
+    if call is not None:
         values = {"failure": FailureClass.BROKEN, "message": message}
-        end_call(connection, job_id, call_id, Ending(billed=None, phase="unknown", spent=None, values=values))
-    return call_id is not None
+        ending = Ending(billed=None, phase="unknown", spent=None, values=values)
+        end_call(connection, job_id, call["id"], ending, _terms(call))
+    return call is not None
 
 
-# Those that wait for room that is only held look again within seconds; the others wait for a new window.
-_FOR_HELD_ROOM = func.now() + timedelta(seconds=BUDGET_POLL_S)
-_SHARED_BUDGET = exists().where(budgets.c.scope == "installation", budgets.c.ended_at.is_(None))
-_WAITING_FOR_BUDGET = (
-    select(jobs.c.id)
-    .where(
-        jobs.c.state == State.QUEUED,
-        jobs.c.wait_reason == WaitReason.BUDGET,
-        jobs.c.run_at > func.now(),
-        jobs.c.run_at <= _FOR_HELD_ROOM,
-        or_(jobs.c.project_id == bindparam("of_project"), _SHARED_BUDGET),
+def _terms(call: RowMapping) -> Terms:
+    return Terms(
+        model=call["model"],
+        hold=Amount(tokens=call["hold_tokens"], picos=call["hold_picos"]),
+        rates=Rates(
+            input_picos=call["input_picos"],
+            cached_picos=call["cached_picos"],
+            output_picos=call["output_picos"],
+        ),
     )
-    .order_by(jobs.c.id)
-    .limit(WAKE_LIMIT)
-    .with_for_update(skip_locked=True, key_share=True)
-)
-_WAKE = update(jobs).where(jobs.c.id.in_(_WAITING_FOR_BUDGET)).values(run_at=func.now())
-
-
-def wake_budget_waiters(connection: Connection, project_id: uuid.UUID) -> int:
-    """Make jobs due again that wait for room which a project's call has freed; say how many.
-
-    They are woken in the order of their submission.
-    """
-    return connection.execute(_WAKE, {"of_project": project_id}).rowcount
-
-
-def _lock_job(connection: Connection, job_id: uuid.UUID, fence: int) -> RowMapping:
-    found = connection.execute(_LOCK_RUNNING_JOB, {"job_id": job_id, "fence": fence})
-    job = found.mappings().one_or_none()
-    if job is None:
-        raise LostClaim(f"the claim {fence} of job {job_id} has ended")
-    if job["cancel_requested"]:
-        raise CancelRequested(f"job {job_id} is to be cancelled")
-    return job
-
-
-def _own_room(job: RowMapping) -> Room:
-    return Room(
-        cap_tokens=None,
-        cap_picos=job["max_cost_picos"],
-        settled=Amount(tokens=0, picos=job["cost_picos"]),
-        held=Amount(tokens=0, picos=job["held_picos"]),
-        uncertain=Amount(tokens=0, picos=job["uncertain_picos"]),
-        resets_at=None,
-        waits=False,
-        budget=None,
-    )
-
-
-def _insert_call(
-    connection: Connection, job: RowMapping, number: int, plan: CallPlan, admission: Admission
-) -> uuid.UUID:
-    call_id = new_id()
-    connection.execute(
-        _ADD_CALL,
-        {
-            "id": call_id,
-            "job_id": job["id"],
-            "number": number,
-            "fence": job["fence"],
-            "model": plan.model,
-            "rung": plan.rung,
-            "prompt_version": plan.prompt_version,
-            "state": "sent",
-            "turn": plan.turn,
-            "messages": [dict(message) for message in plan.messages],
-            "max_tokens": admission.max_tokens,
-            "hold_tokens": admission.hold.tokens,
-            "hold_picos": admission.hold.picos,
-            "input_picos": admission.rates.input_picos,
-            "cached_picos": admission.rates.cached_picos,
-            "output_picos": admission.rates.output_picos,
-            "within": timedelta(seconds=plan.deadline_s),
-        },
-    )
-    return call_id
 
 
 def _billed(ending: Ending) -> bool | None:
@@ -322,60 +307,27 @@ def _billed(ending: Ending) -> bool | None:
     return None if ending.billed and ending.spent is None else ending.billed
 
 
-def _used(call: RowMapping, ending: Ending) -> Amount:
-    if not ending.billed or ending.spent is None:
-        return NOTHING
-    rates = Rates(
-        input_picos=call["input_picos"], cached_picos=call["cached_picos"], output_picos=call["output_picos"]
-    )
-    return Amount(
-        tokens=ending.spent.input_tokens + ending.spent.output_tokens, picos=cost(ending.spent, rates)
-    )
-
-
-def _transfers(hold: Amount, used: Amount, source: Account, ending: Ending) -> tuple[Transfer, ...]:
+def _transfers(terms: Terms, ending: Ending) -> tuple[Transfer, ...]:
+    """Give the transfers as from `held`; those of a call that was uncertain leave from there."""
     billed = _billed(ending)
     if billed is None:
-        return suspended(hold)
-    return settled(hold, used, source) if billed else voided(hold, source)
+        return suspended(terms.hold)
+    if billed:
+        return settled(terms.hold, terms.used(ending.spent), Account.HELD)
+    return voided(terms.hold, Account.HELD)
 
 
 def _tokens(ending: Ending) -> dict[str, int]:
-    if ending.spent is None:
-        return {}
+    spent = ending.spent or Spent(input_tokens=0, cached_tokens=0, output_tokens=0)
     return {
-        "input_tokens": ending.spent.input_tokens,
-        "cached_tokens": ending.spent.cached_tokens,
-        "output_tokens": ending.spent.output_tokens,
+        "input_tokens": spent.input_tokens,
+        "cached_tokens": spent.cached_tokens,
+        "output_tokens": spent.output_tokens,
     }
 
 
-def _job_counts(hold: Amount, used: Amount, source: Account, ending: Ending) -> dict[str, int]:
-    """Say by how much each of the job's columns in `_MOVING` changes."""
-    billed = _billed(ending)
-    more = dict.fromkeys(_MOVING, 0)
-    more["held_picos" if source is Account.HELD else "uncertain_picos"] -= hold.picos
-    if billed is None:
-        more["uncertain_picos"] += hold.picos
-    if billed:
-        more |= {"cost_picos": used.picos, **_tokens(ending)}
-    return more
-
-
-_ADD_ENTRIES = insert(ledger_entries)
-
-
-def _write(connection: Connection, call_id: uuid.UUID, transfers: Sequence[Transfer]) -> None:
-    rows = [
-        {
-            "call_id": call_id,
-            "phase": transfer.phase,
-            "debit": transfer.debit,
-            "credit": transfer.credit,
-            "tokens": transfer.amount.tokens,
-            "picos": transfer.amount.picos,
-        }
-        for transfer in transfers
-    ]
-    if rows:
-        connection.execute(_ADD_ENTRIES, rows)
+def _in_words(over: Amount, hold: Amount) -> str:
+    return (
+        f"a call used {over.tokens} tokens and ${to_usd(over.picos)} more than its hold of "
+        f"{hold.tokens} tokens and ${to_usd(hold.picos)}"
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -258,3 +259,26 @@ def test_a_job_whose_message_comes_twice_is_nobodys_orphan(
     job = attempts.job(job_id)
     assert (job["state"], job["attempts"], job["fence"]) == ("succeeded", 1, 1)
     assert not process.running
+
+
+def test_a_model_that_used_more_than_was_held_is_paused_and_jobs_wait_until_somebody_resumes(
+    engine: Engine, database_url: str, redis_url: str
+) -> None:
+    class Overrunning(CallLoop):
+        def call(self, *args: Any, **more: Any) -> Any:
+            outcome = super().call(*args, **more)
+            assert outcome.usage is not None
+            return replace(outcome, usage=replace(outcome.usage, output_tokens=10**6))
+
+    with attempting(engine, database_url, redis_url, calls=Overrunning) as attempts:
+        assert attempts.run(attempts.submit(model=FLASH))["outcome"] == "verified"
+
+        later = attempts.submit(model=FLASH)
+        waiting = attempts.run(later)
+        assert (waiting["state"], waiting["wait_reason"], waiting["calls"]) == ("queued", "paused", 0)
+        with engine.begin() as connection:
+            assert circuits.open_ones(connection)[FLASH].why is Why.OVERRUN
+            assert circuits.resume(connection, FLASH, actor="test")
+        attempts.process.circuits.refresh()
+
+        assert attempts.run(later)["outcome"] == "verified"

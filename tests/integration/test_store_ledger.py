@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from patchmill.budget.ledger import Amount, Spent, cost
@@ -16,9 +16,10 @@ from patchmill.job.state import WaitReason
 from patchmill.store import claims, ledger
 from patchmill.store.budgets import add_budget
 from patchmill.store.call_news import note_first_token
+from patchmill.store.engine import one_by_one
 from patchmill.store.tables import calls, events, jobs
 from tests.support import invariants
-from tests.support.claimed import HOLD, RATES, admitted, claimed
+from tests.support.claimed import HOLD, PLAN, RATES, admitted, claimed
 
 ANSWERED = ledger.Ending(
     billed=True,
@@ -33,13 +34,20 @@ UNCOUNTED = ledger.Ending(
 )
 
 
-def limit(engine: Engine, picos: int, window: WindowKind = WindowKind.DAY) -> None:
+def limit(
+    engine: Engine,
+    picos: int,
+    window: WindowKind = WindowKind.DAY,
+    *,
+    scope: str = "installation",
+    project_id: uuid.UUID | None = None,
+) -> None:
     with engine.begin() as connection:
         add_budget(
             connection,
             name=f"budget {picos} {window}",
-            scope="installation",
-            project_id=None,
+            scope=scope,
+            project_id=project_id,
             key_id=None,
             window=window,
             time_zone="UTC",
@@ -221,25 +229,77 @@ def test_counters_can_be_rebuilt_from_the_ledger_after_any_history(
     invariants.check_ledger(engine)
 
 
-def waiting_for_budget(engine: Engine, seconds: float) -> uuid.UUID:
-    claim = claimed(engine)
+def waiting_for_budget(engine: Engine, seconds: float, project: str = "default") -> uuid.UUID:
+    claim = claimed(engine, project=project)
     with engine.begin() as connection:
         claims.release(
             connection, claim.job_id, claim.fence, reason=WaitReason.BUDGET, after_s=seconds, refund=True
         )
-    return claim.project_id
+    return claim.job_id
+
+
+def due(engine: Engine) -> set[uuid.UUID]:
+    with engine.connect() as connection:
+        waiting = select(jobs.c.id).where(jobs.c.wait_reason == "budget", jobs.c.run_at <= func.now())
+        return set(connection.scalars(waiting))
+
+
+def ended(engine: Engine, call_id: uuid.UUID, ending: ledger.Ending) -> ledger.EndedCall:
+    with one_by_one(engine) as connection:
+        job_id = connection.scalars(select(calls.c.job_id).where(calls.c.id == call_id)).one()
+        return ledger.end_call(connection, job_id, call_id, ending)
 
 
 def test_a_settlement_wakes_those_who_wait_for_held_room_and_not_those_who_wait_for_a_window(
     engine: Engine,
 ) -> None:
-    project_id = waiting_for_budget(engine, 4.0)
-    waiting_for_budget(engine, 3600.0)
+    limit(engine, 10 * HOLD.picos)
+    first, second = (admitted(engine, claimed(engine)) for _ in range(2))
+    soon, later = waiting_for_budget(engine, 4.0), waiting_for_budget(engine, 3600.0)
 
-    with engine.begin() as connection:
-        assert ledger.wake_budget_waiters(connection, uuid.uuid4()) == 0
-        assert ledger.wake_budget_waiters(connection, project_id) == 1
-        assert ledger.wake_budget_waiters(connection, project_id) == 0
+    assert ended(engine, first, ANSWERED) is ledger.EndedCall.WOKE_WAITERS
+    assert due(engine) == {soon}
+    assert ended(engine, second, ANSWERED) is ledger.EndedCall.FREED_ROOM
+    assert later not in due(engine)
+
+
+def test_room_that_was_uncertain_lets_those_go_on_too_who_wait_for_a_window(engine: Engine) -> None:
+    limit(engine, 10 * HOLD.picos)
+    call_id = admitted(engine, claimed(engine))
+    later = waiting_for_budget(engine, 3600.0)
+
+    assert ended(engine, call_id, UNKNOWN) is ledger.EndedCall.ENDED
+    assert due(engine) == set()
+    assert ended(engine, call_id, REJECTED) is ledger.EndedCall.WOKE_WAITERS
+    assert due(engine) == {later}
+
+
+@pytest.mark.parametrize(("scope", "woken"), [("installation", True), ("project", False)])
+def test_waiters_of_other_projects_are_woken_where_the_budget_is_everybodys(
+    engine: Engine, scope: str, *, woken: bool
+) -> None:
+    claim = claimed(engine)
+    project_id = claim.project_id if scope == "project" else None
+    limit(engine, 10 * HOLD.picos, scope=scope, project_id=project_id)
+    limit(engine, 10 * HOLD.picos, WindowKind.TOTAL, scope="project", project_id=claim.project_id)
+    call_id = admitted(engine, claim)
+    other = waiting_for_budget(engine, 4.0, project="other")
+
+    assert ended(engine, call_id, ANSWERED) is (
+        ledger.EndedCall.WOKE_WAITERS if woken else ledger.EndedCall.FREED_ROOM
+    )
+    assert due(engine) == ({other} if woken else set())
+
+
+def test_waiters_are_woken_in_the_order_of_their_submission(engine: Engine) -> None:
+    limit(engine, 100 * HOLD.picos)
+    call_ids = [admitted(engine, claimed(engine)) for _ in range(2)]
+    waiting = [waiting_for_budget(engine, 4.0) for _ in range(ledger.WAKE_LIMIT + 3)]
+
+    ended(engine, call_ids[0], ANSWERED)
+    assert due(engine) == set(waiting[: ledger.WAKE_LIMIT])
+    ended(engine, call_ids[1], ANSWERED)
+    assert due(engine) == set(waiting)
 
 
 def test_a_call_that_a_broken_worker_left_open_becomes_uncertain(engine: Engine) -> None:
@@ -259,7 +319,7 @@ def test_the_first_token_of_a_call_is_told_while_it_runs_and_never_after_its_end
     call_id = admitted(engine, claim)
     for _ in range(2):
         with engine.begin() as connection:
-            note_first_token(connection, claim.job_id, call_id)
+            note_first_token(connection, claim.job_id, call_id, PLAN.model)
         end(engine, call_id, ANSWERED)
 
     with engine.connect() as connection:

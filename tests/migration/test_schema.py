@@ -14,7 +14,7 @@ from patchmill.store.tables import metadata
 TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
 FUNCTIONS = """
     SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE n.nspname = 'public' AND p.proname LIKE 'refuse%'
+    WHERE n.nspname = 'public'
 """
 
 
@@ -40,6 +40,14 @@ def test_up_down_and_up_again_leaves_nothing_behind_and_ends_current(empty: Engi
     upgrade(empty)
 
     assert is_current(empty)
+
+
+def test_the_functions_of_the_ledger_are_there_once_each(engine: Engine) -> None:
+    names = FUNCTIONS.replace("count(*)", "p.proname") + " AND p.proname NOT LIKE 'refuse%' ORDER BY 1"
+    with engine.connect() as connection:
+        assert connection.scalars(text(names)).all() == [
+            *("end_call", "hold_call", "price_mark", "tell_first_token")
+        ]
 
 
 def test_autogenerate_finds_nothing_to_change(engine: Engine) -> None:

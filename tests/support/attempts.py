@@ -30,6 +30,7 @@ from worker.capabilities import Capabilities
 from worker.circuits import Circuits
 from worker.lease import Lease
 from worker.pipeline import run_job
+from worker.price_lists import PriceLists
 from worker.process import Process
 from worker.quota import QuotaNote
 
@@ -129,6 +130,7 @@ def attempting(
             broker=broker,
             circuits=circuits(engine),
             capabilities=Capabilities(engine),
+            prices=PriceLists(engine),
             quota=QuotaNote(engine),
             policy=Policy(model=FLASH, escalation_model=PRO, fallback_model=FALLBACK),
             call_deadline_s=call_deadline_s,

@@ -23,8 +23,8 @@ PLAN = ledger.CallPlan(
 )
 
 
-def submitted(engine: Engine, number: int = 0, **more: Any) -> uuid.UUID:
-    """Submit a fix job to project `default`."""
+def submitted(engine: Engine, number: int = 0, *, project: str = "default", **more: Any) -> uuid.UUID:
+    """Submit a fix job to a project, `default` if none is named."""
     finding = Finding(
         index=0, tool="ruff", rule="B006", message="m", severity="warning", start_line=4, end_line=4
     )
@@ -36,7 +36,7 @@ def submitted(engine: Engine, number: int = 0, **more: Any) -> uuid.UUID:
         findings=(finding,),
     )
     with engine.begin() as connection:
-        project_id = ensure_project(connection, "default")
+        project_id = ensure_project(connection, project)
         submission = Submission(project_id=project_id, key_id=None, task=task, origin={}, labels={}, **more)
         return submit(connection, submission).job_id
 

@@ -51,6 +51,21 @@ def check_ledger(engine: Engine) -> None:
     assert rows(engine, unbounded) == []
 
 
+def check_windows_and_events(engine: Engine) -> None:
+    """Check that no window is over its cap, and that each job's events are numbered without a gap."""
+    over = """
+        SELECT w.id FROM windows w JOIN budgets b ON b.id = w.budget_id
+        WHERE w.settled_picos + w.held_picos + w.uncertain_picos > b.limit_picos
+            OR w.settled_tokens + w.held_tokens + w.uncertain_tokens > b.limit_tokens
+    """
+    gaps = """
+        SELECT j.id FROM jobs j JOIN events e ON e.job_id = j.id GROUP BY j.id
+        HAVING j.event_seq <> count(*) OR j.event_seq <> max(e.seq)
+    """
+    assert rows(engine, over) == []
+    assert rows(engine, gaps) == []
+
+
 def _check_suggestions(engine: Engine) -> None:
     twice = """
         SELECT job_id FROM suggestions GROUP BY job_id, start_line, original, replacement HAVING count(*) > 1

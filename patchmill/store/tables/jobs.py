@@ -159,7 +159,7 @@ jobs = Table(
     Index("ix_jobs_running", "worker_id", postgresql_where=text("state = 'running'")),
     Index(
         "ix_jobs_waiting_for_budget",
-        "id",
+        "run_at",
         postgresql_where=text("state = 'queued' AND wait_reason = 'budget'"),
     ),
     Index(
@@ -173,6 +173,7 @@ jobs = Table(
     Index("ix_jobs_list", "project_id", "id"),
     Index("ix_jobs_run", "run_id", "state", postgresql_where=text("run_id IS NOT NULL")),
     Index("ix_jobs_source", "project_id", "sha256"),
+    postgresql_with={"fillfactor": 70},  # each changes several times: there is room to do so where it is
 )
 
 turns = Table(  # where dispatchers stopped in each project, see `job/turns.py`

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 from patchmill.store.tables.base import at, count, json, metadata, now, one_of
@@ -37,6 +38,9 @@ budgets = Table(
     CheckConstraint("limit_picos >= 0 AND limit_tokens >= 0", name="limits"),
     CheckConstraint("(scope = 'project') = (project_id IS NOT NULL)", name="project_scope"),
     CheckConstraint("(scope = 'key') = (key_id IS NOT NULL)", name="key_scope"),
+    Index("ix_budgets_scope", "scope", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_budgets_project_id", "project_id", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_budgets_key_id", "key_id", postgresql_where=text("ended_at IS NULL")),
 )
 
 windows = Table(  # made on demand, never reset; the counters are a cache of the ledger
@@ -59,6 +63,7 @@ windows = Table(  # made on demand, never reset; the counters are a cache of the
     CheckConstraint("settled_tokens + held_tokens + uncertain_tokens <= cap_tokens", name="cap_tokens"),
     CheckConstraint("held_picos >= 0 AND held_tokens >= 0", name="held"),
     CheckConstraint("uncertain_picos >= 0 AND uncertain_tokens >= 0", name="uncertain"),
+    postgresql_with={"fillfactor": 20},  # the hot rows: each changes with every call
 )
 
 call_windows = Table(  # which windows a call's one movement of money is seen through

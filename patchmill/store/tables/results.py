@@ -35,7 +35,9 @@ calls = Table(
     Column("max_tokens", Integer, nullable=False),
     Column("hold_tokens", BigInteger, nullable=False),
     Column("hold_picos", BigInteger, nullable=False),
-    Column("input_picos", BigInteger, nullable=False),  # rates per token that the hold was made with
+    # The row of `prices` that held when it was sent; a foreign key would lock that row with each call.
+    Column("price_id", BigInteger),
+    Column("input_picos", BigInteger, nullable=False),  # that row's rates, which the answer is paid by
     Column("cached_picos", BigInteger, nullable=False),
     Column("output_picos", BigInteger, nullable=False),
     Column("failure", Text),
