@@ -7,7 +7,7 @@ BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 WORKERS := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-slots bench-storm bench-usage bench-wire migrate check clean
+.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-ledger bench-slots bench-storm bench-usage bench-wire migrate check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench: setup ## Measure a durable job beside a bare Celery task
 
 bench-call: setup ## Measure what a call to the gateway costs in CPU beyond its socket
 	$(PY) -m benchmarks.call_cpu
+
+bench-ledger: setup ## Measure a hold with its settlement beside two bare commits
+	$(PY) -m benchmarks.ledger
 
 bench-wire: setup ## Play the wire cases to our client and to the openai SDK
 	$(PY) -m benchmarks.wire
