@@ -288,7 +288,7 @@ def cases() -> list[Case]:
 def report(measured: Sequence[Case], rounds: int) -> None:
     """Print the best and the median of the rounds: times of a pair in ms, pairs in a second."""
     table = Table(title=f"A pair is a hold and a settlement, or two bare commits; best / median of {rounds}")
-    for name in ("", "p50 ms", "p99 ms", "pairs/s", "ratio of p50", "of pairs/s"):
+    for name in ("", "p50 ms", "p99 ms", "pairs/s", "p50 to bare", "rate to bare"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for case in measured:
         p50 = statistics.median(each.p50 for each in case.paid) / statistics.median(
@@ -299,7 +299,7 @@ def report(measured: Sequence[Case], rounds: int) -> None:
         )
         table.add_row(case.name, *_cells(case.paid), f"{p50:.2f}", f"{per_s:.2f}")
         table.add_row("  bare", *_cells(case.bare))
-    Console(width=120).print(table)
+    Console(width=130).print(table)
 
 
 def _cells(measured: Sequence[Measured]) -> list[str]:

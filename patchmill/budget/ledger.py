@@ -162,11 +162,6 @@ def smallest_hold(prompt_bytes: int, floor: int, limits: ModelCapability, rates:
     return worst_case(input_bound(prompt_bytes, 2, limits), floor, rates)
 
 
-def held(hold: Amount) -> tuple[Transfer, ...]:
-    """The transfer of an admission."""
-    return (Transfer(phase=Phase.HOLD, debit=Account.AVAILABLE, credit=Account.HELD, amount=hold),)
-
-
 def settled(hold: Amount, used: Amount, source: Account) -> tuple[Transfer, ...]:
     """Post what was used and release the rest from `held`, or from `uncertain` once evidence arrives.
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from patchmill.budget.ledger import Amount, Fit, Room, Spent, Terms, fit
+from patchmill.budget.ledger import Account, Amount, Fit, Room, Spent, Terms, fit, settled
 from patchmill.budget.prices import Rates
 from patchmill.job.circuit import Condition, Trip, Why
 from patchmill.job.retry import Wait
@@ -458,6 +458,15 @@ def test_what_is_settled_is_what_was_used_and_counters_follow_the_ledger(
         ending = ledger.Ending(billed=True, phase="answered", spent=use, values={})
         ledger.end_call(connection, claim.job_id, call.call_id, ending)
 
+    transfers = settled(terms.hold, terms.used(use), Account.UNCERTAIN if late else Account.HELD)
+    written = invariants.rows(
+        engine,
+        "SELECT phase, debit, credit, tokens, picos FROM ledger_entries"
+        f" WHERE call_id = '{call.call_id}' AND phase NOT IN ('hold', 'suspend') ORDER BY phase",
+    )
+    assert written == sorted(
+        (each.phase, each.debit, each.credit, each.amount.tokens, each.amount.picos) for each in transfers
+    )
     cost = (use.input_tokens - use.cached_tokens) * rates[0] + use.cached_tokens * rates[1]
     cost += use.output_tokens * rates[2]
     [row] = invariants.rows(

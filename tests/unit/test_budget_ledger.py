@@ -11,7 +11,6 @@ from patchmill.budget.ledger import (
     affordable_output,
     cost,
     fit,
-    held,
     settled,
     suspended,
     voided,
@@ -81,7 +80,7 @@ def test_what_exceeds_the_hold_is_overrun_and_never_the_budgets(hold: Amount, us
 
 @given(amounts)
 def test_each_transfer_gives_what_it_takes(hold: Amount) -> None:
-    for transfers in (held(hold), voided(hold, Account.HELD), suspended(hold)):
+    for transfers in (voided(hold, Account.HELD), suspended(hold)):
         assert [transfer.amount for transfer in transfers] == [hold]
 
 
