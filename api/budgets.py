@@ -1,30 +1,26 @@
-"""Budgets: set a limit, and read what is left of it."""
+"""Budgets: set a limit, change it, end it, and read what is left of it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from api import examples
+from api import budget_shapes as shapes
 from api.answering import json_answer
 from api.auth import Admin, Caller, Reader
 from api.bodies import JsonBytes, read_model
+from api.budget_documents import budget_detail, budget_document
+from api.budget_limits import limits_of, refuse_useless
+from api.budget_shapes import BudgetChange, BudgetDetail, BudgetList, BudgetRequest
 from api.database import Connection
 from api.openapi import BODY_PROBLEMS, answers, problems, takes
 from api.parts import Parts, PartsOf
 from api.query import PAGE, Cursor, Limit, from_cursor, paged, refuse_unknown
-from api.requests import BudgetRequest
-from api.schemas import Budget, BudgetList
-from patchmill.budget.ledger import Amount, smallest_hold
-from patchmill.budget.models import capability_of
-from patchmill.budget.prices import from_usd, highest_rates, to_usd
 from patchmill.budget.windows import WindowKind
-from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.errors import BelowMinimumHold, Conflict, FieldError, InvalidFields, NotFound
-from patchmill.kinds import KINDS
-from patchmill.store import access, budgets
+from patchmill.store import access, auditing, budget_waiters, budgets
 from patchmill.store.budgets import BudgetRow
 from patchmill.store.ids import from_edge, to_edge
 
@@ -35,9 +31,9 @@ router = APIRouter(prefix="/v1/budgets", tags=["budgets"], dependencies=[Depends
     "",
     summary="Set a budget",
     status_code=HTTPStatus.CREATED,
-    openapi_extra=takes(BudgetRequest, examples.BUDGET_REQUESTS),
+    openapi_extra=takes(BudgetRequest, shapes.BUDGET_REQUESTS),
     responses={
-        **answers(HTTPStatus.CREATED, Budget, examples.BUDGET, "The budget."),
+        **answers(HTTPStatus.CREATED, BudgetDetail, shapes.BUDGET_DETAIL, "The budget."),
         **problems(Conflict, *BODY_PROBLEMS, BelowMinimumHold),
     },
 )
@@ -45,12 +41,10 @@ def create_budget(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
     """Limit what the installation, the caller's project, or one of its keys may spend in each window."""
     asked = read_model(body, BudgetRequest)
     now = datetime.now(UTC)
-    limit_picos = None if asked.limit.usd is None else from_usd(asked.limit.usd)
+    limits = limits_of(asked.limit)
     with parts.database.begin() as connection:
         project_id, key_id = _scope(connection, asked, caller)
-        _refuse_useless(connection, parts, limit_picos, asked.limit.tokens, now)
-        if budgets.budget_named(connection, asked.name):
-            raise Conflict(f"there is a budget named {asked.name} already")
+        refuse_useless(connection, parts, limits, now)
         budget_id = budgets.add_budget(
             connection,
             name=asked.name,
@@ -59,11 +53,13 @@ def create_budget(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
             key_id=key_id,
             window=WindowKind(asked.window.kind),
             time_zone=asked.window.time_zone,
-            limit_picos=limit_picos,
-            limit_tokens=asked.limit.tokens,
+            limit_picos=limits["limit_picos"],
+            limit_tokens=limits["limit_tokens"],
             at_limit=asked.at_limit,
+            alert_percent=asked.alert_percent,
         )
-        document = _read(connection, caller, budget_id, now)
+        _record(connection, caller, "budget.create", budget_id, asked.model_dump(mode="json"))
+        document = budget_detail(connection, _find(connection, caller, to_edge("bud", budget_id)), now)
     return json_answer(document, HTTPStatus.CREATED, {"Location": f"/v1/budgets/{document.id}"})
 
 
@@ -71,7 +67,7 @@ def create_budget(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
     "",
     summary="List budgets",
     responses={
-        **answers(HTTPStatus.OK, BudgetList, examples.BUDGET_LIST, "A page of budgets, newest first."),
+        **answers(HTTPStatus.OK, BudgetList, shapes.BUDGET_LIST, "A page of budgets, newest first."),
         **problems(InvalidFields),
     },
 )
@@ -82,7 +78,7 @@ def list_budgets(caller: Reader, parts: PartsOf, limit: Limit = PAGE, cursor: Cu
     with parts.database.begin() as connection:
         rows = budgets.project_budgets(connection, caller.project_id, before=before, limit=limit + 1)
         page, more = paged(rows, limit)
-        documents = [_document(connection, row, now) for row in page]
+        documents = [budget_document(connection, row, now) for row in page]
     return json_answer(BudgetList(data=documents, next_cursor=more))
 
 
@@ -90,18 +86,118 @@ def list_budgets(caller: Reader, parts: PartsOf, limit: Limit = PAGE, cursor: Cu
     "/{budget_id}",
     summary="Read a budget",
     responses={
-        **answers(HTTPStatus.OK, Budget, examples.BUDGET, "The budget and its use in the current window."),
+        **answers(
+            HTTPStatus.OK, BudgetDetail, shapes.BUDGET_DETAIL, "The budget and the course of its window."
+        ),
         **problems(NotFound, InvalidFields),
     },
 )
 def read_budget(budget_id: str, caller: Reader, parts: PartsOf) -> Response:
-    """Read one of the budgets that bear on the caller's project."""
-    identity = from_edge("bud", budget_id)
-    if identity is None:
-        raise NotFound(f"there is no budget {budget_id[:100]}")
+    """Read one of the budgets that bear on the caller's project, with how its current window was spent."""
     with parts.database.begin() as connection:
-        document = _read(connection, caller, identity, datetime.now(UTC))
+        row = _find(connection, caller, budget_id)
+        document = budget_detail(connection, row, datetime.now(UTC))
     return json_answer(document)
+
+
+@router.patch(
+    "/{budget_id}",
+    summary="Change a budget",
+    openapi_extra=takes(BudgetChange, shapes.BUDGET_CHANGES),
+    responses={
+        **answers(HTTPStatus.OK, BudgetDetail, shapes.BUDGET_DETAIL, "The budget as it is now."),
+        **problems(NotFound, Conflict, *BODY_PROBLEMS, BelowMinimumHold),
+    },
+)
+def change_budget(budget_id: str, caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
+    """Change a budget's name, limit, policy or alerts, for calls that are made from now on.
+
+    A limit may be set below what is spent: no call is admitted then, and nothing else changes. Jobs that wait
+    for a budget look again once its limit or its policy is another.
+    """
+    asked = read_model(body, BudgetChange)
+    now = datetime.now(UTC)
+    with parts.database.begin() as connection:
+        row = _find(connection, caller, budget_id, locked=True)
+        changes = _changes(row, asked)
+        if asked.limit is not None:
+            refuse_useless(connection, parts, {**_limits(row), **changes}, now)
+        if changes:
+            row = budgets.change_budget(connection, row, changes)
+            told = asked.model_dump(mode="json", exclude_unset=True)
+            _record(connection, caller, "budget.change", row.id, told)
+        document = budget_detail(connection, row, now)
+    if not {"limit_picos", "limit_tokens", "at_limit"}.isdisjoint(changes):
+        _wake(parts, row)
+    return json_answer(document)
+
+
+@router.delete(
+    "/{budget_id}",
+    summary="End a budget",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses={
+        204: {"description": "It limits nothing any more, and its name is free.", "content": {}},
+        **problems(NotFound, InvalidFields),
+    },
+)
+def end_budget(budget_id: str, caller: Admin, parts: PartsOf) -> Response:
+    """End a budget: it limits no call from now on; those admitted before count on in its windows."""
+    with parts.database.begin() as connection:
+        row = _find(connection, caller, budget_id, locked=True)
+        budgets.end_budget(connection, row)
+        _record(connection, caller, "budget.end", row.id, {"name": row.name})
+    _wake(parts, row)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _find(connection: Connection, caller: Caller, text: str, *, locked: bool = False) -> BudgetRow:
+    identity = from_edge("bud", text)
+    row = (
+        None
+        if identity is None
+        else budgets.project_budget(connection, caller.project_id, identity, locked=locked)
+    )
+    if row is None:
+        raise NotFound(f"there is no budget {text[:100]}")
+    return row
+
+
+def _changes(row: BudgetRow, asked: BudgetChange) -> dict[str, Any]:
+    """The columns that become others."""
+    wanted: dict[str, Any] = {} if asked.limit is None else limits_of(asked.limit, of=_limits(row))
+    if asked.name is not None:
+        wanted["name"] = asked.name
+    if asked.at_limit is not None:
+        wanted["at_limit"] = asked.at_limit
+    changes = {name: value for name, value in wanted.items() if value != getattr(row, name)}
+    if asked.alert_percent is not None and tuple(asked.alert_percent) != row.alert_percent:
+        changes["alert_percent"] = asked.alert_percent
+    return changes
+
+
+def _limits(row: BudgetRow) -> dict[str, int | None]:
+    return {"limit_picos": row.limit_picos, "limit_tokens": row.limit_tokens}
+
+
+def _wake(parts: Parts, row: BudgetRow) -> None:
+    """Let those who wait for a budget look again, in a transaction that holds jobs and nothing else."""
+    with parts.database.begin() as connection:
+        woken = budget_waiters.wake(connection, row)
+    if woken:
+        parts.waker.wake()
+
+
+def _record(
+    connection: Connection, caller: Caller, action: str, budget_id: UUID, details: dict[str, Any]
+) -> None:
+    auditing.record(
+        connection,
+        actor=to_edge("key", caller.key_id),
+        action=action,
+        subject=to_edge("bud", budget_id),
+        details=details,
+    )
 
 
 def _scope(connection: Connection, asked: BudgetRequest, caller: Caller) -> tuple[UUID | None, UUID | None]:
@@ -123,80 +219,3 @@ def _scope(connection: Connection, asked: BudgetRequest, caller: Caller) -> tupl
 
 def _wrong_scope(detail: str) -> InvalidFields:
     return InvalidFields([FieldError("/scope/id", "not_allowed", detail)])
-
-
-def _refuse_useless(
-    connection: Connection, parts: Parts, limit_picos: int | None, limit_tokens: int | None, now: datetime
-) -> None:
-    """Refuse a limit that no call could ever fit; without a price there is no call to compare with."""
-    if limit_picos is None and limit_tokens is None:
-        raise InvalidFields([FieldError("/limit", "missing", "give usd, tokens, or both")])
-    until = now + timedelta(seconds=parts.call_deadline_s)
-    rates = highest_rates(budgets.prices_of(connection, parts.policy.model), now, until)
-    if rates is None:
-        return
-    rules, able = EDIT_FORMATS[DEFAULT].instructions, capability_of(parts.policy.model)
-    smallest = min(
-        (
-            smallest_hold(len(f"{kind.rules}{rules}".encode()), kind.floor_tokens, able, rates)
-            for kind in KINDS.values()
-        ),
-        key=lambda hold: hold.picos,
-    )
-    if limit_picos is not None and limit_picos < smallest.picos:
-        raise BelowMinimumHold(
-            f"the smallest call to {parts.policy.model} holds {to_usd(smallest.picos)} US dollars"
-        )
-    if limit_tokens is not None and limit_tokens < smallest.tokens:
-        raise BelowMinimumHold(f"the smallest call to {parts.policy.model} holds {smallest.tokens} tokens")
-
-
-def _read(connection: Connection, caller: Caller, budget_id: UUID, now: datetime) -> Budget:
-    row = budgets.project_budget(connection, caller.project_id, budget_id)
-    if row is None:
-        raise NotFound(f"there is no budget {to_edge('bud', budget_id)}")
-    return _document(connection, row, now)
-
-
-def _document(connection: Connection, row: BudgetRow, now: datetime) -> Budget:
-    use = budgets.use_of(connection, row, now)
-    spoken_for = [use.settled, use.held, use.uncertain]
-    owner = to_edge("prj", row.project_id) if row.project_id else None
-    return Budget.model_validate(
-        {
-            "id": to_edge("bud", row.id),
-            "name": row.name,
-            "scope": {"kind": row.scope, "id": to_edge("key", row.key_id) if row.key_id else owner},
-            "window": {
-                "kind": row.window,
-                "time_zone": row.time_zone,
-                "starts_at": use.bounds.starts_at,
-                "resets_at": use.bounds.resets_at,
-            },
-            "limit": _limit(row.limit_picos, row.limit_tokens),
-            "settled": _spending(use.settled),
-            "held": _spending(use.held),
-            "uncertain": _spending(use.uncertain),
-            "available": _limit(
-                _left(row.limit_picos, [part.picos for part in spoken_for]),
-                _left(row.limit_tokens, [part.tokens for part in spoken_for]),
-            ),
-            "at_limit": row.at_limit,
-            "alert_percent": [],
-            "forecast": {"exhausted_at": None},
-            "created_at": row.created_at,
-        }
-    )
-
-
-def _left(limit: int | None, spoken_for: list[int]) -> int | None:
-    """What may still be held; a limit lowered below what is in use leaves nothing."""
-    return None if limit is None else max(0, limit - sum(spoken_for))
-
-
-def _limit(picos: int | None, tokens: int | None) -> dict[str, Any]:
-    return {"usd": None if picos is None else to_usd(picos), "tokens": tokens}
-
-
-def _spending(amount: Amount) -> dict[str, Any]:
-    return {"usd": to_usd(amount.picos), "tokens": amount.tokens}

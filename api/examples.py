@@ -5,7 +5,6 @@ from typing import Any
 _JOB_ID = "job_019ab3f0c2d87e15a4b6c8d0e2f40617"
 _PROJECT_ID = "prj_019ab3e8114c7b02b1c7d9e0f3a25b48"
 _SUGGESTION_ID = "sug_019ab3f0c69b7d30a91e5f7c2b4d6083"
-_BUDGET_ID = "bud_019ab3ea5d0a7c44b0d2f6e8a1c35790"
 _KEY_ID = "key_019ab3e90f6e7a11a3c5e7f9b1d30264"
 _CREATED_AT = "2026-11-22T09:30:00.125000Z"
 _FINISHED_AT = "2026-11-22T09:30:01.076000Z"
@@ -154,46 +153,6 @@ CANCELLED_JOB: dict[str, Any] = {
 }
 
 JOB_LIST: dict[str, Any] = {"data": [JOB], "next_cursor": "AZqz8MLYfhWktsjQ4vQGFw"}
-
-BUDGET_REQUESTS: dict[str, Any] = {
-    "project": {
-        "name": "core team, monthly",
-        "scope": {"kind": "project", "id": _PROJECT_ID},
-        "window": {"kind": "month", "time_zone": "Europe/Berlin"},
-        "limit": {"usd": "5.00"},
-        "at_limit": "wait",
-    },
-    "installation": {
-        "name": "everyone, daily",
-        "scope": {"kind": "installation"},
-        "window": {"kind": "day"},
-        "limit": {"usd": "2.5", "tokens": 5_000_000},
-        "at_limit": "fail",
-    },
-}
-
-BUDGET: dict[str, Any] = {
-    "id": _BUDGET_ID,
-    "name": "core team, monthly",
-    "scope": {"kind": "project", "id": _PROJECT_ID},
-    "window": {
-        "kind": "month",
-        "time_zone": "Europe/Berlin",
-        "starts_at": "2026-10-31T23:00:00.000000Z",
-        "resets_at": "2026-11-30T23:00:00.000000Z",
-    },
-    "limit": {"usd": "5", "tokens": None},
-    "settled": {"usd": "1.2", "tokens": 812331},
-    "held": {"usd": "0.0014", "tokens": 4096},
-    "uncertain": {"usd": "0", "tokens": 0},
-    "available": {"usd": "3.7986", "tokens": None},
-    "at_limit": "wait",
-    "alert_percent": [],
-    "forecast": {"exhausted_at": None},
-    "created_at": _CREATED_AT,
-}
-
-BUDGET_LIST: dict[str, Any] = {"data": [BUDGET], "next_cursor": None}
 
 KEY_REQUESTS: dict[str, Any] = {
     "ci": {"name": "ci", "scopes": ["jobs:read", "jobs:write"], "expires_at": "2099-01-01T00:00:00Z"},

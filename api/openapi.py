@@ -11,9 +11,10 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.budget_shapes import BudgetChange, BudgetRequest
 from api.gateway_shapes import ProjectChange
 from api.problems import MEDIA_TYPE
-from api.requests import BudgetRequest, JobRequest, KeyRequest
+from api.requests import JobRequest, KeyRequest
 from api.run_requests import RunRequest
 from api.schemas import Problem
 from api.webhook_shapes import ReplayRequest, WebhookChange, WebhookRequest
@@ -37,6 +38,7 @@ _REQUESTS = (
     JobRequest,
     RunRequest,
     BudgetRequest,
+    BudgetChange,
     KeyRequest,
     ProjectChange,
     WebhookRequest,

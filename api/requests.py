@@ -17,7 +17,6 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from api.fields import (
     MAX_INT,
-    MAX_TOKENS,
     Column,
     EditFormat,
     FilePath,
@@ -25,13 +24,11 @@ from api.fields import (
     Line,
     Short,
     SourceLines,
-    TimeZone,
     Usd,
     existing_line,
     fault,
 )
 from api.problems import MAX_ERRORS, nearest
-from patchmill.budget.windows import WindowKind
 from patchmill.kinds.languages import LANGUAGES, language_of
 
 MAX_FINDINGS = 5_000
@@ -255,37 +252,6 @@ class JobRequest(Body):
     origin: OriginBody = Field(OriginBody(), description="where the file comes from; it is kept and shown")
     labels: Labels = Field({}, description="names and values of your own; kept and shown")
     options: OptionsBody = Field(OptionsBody(), description="what may be chosen; all have defaults")
-
-
-class BudgetScopeBody(Body):
-    """Whose spending is limited: everyone's, a project's, or a key's."""
-
-    kind: Literal["installation", "project", "key"]
-    id: str | None = None
-
-
-class BudgetWindowBody(Body):
-    """How long the limit counts, by the calendar of a time zone."""
-
-    kind: Literal[tuple(WindowKind)]  # type: ignore[valid-type]  # the kinds of windows are listed once
-    time_zone: TimeZone = "UTC"
-
-
-class LimitBody(Body):
-    """Money, tokens, or both."""
-
-    usd: Usd | None = None
-    tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS)] | None = None
-
-
-class BudgetRequest(Body):
-    """A limit on what a scope may spend in each window."""
-
-    name: Short
-    scope: BudgetScopeBody
-    window: BudgetWindowBody
-    limit: LimitBody
-    at_limit: Literal["wait", "fail"] = "wait"
 
 
 class KeyRequest(Body):

@@ -164,67 +164,6 @@ class SuggestionList(Shape):
     data: list[Suggestion]
 
 
-class BudgetScope(Shape):
-    """Whose spending a budget limits."""
-
-    kind: Literal["installation", "project", "key"]
-    id: str | None
-
-
-class BudgetWindow(Shape):
-    """The current window of a budget."""
-
-    kind: Literal["hour", "day", "week", "month", "total"]
-    time_zone: str
-    starts_at: Instant
-    resets_at: Instant | None
-
-
-class Limit(Shape):
-    """Money and tokens; null where there is no limit."""
-
-    usd: Usd | None
-    tokens: int | None
-
-
-class Spending(Shape):
-    """Money and tokens."""
-
-    usd: Usd
-    tokens: int
-
-
-class Forecast(Shape):
-    """When the budget will be used up at the present pace."""
-
-    exhausted_at: Instant | None
-
-
-class Budget(Shape):
-    """A budget and its use in the current window."""
-
-    id: str
-    name: str
-    scope: BudgetScope
-    window: BudgetWindow
-    limit: Limit
-    settled: Spending
-    held: Spending
-    uncertain: Spending
-    available: Limit
-    at_limit: Literal["wait", "fail"]
-    alert_percent: list[int]
-    forecast: Forecast
-    created_at: Instant
-
-
-class BudgetList(Shape):
-    """Budgets, newest first."""
-
-    data: list[Budget]
-    next_cursor: str | None
-
-
 class Key(Shape):
     """A key; its secret is shown once, by the answer that creates it."""
 

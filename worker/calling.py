@@ -31,6 +31,7 @@ from patchmill.job.retry import (
     Decision,
     Fail,
     History,
+    NoRoom,
     Wait,
     after_failed_probe,
     decide,
@@ -40,8 +41,10 @@ from patchmill.job.retry import (
 )
 from patchmill.kinds.kind import Kind
 from patchmill.store import call_news, ledger
+from patchmill.store.budget_alerts import note_exhausted
 from patchmill.store.claims import Claim, StoredReply
 from patchmill.store.engine import one_by_one, trouble
+from patchmill.store.ids import from_edge
 from patchmill.telemetry import get_logger
 from worker.admission import NoPrice, admit
 from worker.circuits import Permit
@@ -182,7 +185,10 @@ class Calling:
         if not in_the_way:
             if step.rung is Rung.ESCALATION:
                 return RungSkipped(step, "no_price")
-            message = f"no price is known for model {step.model}, and without a price no call is made"
+            message = (
+                f"no price is known for model {step.model}, and without a price no call is made; "
+                f"add one with `patchmill prices add {step.model} --input … --cached … --output …`"
+            )
             return self._interrupted(Fail(code=ErrorCode.OVER_BUDGET, message=message, retryable=True))
         best = min(in_the_way, key=lambda each: (each.name != GATEWAY, each.state is Condition.OFF))
         if step.rung is Rung.ESCALATION and best.name != GATEWAY:
@@ -278,6 +284,7 @@ class Calling:
         try:
             admitted = admit(engine, self._claim, plan, largest, floor_tokens=floor, prices=prices)
         except ledger.Refused as refused:
+            self._note_exhausted(refused.decision.blocked)
             raise self._without_room(step, refused) from None
         return admitted, replace(largest, max_tokens=admitted.max_tokens)
 
@@ -300,6 +307,14 @@ class Calling:
             over = isinstance(refused.decision, Fail) and refused.decision.code is ErrorCode.OVER_BUDGET
             return RungSkipped(step, "over_budget" if over else "budget_exhausted")
         return self._interrupted(refused.decision)
+
+    def _note_exhausted(self, blocked: NoRoom | None) -> None:
+        """Tell those who watch a budget that it is used up, in the first job's turn that finds it so."""
+        budget_id = None if blocked is None or blocked.budget is None else from_edge("bud", blocked.budget)
+        if blocked is None or budget_id is None or not blocked.used_up:
+            return
+        resets_at = None if blocked.resets_at is None else datetime.fromisoformat(blocked.resets_at)
+        self._process.persist(lambda connection: note_exhausted(connection, budget_id, resets_at))
 
     def _without_slot(self) -> Decision:
         return given_back() if self._process.lease.draining else without_slot(self._process.rng)

@@ -19,9 +19,10 @@ from worker.direct import DirectRuns
 from worker.outage import Outage
 from worker.process import Process
 from worker.slots import SlotKeeper
-from worker.sweepers import lost_jobs, stale_dispatches
+from worker.sweepers import budget_alerts, lost_jobs, stale_dispatches
 
 POLL_S = 1.0
+ALERTS_S = 2.0
 WINDOW_SHARE = 1.2  # jobs under way for each slot, so that none waits for the next message
 WINDOW_SPARE = 4  # and more, since a fifth of a few slots is too little to keep them full
 BATCH = 200
@@ -63,6 +64,7 @@ class Clock:
         self._timers = [
             _Timer(often, lambda: stale_dispatches.sweep(engine, older_than_s=lease_ttl_s)),
             _Timer(often, lost_jobs.Sweeper(process, lease_ttl_s=lease_ttl_s).sweep),
+            _Timer(min(often, ALERTS_S), lambda: budget_alerts.sweep(engine)),
             _Timer(often, self._count_processes),
             _Timer(min(often, POLL_S), process.circuits.refresh),
             _Timer(often, process.capabilities.refresh),

@@ -187,6 +187,7 @@ def _give_back(process: Process, claim: Claim, stop: Interrupted) -> None:
             after_s=decision.after_s,
             refund=not decision.costs_attempt,
             failures_in_a_row=stop.server_errors,
+            budget=None if decision.blocked is None else decision.blocked.budget,
         )
     )
     log.info("waits", reason=decision.reason, after_s=round(decision.after_s, 3))

@@ -3,15 +3,18 @@
 Rates are integers of pico-US-dollars (1e-12 USD) per token: 0.14 USD per million tokens is 140,000.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
 PICOS_PER_USD = 10**12
 MAX_PICOS = 2**63 - 1
 _HOUR = timedelta(hours=1)
+_PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
+_MOST_DIGITS = 7  # of whole dollars in `MAX_PICOS`
+_FINEST_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +57,11 @@ class Price:
 
 
 def price_at(prices: Sequence[Price], at: datetime) -> Price | None:
-    """Give the row that holds for one model at an instant: a calendar row first, then the latest."""
-    rows = [price for price in prices if price.valid(at)]
+    """Give the row that holds for one model at an instant: a calendar row first, then the latest.
+
+    Of two that begin together the one that was added later holds: it corrects the other.
+    """
+    rows = [price for price in reversed(prices) if price.valid(at)]
     if not rows:
         return None
     return max(rows, key=lambda price: (price.calendar is not None, price.valid_from))
@@ -111,17 +117,16 @@ def from_usd(text: str) -> int:
     Raises:
         ValueError: not a plain non-negative decimal, finer than a pico-dollar, or too large to store.
     """
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        raise ValueError("not a decimal number") from None
-    if not amount.is_finite() or "e" in text.lower() or "_" in text or text != text.strip():
-        raise ValueError("not a plain decimal number")
-    if amount < 0:
+    if text.startswith("-"):
         raise ValueError("below zero")
-    if amount > MAX_PICOS // PICOS_PER_USD:
+    if not _PLAIN.fullmatch(text):
+        raise ValueError("not a plain decimal number")
+    whole, _, fraction = text.partition(".")
+    if len(whole.lstrip("0")) > _MOST_DIGITS:  # before Python reads thousands of them
         raise ValueError("larger than the ledger can hold")
-    picos = amount.scaleb(12)
-    if picos != picos.to_integral_value(rounding=ROUND_HALF_UP):
+    if len(fraction.rstrip("0")) > _FINEST_DIGITS:
         raise ValueError("finer than 0.000000000001")
-    return int(picos)
+    picos = int(whole or "0") * PICOS_PER_USD + int(fraction[:_FINEST_DIGITS].ljust(_FINEST_DIGITS, "0"))
+    if picos > MAX_PICOS:
+        raise ValueError("larger than the ledger can hold")
+    return picos

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+STEPS_OF_TOTAL = 31  # days that a total is shown in; what came before them is one step
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # where a `total` window starts
 
 
@@ -50,3 +51,22 @@ def bounds(kind: WindowKind, time_zone: str, at: datetime) -> Bounds:
             start = midnight.replace(day=1)
             end = (start + timedelta(days=32)).replace(day=1)
     return Bounds(starts_at=start.astimezone(UTC), resets_at=end.astimezone(UTC))
+
+
+def steps(kind: WindowKind, time_zone: str, now: datetime) -> list[datetime]:
+    """Give the beginnings of the steps in which the current window is shown, up to now.
+
+    An hour is shown by five minutes, a day by hours (23 or 25 of them where clocks change), and what is
+    longer by days of the time zone.
+    """
+    window = bounds(kind, time_zone, now)
+    if kind in {WindowKind.HOUR, WindowKind.DAY}:
+        length = timedelta(minutes=5) if kind is WindowKind.HOUR else timedelta(hours=1)
+        count = (now - window.starts_at) // length + 1
+        return [window.starts_at + number * length for number in range(count)]
+    days: list[datetime] = []
+    day = bounds(WindowKind.DAY, time_zone, now).starts_at
+    while day > window.starts_at and (kind is not WindowKind.TOTAL or len(days) < STEPS_OF_TOTAL):
+        days.append(day)
+        day = bounds(WindowKind.DAY, time_zone, day - timedelta(microseconds=1)).starts_at
+    return [window.starts_at, *reversed(days)]

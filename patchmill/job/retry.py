@@ -59,25 +59,44 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoRoom:
+    """Why a hold did not fit: by what is held (`only_held`), or until `resets_in_s` (None: for ever)."""
+
+    budget: str | None  # whose cap: `bud_…`, or `run_…`; None: the job's own
+    only_held: bool
+    over: bool
+    waits: bool
+    resets_in_s: float | None
+    resets_at: str | None
+
+    @property
+    def used_up(self) -> bool:
+        """Whether the window has nothing left for the hold, so that only the next one has."""
+        return not (self.over or self.only_held)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
     """Run again after `after_s` seconds; `costs_attempt` is false for waits that are nobody's fault.
 
-    Without a reason the job is given back, due at once.
+    Without a reason the job is given back, due at once. `blocked` says for which budget it waits.
     """
 
     after_s: float
     reason: WaitReason | None
     costs_attempt: bool
+    blocked: NoRoom | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fail:
-    """End the job with this error."""
+    """End the job with this error; `blocked` says for want of which budget, if it is for that."""
 
     code: ErrorCode
     message: str
     retryable: bool
     details: Mapping[str, Any] = field(default_factory=dict)
+    blocked: NoRoom | None = None
 
 
 Decision = Wait | Fail
@@ -203,41 +222,35 @@ def _after_unknown(failure: Failure, history: History, policy: UnknownPolicy, rn
     return Wait(after_s=backoff_s(1, rng), reason=WaitReason.RETRY, costs_attempt=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoRoom:
-    """Why a hold did not fit: by what is held (`only_held`), or until `resets_in_s` (None: for ever)."""
-
-    budget: str | None  # whose cap: `bud_…`, or `run_…`; None: the job's own
-    only_held: bool
-    over: bool
-    waits: bool
-    resets_in_s: float | None
-    resets_at: str | None
-
-
 def without_room(blocked: NoRoom) -> Decision:
     """Decide what follows a hold that did not fit: wait for room, wait for the next window, or end."""
     details = {"budget": blocked.budget, "resets_at": blocked.resets_at}
     name = "the job's own cap" if blocked.budget is None else f"the cap of {blocked.budget}"
     if blocked.over:
         message = f"one call needs more than {name} allows at all"
-        return Fail(code=ErrorCode.OVER_BUDGET, message=message, retryable=False, details=details)
+        return Fail(
+            code=ErrorCode.OVER_BUDGET, message=message, retryable=False, details=details, blocked=blocked
+        )
     if blocked.only_held:
-        return Wait(after_s=BUDGET_POLL_S, reason=WaitReason.BUDGET, costs_attempt=False)
+        return _wait_for(blocked, BUDGET_POLL_S)
     if blocked.waits and blocked.resets_in_s is not None:
-        return Wait(after_s=max(0.0, blocked.resets_in_s), reason=WaitReason.BUDGET, costs_attempt=False)
-    message = f"{name} is spent"
+        return _wait_for(blocked, max(0.0, blocked.resets_in_s))
     return Fail(
         code=ErrorCode.BUDGET_EXHAUSTED,
-        message=message,
+        message=f"{name} is spent",
         retryable=blocked.budget is not None,
         details=details,
+        blocked=blocked,
     )
 
 
 def in_a_crowd() -> Wait:
     """Wait like for held room when others took the room that was seen, again and again."""
     return Wait(after_s=BUDGET_POLL_S, reason=WaitReason.BUDGET, costs_attempt=False)
+
+
+def _wait_for(blocked: NoRoom, after_s: float) -> Wait:
+    return Wait(after_s=after_s, reason=WaitReason.BUDGET, costs_attempt=False, blocked=blocked)
 
 
 def given_back() -> Wait:

@@ -1,15 +1,28 @@
-"""Budgets and prices as rows: made, listed, and read for a decision."""
+"""Budgets and prices as rows: made, changed, listed, and read for a decision."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
 
 from patchmill.budget.ledger import Amount
 from patchmill.budget.prices import Calendar, Price, Rates
 from patchmill.budget.windows import Bounds, WindowKind, bounds
+from patchmill.errors import Conflict
 from patchmill.store.ids import new_id
 from patchmill.store.tables import budgets, keys, prices, windows
 
@@ -28,6 +41,7 @@ class BudgetRow:
     limit_picos: int | None
     limit_tokens: int | None
     at_limit: str
+    alert_percent: tuple[int, ...]
     created_at: datetime
 
 
@@ -57,12 +71,17 @@ def add_budget(
     limit_picos: int | None,
     limit_tokens: int | None,
     at_limit: str,
+    alert_percent: Sequence[int] = (),
 ) -> uuid.UUID:
-    """Store a new budget."""
-    budget_id = new_id()
-    connection.execute(
-        insert(budgets).values(
-            id=budget_id,
+    """Store a new budget.
+
+    Raises:
+        Conflict: another one has this name.
+    """
+    added: uuid.UUID | None = connection.scalar(
+        upsert(budgets)
+        .values(
+            id=new_id(),
             name=name,
             scope=scope,
             project_id=project_id,
@@ -72,9 +91,40 @@ def add_budget(
             limit_picos=limit_picos,
             limit_tokens=limit_tokens,
             at_limit=at_limit,
+            alert_percent=list(alert_percent),
         )
+        .on_conflict_do_nothing(index_elements=["name"], index_where=budgets.c.ended_at.is_(None))
+        .returning(budgets.c.id)
     )
-    return budget_id
+    if added is None:
+        raise _named_already(name)
+    return added
+
+
+def change_budget(connection: Connection, budget: BudgetRow, changes: Mapping[str, Any]) -> BudgetRow:
+    """Change columns of a budget that is held for it; windows keep the caps that calls were admitted under.
+
+    Raises:
+        Conflict: another one has the name.
+    """
+    changed = update(budgets).where(budgets.c.id == budget.id).values(**changes).returning(*_COLUMNS)
+    try:
+        with connection.begin_nested():
+            row = connection.execute(changed).mappings().one()
+    except IntegrityError as error:
+        if "uq_budgets_name" not in str(error.orig):
+            raise
+        raise _named_already(str(changes["name"])) from None
+    return _budget(dict(row))
+
+
+def end_budget(connection: Connection, budget: BudgetRow) -> None:
+    """End a budget: it limits no call from now on, and those admitted before count on in their windows."""
+    connection.execute(update(budgets).where(budgets.c.id == budget.id).values(ended_at=func.now()))
+
+
+def _named_already(name: str) -> Conflict:
+    return Conflict(f"there is a budget named {name} already")
 
 
 _BUDGETS_OVER = (
@@ -120,11 +170,15 @@ def every_budget(connection: Connection) -> list[BudgetRow]:
     return [_budget(dict(row)) for row in connection.execute(_EVERY_BUDGET).mappings()]
 
 
-def project_budget(connection: Connection, project_id: uuid.UUID, budget_id: uuid.UUID) -> BudgetRow | None:
-    """Give one of the budgets that a project sees, or None."""
+def project_budget(
+    connection: Connection, project_id: uuid.UUID, budget_id: uuid.UUID, *, locked: bool = False
+) -> BudgetRow | None:
+    """Give one of the budgets that a project sees, held for a change if `locked`, or None."""
     statement = select(*_COLUMNS).where(
         budgets.c.id == budget_id, budgets.c.ended_at.is_(None), _seen_by(project_id)
     )
+    if locked:
+        statement = statement.with_for_update(key_share=True)
     row = connection.execute(statement).mappings().one_or_none()
     return None if row is None else _budget(dict(row))
 
@@ -138,11 +192,6 @@ def _seen_by(project_id: uuid.UUID) -> ColumnElement[bool]:
     )
 
 
-def budget_named(connection: Connection, name: str) -> bool:
-    """Say whether a budget has this name."""
-    return connection.scalar(select(func.count()).select_from(budgets).where(budgets.c.name == name)) == 1
-
-
 def use_of(connection: Connection, budget: BudgetRow, at: datetime) -> BudgetUse:
     """Give a budget's use in the window that holds the instant."""
     span = bounds(budget.window, budget.time_zone, at)
@@ -150,7 +199,7 @@ def use_of(connection: Connection, budget: BudgetRow, at: datetime) -> BudgetUse
         select(windows).where(windows.c.budget_id == budget.id, windows.c.starts_at == span.starts_at)
     ).one_or_none()
     if row is None:
-        return BudgetUse(bounds=span, settled=NOTHING, held=NOTHING, uncertain=NOTHING)
+        return unused(span)
     return BudgetUse(
         bounds=span,
         settled=Amount(tokens=row.settled_tokens, picos=row.settled_picos),
@@ -159,11 +208,16 @@ def use_of(connection: Connection, budget: BudgetRow, at: datetime) -> BudgetUse
     )
 
 
-_PRICES_OF = select(prices).where(prices.c.model == bindparam("model"))
+def unused(span: Bounds) -> BudgetUse:
+    """Give the use of a window of which nothing was taken."""
+    return BudgetUse(bounds=span, settled=NOTHING, held=NOTHING, uncertain=NOTHING)
+
+
+_PRICES_OF = select(prices).where(prices.c.model == bindparam("model")).order_by(prices.c.id)
 
 
 def prices_of(connection: Connection, model: str) -> list[Price]:
-    """Give every price row of a model."""
+    """Give every price row of a model, in the order in which they were added."""
     rows = connection.execute(_PRICES_OF, {"model": model})
     return [
         Price(
@@ -208,5 +262,6 @@ def _calendar(row: dict[str, object]) -> Calendar:
     return Calendar(time_zone=str(row["time_zone"]), hours=tuple((start, end) for start, end in hours))
 
 
-def _budget(row: dict[str, object]) -> BudgetRow:
-    return BudgetRow(**{**row, "window": WindowKind(str(row["window"]))})  # type: ignore[arg-type]  # a row has the table's columns
+def _budget(row: dict[str, Any]) -> BudgetRow:
+    typed = {"window": WindowKind(row["window"]), "alert_percent": tuple(row["alert_percent"])}
+    return BudgetRow(**{**row, **typed})

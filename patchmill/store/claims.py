@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     Interval,
     RowMapping,
+    Text,
     Update,
     Uuid,
     bindparam,
@@ -178,6 +179,7 @@ _RELEASE = Move(
     },
     where=[_THIS_CLAIM, ~_ASKED_TO_STOP],
     beside=_close_attempt,
+    telling={"budget": given("budget", Text())},
 )
 _FINISH = {
     target: Move(
@@ -230,10 +232,11 @@ def release(
     refund: bool,
     failures_in_a_row: int | None = None,
     losses: int | None = None,
+    budget: str | None = None,
 ) -> None:
     """Queue a running job again, due after a wait; `refund` gives its attempt back.
 
-    A count that is None stays as it is.
+    A count that is None stays as it is. The event tells of the `budget` that the job waits for.
 
     Raises:
         LostClaim: this claim is no longer the current one.
@@ -246,6 +249,7 @@ def release(
         "refunded": int(refund),
         "failures_in_a_row": failures_in_a_row,
         "losses": losses,
+        "budget": budget,
     }
     _leave(connection, job_id, fence, _RELEASE, parameters)
 

@@ -114,6 +114,16 @@ def tell_of_gateway(connection: Connection, circuit: Circuit) -> None:
     connection.execute(_PUT_OUT_TO_ALL, {"type": type_, "data": data})
 
 
+def tell_of_budget(
+    connection: Connection, type_: str, data: Mapping[str, Any], *, project_id: uuid.UUID | None
+) -> None:
+    """Tell of a budget: a project of its own and of its keys', every project of the installation's."""
+    if project_id is None:
+        connection.execute(_PUT_OUT_TO_ALL, {"type": type_, "data": data})
+    else:
+        tell(connection, [News(project_id=project_id, type=type_, data=data)])
+
+
 def _of_job(row: RowMapping) -> dict[str, Any]:
     identity = to_edge("job", row["id"])
     return {

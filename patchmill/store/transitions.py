@@ -71,11 +71,12 @@ class Move:
         where: Iterable[ColumnElement[bool]] = (),
         beside: Callable[[CTE], UpdateBase] | None = None,
         giving: Sequence[str] = ("id",),
+        telling: Mapping[str, ColumnElement[Any]] | None = None,
     ) -> None:
         """Prepare the arrow; ValueError when there is none.
 
         `beside` makes another change, of what belongs to the moved jobs; `giving` names the columns that
-        `apply` gives.
+        `apply` gives, and `telling` is more for the event's data.
         """
         if not is_legal(source, target):
             raise ValueError(f"no arrow from {source} to {target}")
@@ -86,7 +87,7 @@ class Move:
             .returning(*(jobs.c[name] for name in dict.fromkeys([*_TOLD, *giving])))
             .cte("moved")
         )
-        told = _told(moved, source, target).cte("told")
+        told = _told(moved, source, target, telling or {}).cte("told")
         self._source, self._target = source, target
         returned = dict.fromkeys([*_TOLD, *giving])
         as_moved = select(*(moved.c[name] for name in returned)).order_by(moved.c.id)
@@ -118,7 +119,7 @@ class Move:
             run_progress.reopen(connection, runs)
 
 
-def _told(moved: CTE, source: State, target: State) -> Insert:
+def _told(moved: CTE, source: State, target: State, more: Mapping[str, ColumnElement[Any]]) -> Insert:
     data = func.jsonb_build_object(
         "from",
         literal(source.value),
@@ -130,6 +131,7 @@ def _told(moved: CTE, source: State, target: State) -> Insert:
         moved.c.wait_reason,
         "run_at",
         moved.c.run_at if target is State.QUEUED else null(),
+        *(part for name, value in more.items() for part in (literal(name), value)),
     )
     return insert(events).from_select(
         ["project_id", "job_id", "run_id", "seq", "type", "data"],

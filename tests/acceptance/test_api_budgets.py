@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,15 @@ from patchmill.store.tables import windows
 from tests.support.api import Api, User
 
 RATES = Rates(input_picos=140_000, cached_picos=2_800, output_picos=280_000)
+
+
+BAD_MONEY: list[Any] = [
+    *("-1", "-0", "+1", "1e3", "1E3", "NaN", "Infinity", "-Infinity", "", " ", "abc", "0x10", "1,5", "1_000"),
+    *("1 000", " 1", "1 ", "1.", "१", "0.0000000000001", "1.0000000000000000000000000001", "1.5.0"),
+    *("9223372.036854775808", "99999999999", "9" * 32, "9" * 5_000),
+    *(5, 5.0, True, ["1"], {"usd": "1"}),
+]
+BAD_TOKENS: list[Any] = [-1, 2**63, 10**30, 1.5, 1.0, True, "10", "NaN", [1]]
 
 
 @pytest.fixture
@@ -144,10 +154,15 @@ def test_a_limit_that_no_call_fits_is_refused(user: User, limit: dict[str, Any])
         ({"window": {"kind": "day", "time_zone": "../../etc/passwd"}}, "/window/time_zone"),
         ({"window": {"kind": "day", "time_zone": ""}}, "/window/time_zone"),
         ({"limit": {}}, "/limit"),
-        ({"limit": {"usd": "-1"}}, "/limit/usd"),
-        ({"limit": {"usd": 5}}, "/limit/usd"),
-        ({"limit": {"tokens": 10**30}}, "/limit/tokens"),
-        ({"limit": {"tokens": "10"}}, "/limit/tokens"),
+        *(({"limit": {"usd": usd}}, "/limit/usd") for usd in BAD_MONEY),
+        *(({"limit": {"tokens": tokens}}, "/limit/tokens") for tokens in BAD_TOKENS),
+        ({"limit": {"usd": "1", "tokens": None, "eur": "1"}}, "/limit/eur"),
+        ({"alert_percent": [80, 101]}, "/alert_percent/1"),
+        ({"alert_percent": [0]}, "/alert_percent/0"),
+        ({"alert_percent": [80.5]}, "/alert_percent/0"),
+        ({"alert_percent": [True]}, "/alert_percent/0"),
+        ({"alert_percent": [80, 80]}, "/alert_percent"),
+        ({"alert_percent": 80}, "/alert_percent"),
         ({"at_limit": "stop"}, "/at_limit"),
         ({"limits": {}}, "/limits"),
     ],
@@ -162,3 +177,46 @@ def test_a_wrong_budget_is_refused(user: User, changes: dict[str, Any], pointer:
 @pytest.mark.parametrize("budget", ["bud_1", "job_" + "0" * 32, "bud_" + "0" * 32])
 def test_an_unknown_budget_is_not_found(user: User, budget: str) -> None:
     assert user.http.get(f"/v1/budgets/{budget}").status_code == 404
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("axis", ["usd", "tokens"])
+def test_what_is_no_json_is_no_limit(user: User, axis: str, literal: str) -> None:
+    text = json.dumps(request_for(user)).replace('{"usd": "5.00"}', f'{{"{axis}": {literal}}}')
+
+    response = user.http.post("/v1/budgets", content=text, headers={"Content-Type": "application/json"})
+
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_json")
+
+
+def test_the_most_that_the_ledger_holds_is_a_limit(user: User) -> None:
+    limit = {"usd": "9223372.036854775807", "tokens": 2**63 - 1}
+
+    budget = user.http.post("/v1/budgets", json=request_for(user, limit=limit)).json()
+
+    assert budget["limit"] == budget["available"] == limit
+
+
+@pytest.mark.parametrize(
+    ("window", "hint"),
+    [
+        ({"kind": "weekly"}, "did you mean `week`?"),
+        ({"kind": "year"}, "known: day, hour, month, total, week"),
+        ({"kind": "day", "time_zone": "europe/berlin"}, "did you mean `Europe/Berlin`?"),
+        ({"kind": "day", "time_zone": "Europe/Berlim"}, "did you mean `Europe/Berlin`?"),
+        ({"kind": "day", "time_zone": "CET+1"}, "must be the name of a time zone"),
+        ({"kind": "day", "time_zone": "posix/Europe/Berlin"}, "must be the name of a time zone"),
+    ],
+)
+def test_a_window_that_does_not_exist_names_the_nearest(
+    user: User, window: dict[str, str], hint: str
+) -> None:
+    (error,) = user.http.post("/v1/budgets", json=request_for(user, window=window)).json()["errors"]
+
+    assert hint in error["detail"]
+
+
+def test_shares_are_kept_in_order(user: User) -> None:
+    budget = user.http.post("/v1/budgets", json=request_for(user, alert_percent=[95, 80, 100, 1])).json()
+
+    assert budget["alert_percent"] == [1, 80, 95, 100]

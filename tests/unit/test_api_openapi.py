@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api import (
+    budget_shapes,
     estimate_shapes,
     examples,
     gateway_shapes,
@@ -37,6 +38,7 @@ SHAPES = (
     model_shapes,
     estimate_shapes,
     usage_shapes,
+    budget_shapes,
 )
 
 
@@ -100,7 +102,8 @@ def test_every_example_of_a_request_fits_its_schema(document: dict[str, Any]) ->
                 assert any(_fits(model, example["value"]) for model in choices)
     assert models == {
         requests.JobRequest,
-        requests.BudgetRequest,
+        budget_shapes.BudgetRequest,
+        budget_shapes.BudgetChange,
         requests.KeyRequest,
         run_requests.RunRequest,
         webhook_shapes.WebhookRequest,

@@ -7,13 +7,14 @@ from patchmill.store.tables.access import audit, keys, projects, sessions, users
 from patchmill.store.tables.base import metadata
 from patchmill.store.tables.gateway import circuits, models
 from patchmill.store.tables.jobs import attempts, events, findings, jobs, runs, sources, turns, workers
-from patchmill.store.tables.money import budgets, call_windows, ledger_entries, prices, windows
+from patchmill.store.tables.money import budget_alerts, budgets, call_windows, ledger_entries, prices, windows
 from patchmill.store.tables.outbox import deliveries, webhooks
 from patchmill.store.tables.results import calls, checks, suggestions
 
 __all__ = [
     "attempts",
     "audit",
+    "budget_alerts",
     "budgets",
     "call_windows",
     "calls",

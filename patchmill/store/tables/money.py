@@ -7,12 +7,14 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     Table,
     Text,
     UniqueConstraint,
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from patchmill.store.tables.base import at, count, json, metadata, now, one_of
 
@@ -20,7 +22,7 @@ budgets = Table(
     "budgets",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
     Column("scope", Text, nullable=False),
     Column("project_id", Uuid, ForeignKey("projects.id")),
     Column("key_id", Uuid, ForeignKey("keys.id")),
@@ -29,8 +31,9 @@ budgets = Table(
     Column("limit_picos", BigInteger),
     Column("limit_tokens", BigInteger),
     Column("at_limit", Text, nullable=False),
+    Column("alert_percent", ARRAY(Integer), nullable=False, server_default=text("'{}'")),
     now("created_at"),
-    at("ended_at"),
+    at("ended_at"),  # from then on it limits nothing, and its name is free
     one_of("scope", "installation project key"),
     one_of("window", "hour day week month total"),
     one_of("at_limit", "wait fail"),
@@ -41,6 +44,7 @@ budgets = Table(
     Index("ix_budgets_scope", "scope", postgresql_where=text("ended_at IS NULL")),
     Index("ix_budgets_project_id", "project_id", postgresql_where=text("ended_at IS NULL")),
     Index("ix_budgets_key_id", "key_id", postgresql_where=text("ended_at IS NULL")),
+    Index("uq_budgets_name", "name", unique=True, postgresql_where=text("ended_at IS NULL")),
 )
 
 windows = Table(  # made on demand, never reset; the counters are a cache of the ledger
@@ -66,6 +70,17 @@ windows = Table(  # made on demand, never reset; the counters are a cache of the
     postgresql_with={"fillfactor": 20},  # the hot rows: each changes with every call
 )
 
+budget_alerts = Table(  # what was told of a window, each once
+    "budget_alerts",
+    metadata,
+    Column("window_id", Uuid, ForeignKey("windows.id"), primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("percent", Integer, primary_key=True),  # of the limit; 100 once it is exhausted
+    json("data"),  # as webhooks were told
+    now("at"),
+    one_of("type", "budget.alert budget.exhausted"),
+)
+
 call_windows = Table(  # which windows a call's one movement of money is seen through
     "call_windows",
     metadata,
@@ -88,7 +103,7 @@ ledger_entries = Table(  # one transfer per call and phase; append-only, by trig
     CheckConstraint("tokens >= 0 AND picos >= 0", name="amounts"),
 )
 
-prices = Table(  # append-only by convention: a new price is a new row
+prices = Table(  # append-only, by trigger: a new price is a new row, and the later of two rows holds
     "prices",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
