@@ -5,15 +5,14 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from api.problems import nearest
 from patchmill.budget.prices import from_usd
+from patchmill.budget.windows import time_zones
 from patchmill.edit.formats import EDIT_FORMATS
 from patchmill.edit.span import line_content, split_lines
 
@@ -103,12 +102,6 @@ def time_zone(name: str) -> str:
         hint = f"; did you mean `{meant[0]}`?" if meant else ", such as UTC or Europe/Berlin"
         raise fault("not_allowed", f"must be the name of a time zone{hint}")
     return name
-
-
-@cache
-def time_zones() -> frozenset[str]:
-    """Give the names of time zones; to look for them takes as long as many requests."""
-    return frozenset(available_timezones())
 
 
 def _edit_format(name: str) -> str:

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.budget_shapes import BudgetChange, BudgetRequest
 from api.gateway_shapes import ProjectChange
+from api.price_shapes import PriceRequest
 from api.problems import MEDIA_TYPE
 from api.requests import JobRequest, KeyRequest
 from api.run_requests import RunRequest
@@ -39,6 +40,7 @@ _REQUESTS = (
     RunRequest,
     BudgetRequest,
     BudgetChange,
+    PriceRequest,
     KeyRequest,
     ProjectChange,
     WebhookRequest,

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 STEPS_OF_TOTAL = 31  # days that a total is shown in; what came before them is one step
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # where a `total` window starts
@@ -25,6 +26,12 @@ class Bounds:
 
     starts_at: datetime
     resets_at: datetime | None
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """Give the names of time zones; to look for them takes as long as many requests."""
+    return frozenset(available_timezones())
 
 
 def bounds(kind: WindowKind, time_zone: str, at: datetime) -> Bounds:

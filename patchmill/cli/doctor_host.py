@@ -1,11 +1,13 @@
 """What `patchmill doctor` sees on this host: Postgres and Redis if they are set, and the checkers."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import redis as redis_client
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from patchmill.budget.prices import rates_at
 from patchmill.cli.checkers_at_hand import versions
 from patchmill.cli.database import connected
 from patchmill.cli.doctor_line import Line
@@ -85,10 +87,11 @@ def _checker(name: str, version: Callable[[], str]) -> Line:
 def _contents(engine: Engine, settings: Settings) -> Iterator[Line]:
     with engine.begin() as connection:
         models = (settings.model, settings.escalation_model)
-        without = [model for model in models if not prices_of(connection, model)]
+        now = datetime.now(UTC)
+        without = [model for model in models if rates_at(prices_of(connection, model), now) is None]
         live = workers.count_live(connection, lease_ttl_s=settings.lease_ttl_s)
     if without:
-        advice = "nothing is sent to a model without a price; `patchmill migrate` fills an empty price list"
+        advice = f"nothing is sent to a model without a price; `patchmill prices add {without[0]} …` adds one"
         yield Line.fail("prices", f"there is none for {' and '.join(without)}", advice)
     else:
         yield Line.ok("prices", f"known for {' and '.join(dict.fromkeys(models))}")

@@ -43,6 +43,8 @@ COMMANDS = {
     "usage": "Sum up what was used and spent, by day, model, rule and more.",
     "webhooks": "List, create, test and delete webhooks, see deliveries and replay them.",
     "projects": "Show the key's project; set how its jobs climb from model to model.",
+    "budgets": "List, set, change and end limits on what is spent.",
+    "prices": "List what tokens cost, add prices, import them.",
     "pause": "Make no calls until `resume`; jobs wait, and nothing is lost.",
     "resume": "Let calls go on, whatever had paused them.",
     "doctor": "Check that everything is in order, and say what to do.",

@@ -24,6 +24,13 @@ _OPTIONS = {
     "/url": "URL",
     "/events": "--event",
     "/since": "--since",
+    "/limit": "",
+    "/window/kind": "--window",
+    "/window/time_zone": "--time-zone",
+    "/scope/id": "--key",
+    "/at_limit": "--at-limit",
+    "/alert_percent": "--alert",
+    "/name": "NAME",
 }
 _OF_QUERY = {"group_by": "--by"}
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
 from urllib.parse import quote
 
+from patchmill.client.budgets import Budgets
 from patchmill.client.connection import CALM_ATTEMPTS, FIRST_PAUSE_S, Connection, is_outage, pause
 from patchmill.client.documents import Call, Estimate, Gateway, Job, Run, Suggestion, UsageReport
 from patchmill.client.events import Event, follow
@@ -39,6 +40,7 @@ class Client:
 
     def __init__(self, url: str, key: str, *, timeout_s: float = 30.0, attempts: int = 5) -> None:
         self._connection = Connection(url, key, timeout_s=timeout_s, attempts=attempts)
+        self.budgets = Budgets(self._connection)
         self.projects = Projects(self._connection)
         self.webhooks = Webhooks(self._connection)
 

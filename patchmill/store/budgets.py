@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     bindparam,
     func,
     insert,
@@ -104,9 +105,13 @@ def add_budget(
 def change_budget(connection: Connection, budget: BudgetRow, changes: Mapping[str, Any]) -> BudgetRow:
     """Change columns of a budget that is held for it; windows keep the caps that calls were admitted under.
 
+    Its current window is held meanwhile, so that no admission sees one limit and writes down another.
+
     Raises:
         Conflict: another one has the name.
     """
+    if not {"limit_picos", "limit_tokens"}.isdisjoint(changes):
+        _hold_window(connection, budget)
     changed = update(budgets).where(budgets.c.id == budget.id).values(**changes).returning(*_COLUMNS)
     try:
         with connection.begin_nested():
@@ -116,6 +121,27 @@ def change_budget(connection: Connection, budget: BudgetRow, changes: Mapping[st
             raise
         raise _named_already(str(changes["name"])) from None
     return _budget(dict(row))
+
+
+def _hold_window(connection: Connection, budget: BudgetRow) -> None:
+    span = bounds(budget.window, budget.time_zone, connection.scalars(select(func.now())).one())
+    connection.execute(
+        upsert(windows)
+        .values(
+            id=new_id(),
+            budget_id=budget.id,
+            starts_at=span.starts_at,
+            resets_at=span.resets_at,
+            cap_picos=budget.limit_picos,
+            cap_tokens=budget.limit_tokens,
+        )
+        .on_conflict_do_nothing()
+    )
+    connection.execute(
+        select(windows.c.id)
+        .where(windows.c.budget_id == budget.id, windows.c.starts_at == span.starts_at)
+        .with_for_update(key_share=True)
+    )
 
 
 def end_budget(connection: Connection, budget: BudgetRow) -> None:
@@ -218,20 +244,21 @@ _PRICES_OF = select(prices).where(prices.c.model == bindparam("model")).order_by
 
 def prices_of(connection: Connection, model: str) -> list[Price]:
     """Give every price row of a model, in the order in which they were added."""
-    rows = connection.execute(_PRICES_OF, {"model": model})
-    return [
-        Price(
-            model=row.model,
-            rates=Rates(
-                input_picos=row.input_picos, cached_picos=row.cached_picos, output_picos=row.output_picos
-            ),
-            valid_from=row.valid_from,
-            valid_to=row.valid_to,
-            calendar=None if row.calendar is None else _calendar(row.calendar),
-            id=row.id,
-        )
-        for row in rows
-    ]
+    return [price_of(row) for row in connection.execute(_PRICES_OF, {"model": model})]
+
+
+def price_of(row: Row[Any]) -> Price:
+    """Give a row of the price list as a price."""
+    return Price(
+        model=row.model,
+        rates=Rates(
+            input_picos=row.input_picos, cached_picos=row.cached_picos, output_picos=row.output_picos
+        ),
+        valid_from=row.valid_from,
+        valid_to=row.valid_to,
+        calendar=None if row.calendar is None else _calendar(row.calendar),
+        id=row.id,
+    )
 
 
 def add_prices_if_none(connection: Connection, rows: Sequence[Price], source: str) -> bool:

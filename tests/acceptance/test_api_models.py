@@ -11,6 +11,7 @@ from patchmill.store import circuits, models
 from patchmill.store.budgets import add_prices_if_none
 from patchmill.store.tables import prices
 from tests.support.api import Api, User, running_api
+from tests.support.prices import changeable_prices
 
 FLASH, PRO, OLDER = "deepseek-v4-flash", "deepseek-v4-pro", "deepseek-v3-2"
 
@@ -91,7 +92,7 @@ def test_roles_are_those_of_the_project(reader: User) -> None:
 
 
 def test_a_price_that_ended_is_none(priced: Api, reader: User) -> None:
-    with priced.engine.begin() as connection:
+    with changeable_prices(priced.engine) as connection:
         connection.execute(update(prices).where(prices.c.model == OLDER).values(valid_to="2026-01-02"))
 
     assert listed(reader)[OLDER]["price"] is None

@@ -74,7 +74,7 @@ def test_the_lines_are_for_people_and_hold_no_secret(patchmill: Command, service
         ),
         ({"PATCHMILL_REDIS_URL": f"redis://:hidden-word@{NOWHERE}/0"}, ("redis", "PATCHMILL_REDIS_URL"), 3),
         ({"PATCHMILL_REDIS_URL": "redis://elsewhere/0"}, ("redis", "correct PATCHMILL_REDIS_URL"), 2),
-        ({"PATCHMILL_MODEL": "model-of-next-year"}, ("prices", "patchmill migrate"), 2),
+        ({"PATCHMILL_MODEL": "model-of-next-year"}, ("prices", "patchmill prices add"), 2),
         ({"PATCHMILL_GATEWAY_API_KEY": "wrong"}, ("gateway", "is the key right?"), 5),
         ({"PATCHMILL_GATEWAY_API_KEY": ""}, ("gateway", "must be set"), 2),
         ({"PATCHMILL_GATEWAY_URL": f"http://{NOWHERE}/v1"}, ("gateway", "PATCHMILL_GATEWAY_URL"), 3),

@@ -21,6 +21,7 @@ from patchmill.store.tables import audit, prices
 from tests.support import plain_http
 from tests.support.api import User
 from tests.support.command import Command, Done
+from tests.support.prices import changeable_prices
 from tests.support.raw_server import RawServer, response
 
 FLASH, PRO, OLDER = "deepseek-v4-flash", "deepseek-v4-pro", "deepseek-v3-2"
@@ -312,7 +313,7 @@ def test_a_clock_that_is_off_is_told(patchmill: Command, settings: dict[str, str
 def test_a_call_that_could_pass_the_cap_is_not_made(
     patchmill: Command, settings: dict[str, str], standin: Standin, database: Engine
 ) -> None:
-    with database.begin() as connection:
+    with changeable_prices(database) as connection:
         connection.execute(update(prices).where(prices.c.model == PRO).values(output_picos=CAP_PICOS // 8))
 
     done = patchmill("doctor", "--gateway", "--json", settings=settings)
@@ -328,7 +329,7 @@ def test_a_call_that_could_pass_the_cap_is_not_made(
 def test_without_a_price_the_cost_is_said_to_be_unknown(
     patchmill: Command, settings: dict[str, str], database: Engine
 ) -> None:
-    with database.begin() as connection:
+    with changeable_prices(database) as connection:
         connection.execute(update(prices).where(prices.c.model == OLDER).values(model="another"))
 
     done = patchmill("doctor", "--gateway", "--json", settings=settings)

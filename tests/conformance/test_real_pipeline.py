@@ -28,6 +28,7 @@ from patchmill.store.engine import open_engine
 from patchmill.store.tables import prices
 from patchmill.verify.proof.prove import Proof, prove
 from tests.support.answers import ask
+from tests.support.prices import changeable_prices
 from tests.support.real_server import MODEL, real_server
 from tests.support.requests import annotate
 from tests.support.stack import Stack, until
@@ -63,7 +64,7 @@ def real(stack: Stack, url: str) -> Stack:
     rates = Rates(input_picos=1_000, cached_picos=100, output_picos=2_000)
     price = Price(model=MODEL, rates=rates, valid_from=datetime(2026, 1, 1, tzinfo=UTC))
     engine = open_engine(stack.database_url, pool_size=1)
-    with engine.begin() as connection:
+    with changeable_prices(engine) as connection:
         connection.execute(delete(prices))
         add_prices_if_none(connection, [price], "test")
     engine.dispose()

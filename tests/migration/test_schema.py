@@ -119,3 +119,27 @@ def test_the_database_lets_a_job_move_exactly_along_the_arrows(
 def test_the_ledger_refuses_every_change(engine: Engine, statement: str) -> None:
     with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
         connection.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE prices SET source = ''", "DELETE FROM prices", "TRUNCATE prices"]
+)
+def test_the_price_list_refuses_every_change(engine: Engine, statement: str) -> None:
+    with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def test_names_of_ended_budgets_make_way_on_the_way_down(engine: Engine) -> None:
+    add = (
+        'INSERT INTO budgets (id, name, scope, "window", time_zone, limit_tokens, at_limit, ended_at)'
+        " VALUES (gen_random_uuid(), 'core', 'installation', 'day', 'UTC', 1, 'wait', {})"
+    )
+    with engine.begin() as connection:
+        for ended_at in ("now()", "now()", "NULL"):
+            connection.execute(text(add.format(ended_at)))
+
+    downgrade(engine, "0005")
+
+    names = "SELECT count(DISTINCT name), count(*) FILTER (WHERE name = 'core') FROM budgets"
+    with engine.connect() as connection:
+        assert tuple(connection.execute(text(names)).one()) == (3, 1)

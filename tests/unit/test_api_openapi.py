@@ -13,6 +13,7 @@ from api import (
     gateway_shapes,
     live_shapes,
     model_shapes,
+    price_shapes,
     requests,
     rules,
     run_examples,
@@ -39,6 +40,7 @@ SHAPES = (
     estimate_shapes,
     usage_shapes,
     budget_shapes,
+    price_shapes,
 )
 
 
@@ -104,6 +106,7 @@ def test_every_example_of_a_request_fits_its_schema(document: dict[str, Any]) ->
         requests.JobRequest,
         budget_shapes.BudgetRequest,
         budget_shapes.BudgetChange,
+        price_shapes.PriceRequest,
         requests.KeyRequest,
         run_requests.RunRequest,
         webhook_shapes.WebhookRequest,
