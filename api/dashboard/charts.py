@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 WIDTH = 720
 HEIGHT = 160
 _GAP = 2
+_ROOM = 0.95  # of the height: a line at the top is seen whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +55,44 @@ def parts(whole: int, values: Sequence[tuple[str, int]]) -> list[Part]:
         laid.append(Part(name=name, start=round(start, 2), length=round(share, 2)))
         start += share
     return laid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BurnDown:
+    """What was spent of a limit over time: a line, the limit across, and how it goes on at this pace."""
+
+    unit: str
+    since: datetime
+    until: datetime
+    line: str  # points of a polyline
+    limit_y: float
+    forecast: str | None
+
+
+def burn_down(
+    points: Sequence[tuple[datetime, int]],
+    *,
+    limit: int,
+    unit: str,
+    ends_at: datetime | None,
+    exhausted_at: datetime | None,
+) -> BurnDown:
+    """Draw amounts at instants, from the first until the window ends; without an end some room is left."""
+    since, now = points[0][0], points[-1][0]
+    until = ends_at or max(now + (now - since) / 4, exhausted_at or now)
+    span = max((until - since).total_seconds(), 1.0)
+    highest = max(limit, points[-1][1], 1)
+
+    def place(at: datetime, value: int) -> str:
+        x = WIDTH * min(max((at - since).total_seconds() / span, 0.0), 1.0)
+        return f"{x:.2f},{HEIGHT - _ROOM * HEIGHT * value / highest:.2f}"
+
+    lasts = exhausted_at is None or exhausted_at <= now
+    return BurnDown(
+        unit=unit,
+        since=since,
+        until=until,
+        line=" ".join(place(at, value) for at, value in points),
+        limit_y=round(HEIGHT - _ROOM * HEIGHT * limit / highest, 2),
+        forecast=None if lasts else f"{place(*points[-1])} {place(exhausted_at or now, limit)}",
+    )

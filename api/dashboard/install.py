@@ -4,6 +4,7 @@ from fastapi import Depends, FastAPI
 
 from api.dashboard import (
     assets,
+    budgets_page,
     gateway_page,
     job_list,
     job_page,
@@ -21,7 +22,7 @@ from api.dashboard import (
 from api.dashboard.sign_in import SignIns
 from patchmill.store.ids import to_edge
 
-NOTICED = (overview, job_list, job_page, run_list, run_page, spend_page, gateway_page)
+NOTICED = (overview, job_list, job_page, run_list, run_page, spend_page, budgets_page, gateway_page)
 PAGES = (*NOTICED, sign_in, reference, live, assets)
 
 

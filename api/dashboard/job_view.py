@@ -14,6 +14,7 @@ from api.schemas import JobDocument, Suggestion
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.job.circuit import Circuit
 from patchmill.job.record import ErrorCode, Outcome
+from patchmill.job.state import WaitReason
 from patchmill.store import call_log, circuits, events, jobs, overview
 from patchmill.store.events import EventRow
 from patchmill.store.jobs import FindingRow, JobRow
@@ -139,6 +140,7 @@ def job_values(loaded: Loaded) -> dict[str, Any]:
         "calls": [(call, [ANOMALIES.get(name, name) for name in call.anomalies]) for call in calls],
         "skipped": [(each, SKIPPED.get(each["reason"], each["reason"])) for each in loaded.skipped],
         "wait": _wait(loaded),
+        "budget": _budget(loaded),
         "events": [(event.at, event.type, sentence(event)) for event in told[-MAX_EVENTS:]],
         "earlier_events": max(0, len(told) - MAX_EVENTS),
     }
@@ -169,6 +171,15 @@ def _spans(document: JobDocument) -> list[tuple[str, int]]:
 def _wait(loaded: Loaded) -> WaitInWords | None:
     reason = loaded.document.wait_reason
     return None if reason is None else wait_of(reason, loaded.row.run_at, loaded.open_ones)
+
+
+def _budget(loaded: Loaded) -> str | None:
+    """Give the budget that the job waits for, or failed for."""
+    named = loaded.document.error.details.get("budget") if loaded.document.error else None
+    if loaded.document.wait_reason == WaitReason.BUDGET:
+        waits = (each.data for each in reversed(loaded.events) if each.type == "job.state")
+        named = next(waits, {}).get("budget")
+    return named if isinstance(named, str) and named.startswith("bud_") else None
 
 
 def sentence(event: EventRow) -> str:

@@ -1,16 +1,22 @@
 """What everybody who looks should know first: a few sentences at the top of every page, while they hold."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from fastapi import Request
 
+from api.dashboard.rendering import clock
 from api.dashboard.sentences import reason_of
 from api.dashboard.session import Viewer
 from api.database import Connection
 from api.parts import Parts, PartsOf
+from patchmill.budget.prices import rates_at
 from patchmill.job.circuit import GATEWAY, Circuit
 from patchmill.job.ladder import Policy
-from patchmill.store import access, circuits, workers
+from patchmill.store import access, budget_alerts, circuits, workers
+from patchmill.store.budget_alerts import Told
+from patchmill.store.budgets import prices_of
+from patchmill.store.ids import to_edge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +27,7 @@ class Notice:
     advice: str
     circuit: Circuit | None = None
     waiting: int = 0  # jobs that wait for the gateway or its models, told once
+    link: str | None = None  # a page that has more
 
 
 def put_up(request: Request, person: Viewer, parts: PartsOf) -> None:
@@ -42,7 +49,31 @@ def notices(connection: Connection, parts: Parts) -> list[Notice]:
     if not workers.count_live(connection, lease_ttl_s=parts.lease_ttl_s):
         what = "No worker is alive, so no job runs."
         told.append(Notice(what=what, advice="Start one with python -m worker."))
+    told += [_of_unpriced(model) for model in _unpriced(connection, parts.policy)]
+    told += [_of_budget(each) for each in budget_alerts.standing(connection)]
     return told
+
+
+def _unpriced(connection: Connection, policy: Policy) -> list[str]:
+    """Give the models of ladders that are never called."""
+    now = datetime.now(UTC)
+    models = ladder_models(connection, policy)
+    return [model for model in models if rates_at(prices_of(connection, model), now) is None]
+
+
+def _of_unpriced(model: str) -> Notice:
+    advice = f"Add one with patchmill prices add {model} --input … --cached … --output …."
+    return Notice(what=f"No price is known for {model}, so it is never called.", advice=advice)
+
+
+def _of_budget(told: Told) -> Notice:
+    link = f"/budgets/{to_edge('bud', told.budget_id)}"
+    until = f" until {clock(told.resets_at)} UTC" if told.resets_at else ""
+    if told.type == budget_alerts.EXHAUSTED:
+        what = f"The budget {told.name} is used up{until}."
+        return Notice(what=what, advice="Raise it, or wait for its next window.", link=link)
+    what = f"The budget {told.name} has passed {told.percent} percent of its limit."
+    return Notice(what=what, advice=f"It counts{until or ' for ever'}.", link=link)
 
 
 def ladder_models(connection: Connection, policy: Policy) -> list[str]:

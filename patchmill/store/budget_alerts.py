@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, literal, select, text
+from sqlalchemy import Connection, RowMapping, bindparam, func, literal, select, text, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from patchmill.budget.prices import to_usd
@@ -72,6 +72,44 @@ _PASSED = text(
     LIMIT :limit
     """
 )
+_COLUMNS_TOLD = [
+    budgets.c.id.label("budget_id"),
+    *(budgets.c[name] for name in ("name", "limit_picos", "limit_tokens")),
+    *(budget_alerts.c[name] for name in ("type", "percent", "at", "data")),
+]
+_TOLD_OF = (
+    select(*_COLUMNS_TOLD, windows.c.resets_at)
+    .select_from(budget_alerts.join(windows).join(budgets))
+    .where(budgets.c.id == bindparam("budget"), windows.c.starts_at >= bindparam("since"))
+    .order_by(budget_alerts.c.at.desc(), budget_alerts.c.percent.desc())
+    .limit(SHOWN)
+)
+_newest = (
+    select(windows.c.id, windows.c.resets_at)
+    .where(windows.c.budget_id == budgets.c.id)
+    .order_by(windows.c.starts_at.desc())
+    .limit(1)
+    .lateral("newest")
+)
+_last = (
+    select(budget_alerts)
+    .where(budget_alerts.c.window_id == _newest.c.id)
+    .order_by(budget_alerts.c.type.desc(), budget_alerts.c.percent.desc())
+    .limit(1)
+    .lateral("last")
+)
+_STANDING = (
+    select(
+        budgets.c.id.label("budget_id"),
+        *(budgets.c[name] for name in ("name", "limit_picos", "limit_tokens")),
+        *(_last.c[name] for name in ("type", "percent", "at", "data")),
+        _newest.c.resets_at,
+    )
+    .select_from(budgets.join(_newest, true()).join(_last, true()))
+    .where(budgets.c.ended_at.is_(None), _newest.c.resets_at.is_(None) | (_newest.c.resets_at > func.now()))
+    .order_by(_last.c.at.desc())
+    .limit(SHOWN)
+)
 _USED_UP = select(windows.c.id).where(
     windows.c.budget_id == bindparam("budget"),
     windows.c.resets_at.is_not_distinct_from(bindparam("resets", type_=windows.c.resets_at.type)),
@@ -95,31 +133,18 @@ def note_exhausted(connection: Connection, budget_id: uuid.UUID, resets_at: date
 
 def told_of(connection: Connection, budget_id: uuid.UUID, *, since: datetime) -> list[Told]:
     """Give what was told of a budget's windows that began since then, newest first."""
-    return _told(connection, budgets.c.id == budget_id, windows.c.starts_at >= since)
+    rows = connection.execute(_TOLD_OF, {"budget": budget_id, "since": since}).mappings()
+    return [_told(row) for row in rows]
 
 
 def standing(connection: Connection) -> list[Told]:
-    """Give what was told of every window that is current, newest first."""
-    current = windows.c.resets_at.is_(None) | (windows.c.resets_at > func.now())
-    return _told(connection, current, budgets.c.ended_at.is_(None))
+    """Give the last that was told of each current window, while its budget has the limit of then."""
+    rows = connection.execute(_STANDING).mappings()
+    return [_told(row) for row in rows if row["data"]["limit"] == _limit(row)]
 
 
-def _told(connection: Connection, *where: Any) -> list[Told]:
-    rows = connection.execute(
-        select(
-            budgets.c.id.label("budget_id"),
-            budgets.c.name,
-            budget_alerts.c.type,
-            budget_alerts.c.percent,
-            budget_alerts.c.at,
-            windows.c.resets_at,
-        )
-        .select_from(budget_alerts.join(windows).join(budgets))
-        .where(*where)
-        .order_by(budget_alerts.c.at.desc(), budget_alerts.c.percent.desc())
-        .limit(SHOWN)
-    )
-    return [Told(**row) for row in rows.mappings()]
+def _told(row: RowMapping) -> Told:
+    return Told(**{field: row[field] for field in Told.__slots__})
 
 
 def _tell_once(connection: Connection, window_id: uuid.UUID, type_: str, percent: int) -> bool:
@@ -155,10 +180,7 @@ def _data(row: RowMapping, percent: int) -> dict[str, Any]:
             "resets_at": _time(row["resets_at"]),
         },
         "percent": percent,
-        "limit": {
-            "usd": None if row["limit_picos"] is None else to_usd(row["limit_picos"]),
-            "tokens": row["limit_tokens"],
-        },
+        "limit": _limit(row),
         **{
             name: {"usd": to_usd(row[f"{name}_picos"]), "tokens": row[f"{name}_tokens"]}
             for name in ("settled", "held", "uncertain")
@@ -166,6 +188,11 @@ def _data(row: RowMapping, percent: int) -> dict[str, Any]:
         "at_limit": row["at_limit"],
         "url": f"/v1/budgets/{identity}",
     }
+
+
+def _limit(row: RowMapping) -> dict[str, Any]:
+    picos = row["limit_picos"]
+    return {"usd": None if picos is None else to_usd(picos), "tokens": row["limit_tokens"]}
 
 
 def _time(at: datetime | None) -> str | None:

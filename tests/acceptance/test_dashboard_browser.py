@@ -279,6 +279,18 @@ def test_keys_search_step_through_rows_and_show_themselves(service: Stack, seen:
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
 
 
+def budget(service: Stack) -> str:
+    body = {
+        "name": f"browser {uuid.uuid4()}",
+        "scope": {"kind": "installation"},
+        "window": {"kind": "day"},
+        "limit": {"usd": "1000", "tokens": 10**12},
+    }
+    with service.http() as http:
+        made: str = http.post("/v1/budgets", json=body).json()["id"]
+        return made
+
+
 def test_without_a_script_everything_can_be_read_and_a_failed_job_retried(
     service: Stack, site: str, browser: Browser
 ) -> None:
@@ -315,6 +327,8 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         f"/runs/{run}",
         "/spend",
         "/spend?days=7&by=day,rule",
+        "/budgets",
+        f"/budgets/{budget(service)}",
         "/gateway",
         "/docs",
         "/nowhere",
@@ -344,7 +358,7 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         assert [each for each in opened.complaints if "404" not in each] == []
 
 
-@pytest.mark.parametrize("address", ["/", "/jobs", "/runs", "/spend", "/gateway", "/docs", "job"])
+@pytest.mark.parametrize("address", ["/", "/jobs", "/runs", "/spend", "/budgets", "/gateway", "/docs", "job"])
 def test_pages_fit_a_narrow_screen(service: Stack, site: str, browser: Browser, address: str) -> None:
     job = submit(service)
     service.ended(job)
