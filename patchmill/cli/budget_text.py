@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from patchmill.cli.talk import shown
-from patchmill.client.documents import Budget, BudgetDetail
+from patchmill.client.documents import Budget, BudgetDetail, BurnDownStep
 
 WIDTH = 20
 CHART_WIDTH = 40
@@ -63,11 +63,17 @@ def chart(budget: BudgetDetail) -> list[str]:
     limit = Decimal(budget["limit"][axis])
     unit = "tokens" if axis == "tokens" else "US dollars"
     lines = [f"  settled so far, in {unit}; the whole line is the limit, {budget['limit'][axis]}"]
-    for step in budget["burn_down"]:
+    for step in _since_spent(budget["burn_down"], axis):
         value = Decimal(step["cumulative"][axis])
         marks = "#" * _length(value, limit, CHART_WIDTH)
         lines.append(f"  {when(step['starts_at']):<16} |{marks:<{CHART_WIDTH}}| {step['cumulative'][axis]}")
     return lines
+
+
+def _since_spent(steps: Sequence[BurnDownStep], axis: str) -> Sequence[BurnDownStep]:
+    """Leave out what was before anything was settled, but for the last of it."""
+    idle = sum(1 for step in steps if not Decimal(step["cumulative"][axis]))
+    return steps[max(0, idle - 1) :]
 
 
 def axis_of(budget: Budget | BudgetDetail) -> str:

@@ -16,7 +16,8 @@ DOCS = ROOT / "docs"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TRY = "Try it without a server"
 HOST = "Run the service"
-SECTIONS = (TRY, "Which server", "Mend files", "In CI", "Later", HOST)
+MONEY = "Limit what is spent"
+SECTIONS = (TRY, "Which server", "Mend files", "In CI", "Later", HOST, MONEY)
 PAGE = "export function f() {\n  debugger;\n  return 1;\n}\n"
 APP = "import os\n\n\ndef collect(item, into=[]):\n    into.append(item)\n    return into\n"
 
@@ -72,7 +73,7 @@ def test_every_command_of_a_section_about_the_command_line_works_as_written(
     if heading == "Later":
         assert project.run("suggest", "--report", project.report()).code == 0
 
-    settings = {**service.environment(), **project.settings} if heading == HOST else project.settings
+    settings = {**service.environment(), **project.settings} if heading in {HOST, MONEY} else project.settings
 
     done = run_section(folder, heading, settings, change="echo 'import json' >> app.py")
 
