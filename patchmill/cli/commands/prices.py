@@ -141,8 +141,9 @@ def import_prices(
             f"{some(len(read.wrong), 'line')} of {every} cannot be used; nothing was added"
         )
     with transaction(database_url(load())) as connection:
-        there = {row.price for row in store.list_prices(connection)}
-        fresh = list({price: (price, source) for price, source in read.rows if price not in there}.values())
+        there = {_said_by(row.price) for row in store.list_prices(connection)}
+        rows = {_said_by(price): (price, source) for price, source in read.rows}
+        fresh = [row for said, row in rows.items() if said not in there]
         if fresh and not dry_run:
             store.add_prices(connection, fresh, actor="host")
     for price, _ in fresh:
@@ -151,6 +152,11 @@ def import_prices(
     known = f"; {some(left_out, 'row')} there already" if left_out else ""
     say(f"{some(len(fresh), 'price')} {'would be added' if dry_run else 'added'}{known}")
     return Exit.DONE
+
+
+def _said_by(price: Price) -> tuple[object, ...]:
+    """What two rows that say the same have in common, whoever stored them."""
+    return price.model, price.rates, price.valid_from, price.valid_to, price.calendar
 
 
 def _add(rows: list[tuple[Price, str]]) -> list[PriceRow]:
