@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     gateway_concurrency: int = Field(
         25, ge=1, le=10_000, description="calls in flight for the account, over all workers"
     )
+    gateway_account_exclusive: bool = Field(
+        default=False,
+        description="nobody but this installation uses the gateway's account, so that its bill is evidence",
+    )
     model: str = Field("deepseek-v4-flash", description="the model of a first call")
     escalation_model: str = Field("deepseek-v4-pro", description="for what the first model could not do")
     fallback_model: str = Field("deepseek-v3-2", description="while the first model is unavailable")

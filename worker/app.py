@@ -31,6 +31,7 @@ from worker.outage import wait_for_schema
 from worker.price_lists import PriceLists
 from worker.process import Process
 from worker.quota import QuotaNote
+from worker.reconciler import Reconciler
 from worker.slots import SlotKeeper
 from worker.tasks import register
 
@@ -94,6 +95,12 @@ class WorkerApp:
             self._process,
             template,
             slots=self._slots,
+            reconciler=Reconciler(
+                engine,
+                base_url=settings.gateway_url,
+                api_key=gateway_key(settings),
+                alone=settings.gateway_account_exclusive,
+            ),
             lease_ttl_s=settings.lease_ttl_s,
         )
         register(self._celery, self._process)

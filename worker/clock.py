@@ -18,6 +18,7 @@ from patchmill.telemetry import get_logger
 from worker.direct import DirectRuns
 from worker.outage import Outage
 from worker.process import Process
+from worker.reconciler import Reconciler
 from worker.slots import SlotKeeper
 from worker.sweepers import budget_alerts, lost_jobs, stale_dispatches
 
@@ -46,7 +47,13 @@ class Clock:
     """Dispatches and sweeps on a thread of its own until stopped."""
 
     def __init__(
-        self, process: Process, template: MessageTemplate, *, slots: SlotKeeper, lease_ttl_s: float
+        self,
+        process: Process,
+        template: MessageTemplate,
+        *,
+        slots: SlotKeeper,
+        reconciler: Reconciler,
+        lease_ttl_s: float,
     ) -> None:
         self._process = process
         self._template = template
@@ -69,6 +76,7 @@ class Clock:
             _Timer(min(often, POLL_S), process.circuits.refresh),
             _Timer(often, process.capabilities.refresh),
             _Timer(2 * often, process.quota.write),
+            _Timer(often, reconciler.tick),
         ]
 
     def start(self) -> None:

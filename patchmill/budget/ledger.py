@@ -54,11 +54,15 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What a gateway reported: `cached` is a part of `input_tokens`."""
+    """What a gateway reported: `cached` is a part of `input_tokens`.
+
+    `picos` is what it cost, where that is known otherwise than by the rates.
+    """
 
     input_tokens: int
     cached_tokens: int
     output_tokens: int
+    picos: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,8 @@ def worst_case(input_tokens: int, output_tokens: int, rates: Rates) -> Amount:
 
 def cost(spent: Spent, rates: Rates) -> int:
     """Price what was used, in pico-dollars."""
+    if spent.picos is not None:
+        return spent.picos
     fresh = spent.input_tokens - spent.cached_tokens
     return (
         fresh * rates.input_picos

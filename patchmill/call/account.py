@@ -105,8 +105,8 @@ class AccountClient:
     """Reads the account of one key, synchronously; closed by `close`, or used as a context manager.
 
     Nothing is required of the answers but what makes an entry an entry: one without it is left out and
-    logged. Every method takes at most about twice `timeout_s` seconds and raises AccountUnavailable.
-    `heard` is what the headers of the last response told, None before there was one.
+    logged (of `usage`: refused). Every method takes at most about twice `timeout_s` seconds and raises
+    AccountUnavailable. `heard` is what the headers of the last response told, None before there was one.
 
     Raises:
         ConfigurationError: the URL is not HTTP, or the key cannot stand in a header.
@@ -162,9 +162,16 @@ class AccountClient:
         until: datetime,
         group_by: Sequence[Literal["hour", "model"]] = ("hour", "model"),
     ) -> tuple[UsageBucket, ...]:
-        """Read what was billed between two aware times, at most 90 days back, in buckets."""
+        """Read what was billed between two aware times, at most 90 days back, in buckets.
+
+        One that cannot be read makes all of them useless: they are there to be summed up.
+        """
         asked = {"since": _written(since), "until": _written(until), "group_by": ",".join(group_by)}
-        return self._list(management(self._base_url, "usage"), _bucket, asked)
+        entries = self._entries(management(self._base_url, "usage"), asked)
+        buckets = [_bucket(_mapping(entry)) for entry in entries]
+        if None in buckets:
+            raise _unreadable("the gateway listed use that cannot be read")
+        return tuple(each for each in buckets if each is not None)
 
     def transactions(self) -> tuple[Transaction, ...]:
         """Read the top-ups, refunds and adjustments."""
@@ -177,10 +184,13 @@ class AccountClient:
     def _list(
         self, url: httpx.URL, read: Callable[[Any], Entry | None], asked: Mapping[str, str]
     ) -> tuple[Entry, ...]:
-        document = self._get(url, asked)
-        if not isinstance(document.get("data"), list):
+        return tuple(_each(self._entries(url, asked), read))
+
+    def _entries(self, url: httpx.URL, asked: Mapping[str, str]) -> list[Any]:
+        entries = self._get(url, asked).get("data")
+        if not isinstance(entries, list):
             raise _unreadable("the gateway's answer has no list of data")
-        return tuple(_each(document["data"], read))
+        return entries
 
     def _get(self, url: httpx.URL, asked: Mapping[str, str]) -> Mapping[str, Any]:
         try:

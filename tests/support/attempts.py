@@ -109,13 +109,14 @@ def attempting(
     circuits: type[Circuits] = Circuits,
     call_deadline_s: float = 10.0,
     lease_ttl_s: float = 60.0,
+    stand_in: StandInOptions | None = None,
 ) -> Iterator[Attempts]:
     """Run it for the length of the block."""
     with engine.begin() as connection:
         add_prices_if_none(connection, PRICES, "test")
     lease = Lease(open_engine(database_url, pool_size=1), ttl_s=lease_ttl_s)
     broker = Broker(redis_url)
-    with running(StandInOptions()) as root_url:
+    with running(stand_in) as root_url:
         gateway = Gateway(
             base_url=f"{root_url}/v1",
             api_key="sk-byts-stand-in",

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from patchmill.dev.standin.catalogue import CONTEXT_TOKENS, MODELS, PICOS_PER_USD
 from patchmill.dev.standin.gateway import Gateway
 from patchmill.dev.standin.ledger import Billing, LedgerRow
-from patchmill.dev.standin.refusal import invalid_param
+from patchmill.dev.standin.refusal import Refusal, invalid_api_key, invalid_param
 
 KEPT = timedelta(days=90)
 _DIMENSIONS = ("hour", "model")
@@ -37,6 +37,8 @@ class Account:
     async def show_account(self, request: Request) -> Response:
         """What is left in the wallet, and the models that the key may reach."""
         self._gateway.authenticate(request.headers.raw)
+        if fault := await self._fault():
+            return fault
         paid = self._gateway.money.wallet_picos
         left = paid - self._gateway.ledger.spending.total
         models = [
@@ -62,6 +64,8 @@ class Account:
     async def show_usage(self, request: Request) -> Response:
         """What all keys of the account used, in buckets by hour, by model, or by both; 90 days back."""
         self._gateway.authenticate(request.headers.raw)
+        if fault := await self._fault():
+            return fault
         now = datetime.fromtimestamp(time.time(), UTC)
         since = max(_instant(request, "since", now - KEPT), now - KEPT)
         until = _instant(request, "until", now)
@@ -72,14 +76,41 @@ class Account:
         unknown = [name for name in dimensions if name not in _DIMENSIONS]
         if unknown:
             raise invalid_param("group_by", f"group_by: {', '.join(_DIMENSIONS)} are known.")
-        rows = [row for row in self._gateway.ledger.rows if since <= datetime.fromisoformat(row.at) <= until]
-        return JSONResponse(
-            {"since": _written(since), "until": _written(until), "data": _buckets(rows, dimensions)}
-        )
+        data = _buckets(self._filed(since, until, now), dimensions)
+        return JSONResponse({"since": _written(since), "until": _written(until), "data": data})
+
+    def _filed(self, since: datetime, until: datetime, now: datetime) -> list[tuple[datetime, LedgerRow]]:
+        """The rows that are in buckets by now, each with the time that it is filed under."""
+        behaviour = self._gateway.behaviour.account
+        lag, shift = timedelta(seconds=behaviour.lag_s), timedelta(seconds=behaviour.clock_s)
+        arrived = [(datetime.fromisoformat(row.at), row) for row in self._gateway.ledger.rows]
+        filed = [(at + shift, row) for at, row in arrived if not lag or at <= now - lag]
+        return [(at, row) for at, row in filed if since <= at <= until]
+
+    async def _fault(self) -> Response | None:
+        """What is answered in place of the account, if it is to fail."""
+        match self._gateway.behaviour.account.fault:
+            case None:
+                return None
+            case "html_200":
+                return Response("<html><body>Bad gateway</body></html>", media_type="text/html")
+            case "garbage":
+                return JSONResponse({"balance": "much", "data": [{"hour": "soon", "call_count": -1}]})
+            case "hang":
+                await self._gateway.release_signal.wait()
+                return None
+            case "401":
+                raise invalid_api_key()
+            case "404":
+                raise Refusal(status=404, code="not_found", message="Not Found.")
+            case status:
+                raise Refusal(status=int(status), code="internal_error", message="The account is away.")
 
     async def show_transactions(self, request: Request) -> Response:
         """Top-ups, refunds and adjustments: the stand-in has had one top-up, when it was started."""
         self._gateway.authenticate(request.headers.raw)
+        if fault := await self._fault():
+            return fault
         top_up = {
             "id": "txn-stand-in-1",
             "type": "top_up",
@@ -90,13 +121,13 @@ class Account:
         return JSONResponse({"data": [top_up]})
 
 
-def _buckets(rows: Iterable[LedgerRow], dimensions: list[str]) -> list[dict[str, Any]]:
+def _buckets(rows: Iterable[tuple[datetime, LedgerRow]], dimensions: list[str]) -> list[dict[str, Any]]:
     """Sum what was billed, one bucket for each combination that occurs, in order."""
     sums: dict[tuple[str, ...], list[int]] = {}
-    for row in rows:
+    for at, row in rows:
         if row.outcome is not Billing.BILLED:
             continue
-        hour = datetime.fromisoformat(row.at).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         values = {"hour": _written(hour), "model": row.model or ""}
         total = sums.setdefault(tuple(values[name] for name in dimensions), [0, 0, 0, 0])
         for index, amount in enumerate((row.cost_picos, row.input_tokens, row.output_tokens, 1)):

@@ -12,8 +12,10 @@ from patchmill.dev.standin.faults import FaultRule, FaultShare, Outage, Strike
 from patchmill.dev.standin.spending import WINDOWS_S, Money
 
 _ROUNDING = 1e-9
+_YEAR_S = 365 * 86_400
 
 CachedFields = Literal["both", "hit_miss", "details", "none"]
+AccountFault = Literal["401", "404", "500", "503", "html_200", "garbage", "hang"]
 StreamedUsage = Literal["asked", "always", "never", "on_finish"]
 # Amounts have at most twelve places: a pico-dollar is the smallest.
 Usd = Annotated[Decimal, Field(ge=0, le=1_000_000, max_digits=19, decimal_places=12)]
@@ -76,6 +78,18 @@ class Oddities(_Part):
     quota_headers: bool = True
 
 
+class AccountApi(_Part):
+    """How the account under `/api/v1/me` answers.
+
+    With a `fault` it tells nothing. Calls of the last `lag_s` seconds are in no bucket of use yet, and all
+    are filed `clock_s` seconds later than they came, or earlier if that is below zero.
+    """
+
+    fault: AccountFault | None = None
+    lag_s: float = Field(0, ge=0, le=_YEAR_S, allow_inf_nan=False)
+    clock_s: float = Field(0, ge=-_YEAR_S, le=_YEAR_S, allow_inf_nan=False)
+
+
 class Behaviour(_Part):
     """How the stand-in behaves from now on.
 
@@ -93,6 +107,7 @@ class Behaviour(_Part):
     missing_models: list[str] = []
     models_not_in_group: list[str] = []
     odd: Oddities = Oddities()
+    account: AccountApi = AccountApi()
     faults: list[FaultRule] = Field(default_factory=list)
     shares: list[FaultShare] = Field(default_factory=list)
     outages: list[Outage] = Field(default_factory=list)

@@ -9,13 +9,17 @@ from patchmill.store.tables.gateway import circuits, models
 from patchmill.store.tables.jobs import attempts, events, findings, jobs, runs, sources, turns, workers
 from patchmill.store.tables.money import budget_alerts, budgets, call_windows, ledger_entries, prices, windows
 from patchmill.store.tables.outbox import deliveries, webhooks
+from patchmill.store.tables.reconciliation import accounts, balances, call_decisions, reconciliations
 from patchmill.store.tables.results import calls, checks, suggestions
 
 __all__ = [
+    "accounts",
     "attempts",
     "audit",
+    "balances",
     "budget_alerts",
     "budgets",
+    "call_decisions",
     "call_windows",
     "calls",
     "checks",
@@ -30,6 +34,7 @@ __all__ = [
     "models",
     "prices",
     "projects",
+    "reconciliations",
     "runs",
     "sessions",
     "sources",

@@ -67,6 +67,7 @@ calls = Table(
     one_of("state", "sent settled void uncertain"),
     one_of("rung", "first repair escalation fallback"),
     Index("ix_calls_sent", "deadline_at", postgresql_where=text("state = 'sent'")),
+    Index("ix_calls_uncertain", "id", postgresql_where=text("state = 'uncertain'")),
 )
 
 suggestions = Table(
