@@ -27,6 +27,7 @@ from api import (
     runs,
     stats,
     submit,
+    uncertain,
     usage,
     webhooks,
 )
@@ -62,6 +63,7 @@ ROUTED = (  # in the order in which the reference lists them
     stats,
     usage,
     gateway,
+    uncertain,
     models,
     projects,
     keys,

@@ -1,6 +1,7 @@
 """How the gateway and its models are: whether calls can be made, and if not, why and until when."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Response
 
 from api import gateway_shapes
+from api.account import account_of
 from api.auth import Reader
 from api.gateway_shapes import Gateway, ModelState, Quota
 from api.live_shapes import Slots
@@ -36,6 +38,7 @@ def read_gateway(_: Reader, parts: PartsOf) -> Response:
         known = circuits.every_one(connection)
         quota = circuits.quota(connection)
         on_the_wire = stats.on_the_wire(connection)
+        account = account_of(connection, datetime.now(UTC))
     slots = parts.slots.read(on_the_wire=on_the_wire)
     document = Gateway.model_validate(
         {
@@ -43,6 +46,9 @@ def read_gateway(_: Reader, parts: PartsOf) -> Response:
             "models": [ModelState(model=name, **circuit_fields(each)) for name, each in known.items()],
             "slots": Slots(limit=slots.limit, used=slots.used),
             "quota": None if quota is None else quota_document(quota),
+            "balance": account.balance,
+            "forecast": account.forecast,
+            "reconciliation": account.reconciliation,
         }
     )
     return Response(document.model_dump_json(), media_type="application/json")

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from api import account_shapes
+from api.account_shapes import Balance, BalanceForecast, Reconciliation
 from api.fields import MAX_INT, Short
 from api.live_shapes import Slots
 from api.requests import Body
@@ -47,6 +49,9 @@ class Gateway(CircuitState):
     models: list[ModelState]
     slots: Slots
     quota: Quota | None
+    balance: Balance | None = Field(description="null until the gateway has told it")
+    forecast: BalanceForecast
+    reconciliation: Reconciliation
 
 
 class PolicyFields(Shape):
@@ -152,6 +157,9 @@ GATEWAY: dict[str, Any] = {
         "account_remaining_usd": "0",
         "at": _AT,
     },
+    "balance": account_shapes.BALANCE,
+    "forecast": account_shapes.FORECAST,
+    "reconciliation": account_shapes.RECONCILIATION,
 }
 PROJECT: dict[str, Any] = {
     "id": "prj_019ab3e8114c7b02b1c7d9e0f3a25b48",

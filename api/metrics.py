@@ -4,6 +4,7 @@ There are no names of projects, files or people in it, and no money; it needs no
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, Response
@@ -15,7 +16,8 @@ from api.openapi import problems
 from api.parts import Parts, PartsOf
 from api.query import refuse_unknown
 from patchmill.errors import InvalidFields, PatchmillError, Unavailable
-from patchmill.store import circuits, metrics, stats
+from patchmill.store import accounts, circuits, decisions, metrics, reconciliations, stats
+from patchmill.store.reconciliations import LOOKS_BACK
 
 router = APIRouter(tags=["health"], dependencies=[Depends(refuse_unknown())])
 
@@ -51,12 +53,16 @@ class _Numbers(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Read everything in one transaction."""
+        at = datetime.now(UTC)
         with self._parts.database.begin() as connection:
             now = stats.stats(connection, None, lease_ttl_s=self._parts.lease_ttl_s)
             open_ones = circuits.open_ones(connection)
             cache = metrics.cache_use(connection)
             outcomes = metrics.outcomes(connection)
             odd = metrics.anomalies(connection)
+            account = accounts.read(connection)
+            drift = reconciliations.drift_by_model(connection, since=at - LOOKS_BACK)
+            uncertain = decisions.count_uncertain(connection)
         jobs = [((state,), getattr(now, state)) for state in ("queued", "waiting", "dispatched", "running")]
         opened = [((each.name, each.why or ""), 1) for each in open_ones.values()]
         by_prompt = [((use.model, use.prompt_version), use) for use in cache]
@@ -81,6 +87,11 @@ class _Numbers(Collector):
         )
         yield _gauge("calls", "calls of the last hour", ("model", "outcome"), outcomes)
         yield _gauge("call_anomalies", "odd answers of the last hour", ("anomaly",), odd)
+        yield _number("uncertain_calls", "calls that may have been billed or not", uncertain)
+        yield _gauge("drift_hours", "hours in which account and ledger differ unexplained", ("model",), drift)
+        if account is not None and account.looked_at is not None:
+            age_s = (at - account.looked_at).total_seconds()
+            yield _number("account_age_seconds", "since the gateway's account was read", age_s)
 
 
 def _gauge(

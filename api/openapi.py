@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.account_shapes import DecisionBody
 from api.budget_shapes import BudgetChange, BudgetRequest
 from api.gateway_shapes import ProjectChange
 from api.price_shapes import PriceRequest
@@ -43,6 +44,7 @@ _REQUESTS = (
     PriceRequest,
     KeyRequest,
     ProjectChange,
+    DecisionBody,
     WebhookRequest,
     WebhookChange,
     ReplayRequest,

@@ -16,18 +16,17 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from patchmill.budget.prices import PICOS_PER_USD, to_usd
-from patchmill.budget.reconciliation import Proof, Use, Verdict, prove
+from patchmill.budget.reconciliation import HOUR, Proof, Use, Verdict, hour_of, prove, whole_hours
 from patchmill.call.account import Account, AccountClient, AccountUnavailable, UsageBucket
 from patchmill.errors import Conflict
 from patchmill.store import accounts, decisions, reconciliations
 from patchmill.store.engine import passes, trouble
 from patchmill.store.ids import to_edge
-from patchmill.store.reconciliations import HOUR, LOOKS_BACK, NEAR, Compared
+from patchmill.store.reconciliations import LOOKS_BACK, NEAR, Compared
 from patchmill.telemetry import get_logger
 
 EVERY_S = 600.0
 UNSUPPORTED_EVERY_S = 24 * 3600.0
-COMPLETE_AFTER = timedelta(minutes=15)  # an hour's buckets are taken for complete
 PROOF_AFTER = timedelta(hours=1)  # for so long the gateway must have said the same, before it is evidence
 _NO_SUCH_ROUTE = frozenset({404, 405, 501})
 
@@ -93,7 +92,7 @@ class Reconciler:
         now = self._now()
         with self._engine.begin() as connection:
             since = accounts.meet(connection, self._identity, now=now)
-        hours = _hours(since, now)
+        hours = whole_hours(since, now, back=LOOKS_BACK)
         try:
             told = self._read(hours)
         except AccountUnavailable as error:
@@ -207,21 +206,10 @@ class Reconciler:
             log.info("an uncertain call is decided", call=to_edge("call", call_id), cost_usd=cost)
 
 
-def _hours(since: datetime, now: datetime) -> list[datetime]:
-    """Give the whole hours to compare: after `since`, complete by now, and not too long ago."""
-    ends = _floor(now - COMPLETE_AFTER)
-    first = max(ends - LOOKS_BACK, _floor(since + HOUR - timedelta(microseconds=1)))
-    return [first + number * HOUR for number in range(int((ends - first) / HOUR))]
-
-
-def _floor(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-
-
 def _by_hour(buckets: Sequence[UsageBucket]) -> dict[datetime, dict[str, Use]]:
     found: dict[datetime, dict[str, Use]] = defaultdict(dict)
     for each in buckets:
-        if each.hour is None or each.model is None or each.hour != _floor(each.hour):
+        if each.hour is None or each.model is None or each.hour != hour_of(each.hour):
             raise Unreadable("the gateway's account of use is not told by hours and models")
         use = Use(
             calls=each.calls,

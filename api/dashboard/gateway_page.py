@@ -1,11 +1,17 @@
 """How the gateway is: whether it and its models can be called, what is left, and the last hour's calls."""
 
+import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from api.account import account_of, sentence_of
+from api.account_shapes import DecisionBody
+from api.bodies import read_model
 from api.dashboard import charts
 from api.dashboard.notices import ladder_models
 from api.dashboard.page_route import PageRoute
@@ -15,12 +21,18 @@ from api.dashboard.session import Acting, Form, Viewer, local
 from api.gateway import quota_document
 from api.gateway_shapes import Quota
 from api.parts import PartsOf
+from api.uncertain import AMOUNTS, decision_of
+from patchmill.budget.reconciliation import HOUR
 from patchmill.job.circuit import GATEWAY, Circuit, Condition
-from patchmill.store import circuits, metrics, stats
+from patchmill.store import accounts, circuits, decisions, metrics, reconciliations, stats
 from patchmill.store.circuits import MAX_REASON
+from patchmill.store.ids import known_id
 from patchmill.store.metrics import CacheUse
+from patchmill.store.reconciliations import LOOKS_BACK
 
 HERE = "/gateway"
+MOST = 100  # rows of a table
+COURSE = timedelta(days=7)
 
 router = APIRouter(prefix=HERE, route_class=PageRoute)
 
@@ -29,6 +41,7 @@ router = APIRouter(prefix=HERE, route_class=PageRoute)
 def show_gateway(request: Request, person: Viewer, parts: PartsOf) -> Response:
     """Show whether calls can be made, and how those of the last hour went."""
     del person
+    now = datetime.now(UTC)
     with parts.database.begin() as connection:
         known = circuits.every_one(connection)
         said = circuits.quota(connection)
@@ -37,6 +50,10 @@ def show_gateway(request: Request, person: Viewer, parts: PartsOf) -> Response:
         outcomes = metrics.outcomes(connection)
         odd = metrics.anomalies(connection)
         cache = metrics.cache_use(connection)
+        account = account_of(connection, now)
+        course = accounts.balances_since(connection, now - COURSE)
+        hours = reconciliations.latest(connection, since=now - LOOKS_BACK - HOUR, most=MOST)
+        uncertain = decisions.uncertain_calls(connection, project_id=None, before=None, limit=MOST)
     quota = None if said is None else quota_document(said)
     gateway = known.pop(GATEWAY, None)
     models += [name for name in known if name not in models]
@@ -51,6 +68,15 @@ def show_gateway(request: Request, person: Viewer, parts: PartsOf) -> Response:
         "anomalies": [(ANOMALIES.get(name, name), count) for (name,), count in sorted(odd)],
         "cache": [(each, _bar(each)) for each in cache],
         "max_reason": MAX_REASON,
+        "account": account,
+        "course": list(zip(course, charts.bars([each.available_picos for each in course]), strict=True)),
+        "width": charts.WIDTH,
+        "height": charts.HEIGHT,
+        "hours": [(each, sentence_of(each)) for each in hours],
+        "amounts_by_hour": [
+            picos for each in hours for picos in (each.billed.picos, each.settled.picos, each.uncertain.picos)
+        ],
+        "uncertain": uncertain,
     }
     return page(request, "gateway", values)
 
@@ -61,6 +87,26 @@ def pause(person: Acting, form: Form, parts: PartsOf) -> Response:
     with parts.database.begin() as connection:
         circuits.pause(connection, form.get("reason", "").strip()[:MAX_REASON], actor=person.actor)
     return RedirectResponse(HERE, HTTPStatus.SEE_OTHER)
+
+
+@router.post("/decide")
+def decide(person: Acting, form: Form, parts: PartsOf) -> Response:
+    """Decide what became of an uncertain call, as `POST /v1/gateway/uncertain/{call_id}/decision` does."""
+    asked = read_model(json.dumps(_decision(form)).encode(), DecisionBody)
+    with parts.database.begin() as connection:
+        call_id = known_id("call", form.get("call", ""))
+        decisions.decide(connection, call_id, decision_of(asked), actor=person.actor)
+    parts.waker.wake()
+    return RedirectResponse(HERE, HTTPStatus.SEE_OTHER)
+
+
+def _decision(form: Mapping[str, str]) -> dict[str, Any]:
+    """Read a form as the API's body: what was left empty is left out, and a number is one."""
+    amounts: dict[str, Any] = {name: form[name] for name in AMOUNTS if form.get(name)}
+    for name in ("input_tokens", "output_tokens"):
+        if amounts.get(name, "").isdecimal():
+            amounts[name] = int(amounts[name])
+    return {"billed": form.get("billed") == "yes", "reason": form.get("reason", ""), **amounts}
 
 
 @router.post("/resume")

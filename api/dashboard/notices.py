@@ -13,10 +13,11 @@ from api.parts import Parts, PartsOf
 from patchmill.budget.prices import rates_at
 from patchmill.job.circuit import GATEWAY, Circuit
 from patchmill.job.ladder import Policy
-from patchmill.store import access, budget_alerts, circuits, workers
+from patchmill.store import access, budget_alerts, circuits, reconciliations, workers
 from patchmill.store.budget_alerts import Told
 from patchmill.store.budgets import prices_of
 from patchmill.store.ids import to_edge
+from patchmill.store.reconciliations import LOOKS_BACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ def notices(connection: Connection, parts: Parts) -> list[Notice]:
         in_the_way = [open_ones[name] for name in names if name in open_ones]
         waiting = circuits.count_waiting(connection)
         told = [_of_circuit(circuit, 0 if number else waiting) for number, circuit in enumerate(in_the_way)]
+    told += _of_drift(connection)
     if not workers.count_live(connection, lease_ttl_s=parts.lease_ttl_s):
         what = "No worker is alive, so no job runs."
         told.append(Notice(what=what, advice="Start one with python -m worker."))
@@ -74,6 +76,16 @@ def _of_budget(told: Told) -> Notice:
         return Notice(what=what, advice="Raise it, or wait for its next window.", link=link)
     what = f"The budget {told.name} has passed {told.percent} percent of its limit."
     return Notice(what=what, advice=f"It counts{until or ' for ever'}.", link=link)
+
+
+def _of_drift(connection: Connection) -> list[Notice]:
+    """Say that the gateway's account and the ledger differ, while the last days show it."""
+    drift = reconciliations.drift_by_model(connection, since=datetime.now(UTC) - LOOKS_BACK)
+    if not drift:
+        return []
+    count = sum(hours for _, hours in drift)
+    what = f"The gateway's account and the ledger differ in {count} hour{'' if count == 1 else 's'}."
+    return [Notice(what=what, advice="The page of the gateway shows by how much; nothing explains it.")]
 
 
 def ladder_models(connection: Connection, policy: Policy) -> list[str]:

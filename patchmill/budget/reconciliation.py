@@ -5,13 +5,15 @@ near the border of an hour may therefore stand in either, and both are right.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from patchmill.budget.ledger import Amount, Spent, cost
 from patchmill.budget.prices import PICOS_PER_USD, Rates
 
 CREDIT_PICOS = PICOS_PER_USD // 1_000_000  # the gateway's unit: some count money in whole ones
+HOUR = timedelta(hours=1)
+COMPLETE_AFTER = timedelta(minutes=15)  # so long after its end an hour's use is taken for complete
 _MOST_YEARS = timedelta(days=3650)
 
 
@@ -163,6 +165,18 @@ def _may_cost(use: Use, rates: Rates) -> bool:
         for cached in (0, entering)
     ]
     return min(bounds) - CREDIT_PICOS < use.picos < max(bounds) + CREDIT_PICOS
+
+
+def whole_hours(since: datetime, now: datetime, *, back: timedelta) -> list[datetime]:
+    """Give the hours that began after `since` and are complete by now, those of the last `back`."""
+    ends = hour_of(now - COMPLETE_AFTER)
+    first = max(ends - back, hour_of(since + HOUR - timedelta(microseconds=1)))
+    return [first + number * HOUR for number in range(int((ends - first) / HOUR))]
+
+
+def hour_of(at: datetime) -> datetime:
+    """Give the beginning of the hour that an instant lies in."""
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def exhausted_at(

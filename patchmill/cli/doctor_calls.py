@@ -5,6 +5,7 @@ from typing import Any
 
 from patchmill.cli.doctor_line import Line
 from patchmill.cli.exits import Exit
+from patchmill.cli.talk import some
 from patchmill.job.circuit import Condition, Why
 
 _KEY = "set the workers' PATCHMILL_GATEWAY_API_KEY to a key that the gateway takes"
@@ -38,6 +39,29 @@ def calls(gateway: Mapping[str, Any]) -> Iterator[Line]:
         if each["state"] != Condition.OK:
             detail = f"{each['model']} is {each['state']} ({_why(each)})"
             yield Line.warn("model", detail, _advice(each, f"patchmill resume --model {each['model']}"))
+
+
+def account(reconciliation: Mapping[str, Any]) -> Iterator[Line]:
+    """Say whether the gateway's account agrees with the ledger."""
+    state, drift = reconciliation["state"], reconciliation["drift"]
+    if drift:
+        worst = drift[0]
+        detail = f"differs from the ledger in {some(len(drift), 'hour')}, last {worst['hour'][:16]}"
+        advice = "see the page of the gateway; is the key used elsewhere, are the prices right?"
+        yield Line.warn("bill", f"{detail} ({worst['model']}): {worst['message']}", advice)
+    elif state == "unavailable":
+        yield Line.warn("bill", f"cannot be read: {reconciliation['message']}", "it is tried again by itself")
+    elif state == "unsupported":
+        yield Line.ok("bill", "is not told by this gateway; nothing is compared with it")
+    elif state == "ok":
+        yield Line.ok(
+            "bill", f"agrees with the ledger, or is explained; read at {reconciliation['looked_at'][:16]}"
+        )
+    if reconciliation["uncertain_calls"]:
+        count = some(reconciliation["uncertain_calls"], "call")
+        yield Line.warn(
+            "uncertain", f"{count} may have been billed or not", "see `patchmill calls uncertain`"
+        )
 
 
 def _stopped(gateway: Mapping[str, Any]) -> Line:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from patchmill import __version__
-from patchmill.cli.doctor_calls import calls
+from patchmill.cli.doctor_calls import account, calls
 from patchmill.cli.doctor_line import Line
 from patchmill.cli.exits import Exit, exit_of
 from patchmill.client.connection import is_loopback
@@ -106,6 +106,8 @@ def _calls(http: httpx.Client, found: Server) -> Iterator[Line]:
     gateway = _document(answer)
     if answer.is_success and "models" in gateway:
         yield from calls(gateway)
+        if "reconciliation" in gateway:
+            yield from account(gateway["reconciliation"])
 
 
 def _document(answer: httpx.Response) -> dict[str, Any]:

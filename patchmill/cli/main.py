@@ -40,6 +40,7 @@ COMMANDS = {
     "apply": "Write what a job or a run offers into the files.",
     "jobs": "List jobs, cancel one, start one anew.",
     "runs": "List runs, cancel one.",
+    "calls": "List calls that may have been billed or not; decide what became of one.",
     "usage": "Sum up what was used and spent, by day, model, rule and more.",
     "webhooks": "List, create, test and delete webhooks, see deliveries and replay them.",
     "projects": "Show the key's project; set how its jobs climb from model to model.",

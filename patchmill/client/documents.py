@@ -265,6 +265,28 @@ class Gateway(CircuitState):
     models: list[ModelState]
     slots: dict[str, int]
     quota: dict[str, Any] | None
+    balance: dict[str, Any] | None
+    forecast: dict[str, Any]
+    reconciliation: dict[str, Any]
+
+
+class UncertainCall(TypedDict):
+    """A call that may have been billed or not; once that is decided, `decision` says by whom and why."""
+
+    id: str
+    job: str
+    model: str
+    state: str
+    failure: str | None
+    message: str | None
+    held: dict[str, Any]
+    cost_usd: str
+    overrun_usd: str
+    input_tokens: int
+    output_tokens: int
+    sent_at: str
+    ended_at: str | None
+    decision: dict[str, Any] | None
 
 
 class Project(TypedDict):

@@ -16,6 +16,7 @@ from patchmill.client.events import Event, follow
 from patchmill.client.pages import pages
 from patchmill.client.problem import ApiError
 from patchmill.client.projects import Projects
+from patchmill.client.uncertain import Uncertain
 from patchmill.client.usage import query_of, usage_csv_of, usage_of
 from patchmill.client.webhooks import Webhooks
 from patchmill.errors import Unavailable
@@ -42,6 +43,7 @@ class Client:
         self._connection = Connection(url, key, timeout_s=timeout_s, attempts=attempts)
         self.budgets = Budgets(self._connection)
         self.projects = Projects(self._connection)
+        self.uncertain = Uncertain(self._connection)
         self.webhooks = Webhooks(self._connection)
 
     @classmethod

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Interval, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from patchmill.budget.reconciliation import hour_of
 from patchmill.job.circuit import GATEWAY, Condition, Why
 from patchmill.store.tables import accounts, balances, circuits
 
@@ -125,8 +126,12 @@ def note_balance(
     parameters = {"at": now, "left": available_picos, "low": low_balance}
     connection.execute(_LOOKED, parameters)
     if available_picos is not None:
-        hour = now.replace(minute=0, second=0, microsecond=0)
-        kept = {"hour": hour, "at": now, "available_picos": available_picos, "low_balance": low_balance}
+        kept = {
+            "hour": hour_of(now),
+            "at": now,
+            "available_picos": available_picos,
+            "low_balance": low_balance,
+        }
         connection.execute(_KEEP, kept)
     connection.execute(_FORGET, {"before": now - KEPT})
 

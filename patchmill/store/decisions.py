@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, insert, select
+from sqlalchemy import Connection, Select, bindparam, func, insert, select
 
 from patchmill.budget.ledger import Spent
 from patchmill.budget.reconciliation import Use
@@ -90,6 +90,14 @@ def uncertain_calls(
     if before is not None:
         asked = asked.where(calls.c.id < before)
     return [DecidedCall(**row) for row in connection.execute(asked).mappings()]
+
+
+_COUNT = select(func.count()).select_from(calls).where(calls.c.state == "uncertain")
+
+
+def count_uncertain(connection: Connection) -> int:
+    """Count the uncertain calls of all projects."""
+    return connection.scalar(_COUNT) or 0
 
 
 def call_of(connection: Connection, call_id: uuid.UUID, *, project_id: uuid.UUID | None) -> DecidedCall:

@@ -25,12 +25,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from patchmill.budget.ledger import Amount
 from patchmill.budget.prices import Rates
-from patchmill.budget.reconciliation import NOTHING, OwnUse, Use, Verdict, judge
+from patchmill.budget.reconciliation import HOUR, NOTHING, OwnUse, Use, Verdict, judge
 from patchmill.job.circuit import GATEWAY
 from patchmill.store.ids import first_id
 from patchmill.store.tables import audit, calls, reconciliations
 
-HOUR = timedelta(hours=1)
 LOOKS_BACK = timedelta(hours=48)
 KEPT = timedelta(days=90)  # as long as the gateway tells what it billed
 NEAR = timedelta(seconds=15)  # how far clocks, and what a call's time is, may differ
@@ -282,6 +281,18 @@ def drifting(connection: Connection, *, since: datetime, most: int) -> list[Comp
     """Give the hours since a time whose difference nothing explains, the last one first."""
     rows = connection.execute(_DRIFTING, {"since": since, "most": most}).mappings()
     return [_read(row) for row in rows]
+
+
+_DRIFT_BY_MODEL = (
+    select(reconciliations.c.model, func.count().label("hours"))
+    .where(reconciliations.c.verdict == Verdict.DRIFT, reconciliations.c.hour >= bindparam("since"))
+    .group_by(reconciliations.c.model)
+)
+
+
+def drift_by_model(connection: Connection, *, since: datetime) -> Sequence[tuple[tuple[str], int]]:
+    """Count the hours since a time whose difference nothing explains."""
+    return [((row.model,), row.hours) for row in connection.execute(_DRIFT_BY_MODEL, {"since": since})]
 
 
 def billed_since(connection: Connection, since: datetime) -> int:

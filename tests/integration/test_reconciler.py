@@ -371,7 +371,6 @@ def test_what_an_operator_decides_beyond_the_hold_is_overrun(alone: Reconciling)
 
 
 def test_after_evidence_every_call_agrees_with_the_truth(alone: Reconciling) -> None:
-    """Many hours would each have their own calls; here models take their place."""
     for faults in ((), (UNBILLED,), ("500",), (UNBILLED, UNBILLED)):
         alone.call(*faults)
     alone.settle_into_the_hour()

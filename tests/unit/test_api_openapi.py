@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api import (
+    account_shapes,
     budget_shapes,
     estimate_shapes,
     examples,
@@ -29,6 +30,7 @@ from patchmill.settings import Settings
 
 PROBLEM = "application/problem+json"
 SHAPES = (
+    account_shapes,
     schemas,
     requests,
     run_requests,
@@ -113,6 +115,7 @@ def test_every_example_of_a_request_fits_its_schema(document: dict[str, Any]) ->
         webhook_shapes.WebhookChange,
         webhook_shapes.ReplayRequest,
         gateway_shapes.ProjectChange,
+        account_shapes.DecisionBody,
     }
 
 
