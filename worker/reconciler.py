@@ -170,8 +170,8 @@ class Reconciler:
         if asked and not told.clock_agrees:
             log.info("the gateway's clock differs, or is not told; its account is no evidence")
             return
-        equal = [each.now for each in compared if each.now.verdict is Verdict.EQUAL]
-        filled = max((each.hour for each in equal if each.billed.calls), default=None)
+        with self._engine.begin() as connection:
+            filled = reconciliations.filled_until(connection)
         for each in asked:
             proof = self._proof(each)
             # That nothing was billed is shown only once the gateway is seen to have come so far.

@@ -13,7 +13,7 @@ from patchmill.budget.reconciliation import Use
 from patchmill.errors import Conflict
 from patchmill.store import auditing
 from patchmill.store.ids import no_such, to_edge
-from patchmill.store.ledger import EndedCall, Ending, end_call, wake_budget_waiters
+from patchmill.store.ledger import EndedCall, Ending, end_call
 from patchmill.store.tables import call_decisions, calls, jobs, projects
 
 MAX_REASON = 500
@@ -135,8 +135,6 @@ def decide(
         now = call_of(connection, call_id, project_id=project_id)
         raise Conflict(f"call {to_edge('call', call_id)} is not uncertain; it is {now.state}")
     _write_down(connection, call_id, decision, actor)
-    if ended is EndedCall.FREED_ROOM:
-        wake_budget_waiters(connection, call.project_id)
     return call_of(connection, call_id, project_id=project_id)
 
 

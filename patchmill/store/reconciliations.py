@@ -33,7 +33,8 @@ from patchmill.store.tables import audit, calls, reconciliations
 LOOKS_BACK = timedelta(hours=48)
 KEPT = timedelta(days=90)  # as long as the gateway tells what it billed
 NEAR = timedelta(seconds=15)  # how far clocks, and what a call's time is, may differ
-_LONGEST_CALL = timedelta(hours=1)
+_AROUND = timedelta(hours=2)  # longer than a call may take, and clocks may differ
+SETTLES_WITHIN = timedelta(hours=3)  # of its end: no call of an hour is open any more
 _TRIAL = timedelta(minutes=5)  # a trial is written down once it has ended
 
 
@@ -121,8 +122,8 @@ def _span(hour: datetime) -> dict[str, Any]:
     return {
         "hour": hour,
         "ends": hour + HOUR,
-        "first": first_id(hour - _LONGEST_CALL),
-        "last": first_id(hour + HOUR + _LONGEST_CALL),
+        "first": first_id(hour - _AROUND),
+        "last": first_id(hour + HOUR + _AROUND),
     }
 
 
@@ -163,11 +164,16 @@ def tried(connection: Connection, hour: datetime) -> bool:
 def compare(
     connection: Connection, hour: datetime, theirs: Mapping[str, Use], *, alone: bool, now: datetime
 ) -> list[Compared]:
-    """Compare an hour, model by model, and store how it stands; a drift that has gone is closed."""
+    """Compare an hour, model by model, and store how it stands; a drift that has gone is closed.
+
+    Where nothing can have changed on either side since, nothing is read anew, and nothing is given.
+    """
+    known = {row["model"]: row for row in connection.execute(_OF_HOUR, {"of_hour": hour}).mappings()}
+    if hour + HOUR + SETTLES_WITHIN < now and _is_settled(known, theirs):
+        return []
     ours = own_use(connection, hour)
     on_the_wire = sum(use.on_the_wire for use in ours.values())
     had_trial = tried(connection, hour)
-    known = {row["model"]: row for row in connection.execute(_OF_HOUR, {"of_hour": hour}).mappings()}
     compared = []
     for model in sorted({*theirs, *known, *(name for name, use in ours.items() if _counts(use))}):
         billed, own = theirs.get(model, NOTHING), ours.get(model, OwnUse())
@@ -178,6 +184,21 @@ def compare(
         last = None if before is None else Verdict(before["verdict"])
         compared.append(Compared(now=made, before=last, ours=own, on_the_wire=on_the_wire))
     return compared
+
+
+def _is_settled(known: Mapping[str, RowMapping], theirs: Mapping[str, Use]) -> bool:
+    """Whether an hour was found to agree without any uncertain call, and the gateway says the same still."""
+    agreed = all(
+        row["verdict"] in {Verdict.EQUAL, Verdict.BORDER} and not row["uncertain_calls"]
+        for row in known.values()
+    )
+    told = {model: _use(row, "billed") for model, row in known.items()}
+    models = known.keys() | theirs.keys()
+    return (
+        bool(known)
+        and agreed
+        and all(told.get(model, NOTHING) == theirs.get(model, NOTHING) for model in models)
+    )
 
 
 def _counts(use: OwnUse) -> bool:
@@ -293,6 +314,17 @@ _DRIFT_BY_MODEL = (
 def drift_by_model(connection: Connection, *, since: datetime) -> Sequence[tuple[tuple[str], int]]:
     """Count the hours since a time whose difference nothing explains."""
     return [((row.model,), row.hours) for row in connection.execute(_DRIFT_BY_MODEL, {"since": since})]
+
+
+_FILLED = select(func.max(reconciliations.c.hour)).where(
+    reconciliations.c.verdict == Verdict.EQUAL, reconciliations.c.billed_calls > 0
+)
+
+
+def filled_until(connection: Connection) -> datetime | None:
+    """Give the last hour of which the gateway has told calls, just those that we know of."""
+    filled: datetime | None = connection.scalar(_FILLED)
+    return filled
 
 
 def billed_since(connection: Connection, since: datetime) -> int:

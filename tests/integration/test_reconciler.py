@@ -314,6 +314,22 @@ def test_hours_of_another_account_are_not_compared(alone: Reconciling) -> None:
     assert "uncertain" in states(alone)
 
 
+def test_an_hour_that_agrees_for_good_is_read_again_only_when_the_gateway_says_otherwise(
+    alone: Reconciling,
+) -> None:
+    alone.call()
+    alone.settle_into_the_hour()
+    first = alone.of_hour(alone.look(after=SOON))
+
+    again = alone.look(after=3 * LATER)
+    alone.call_as_somebody_else()
+    changed = alone.of_hour(alone.look(after=4 * LATER))
+
+    assert first.verdict is Verdict.EQUAL
+    assert again == []
+    assert changed.verdict is Verdict.DRIFT
+
+
 def test_of_all_workers_one_has_the_turn(alone: Reconciling) -> None:
     with alone.engine.begin() as connection:
         connection.execute(text("UPDATE accounts SET next_at = now()"))

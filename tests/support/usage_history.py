@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, insert
 
-from patchmill.budget.ledger import Account, Amount, Transfer, held, settled, suspended, voided
+from patchmill.budget.ledger import Account, Amount, Phase, Transfer, settled, suspended, voided
 from patchmill.store.ids import first_id, new_id
 from patchmill.store.tables import (
     attempts,
@@ -72,7 +72,8 @@ class PastCall:
         source = Account.UNCERTAIN if late else Account.HELD
         ends = {"settled": lambda: settled(HOLD, used, source), "void": lambda: voided(HOLD, source)}
         end = ends.get(STATES[self.ending], tuple)()
-        return (*held(HOLD), *doubt, *end)
+        hold = Transfer(phase=Phase.HOLD, debit=Account.AVAILABLE, credit=Account.HELD, amount=HOLD)
+        return (hold, *doubt, *end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
