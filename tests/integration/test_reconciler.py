@@ -1,21 +1,25 @@
 """The gateway's account held against the ledger; the stand-in's own ledger is what is true."""
 
+import json
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
-from patchmill.budget.reconciliation import Use, Verdict
+from patchmill.budget.prices import to_usd
+from patchmill.budget.reconciliation import HOUR, Use, Verdict
 from patchmill.errors import Conflict
 from patchmill.job.circuit import GATEWAY, Condition, Trip, Why
 from patchmill.store import accounts, circuits, decisions
 from patchmill.store.accounts import AccountRow
 from patchmill.store.decisions import Decision
 from tests.support.ledger_audit import audit
+from tests.support.raw_server import RawServer, response
 from tests.support.reconciling import OTHER_KEY, Reconciling, reconciling
 from tests.support.stack import until
 
@@ -301,6 +305,68 @@ def test_a_gateway_without_an_account_is_no_error_and_is_said_once(alone: Reconc
     alone.tell(fault=None)
     alone.look(after=SOON)
     assert account_of(alone).supported
+
+
+WRONG_DATE = "Date: Sun, 22 Nov 2026 12:00:00 GMT\r\n"
+
+
+@pytest.mark.parametrize(("more", "decided_calls"), [(WRONG_DATE, 0), ("", 0), ("now", 1)])
+def test_only_a_gateway_whose_clock_agrees_gives_evidence(
+    alone: Reconciling, more: str, decided_calls: int
+) -> None:
+    alone.call(UNBILLED)
+    alone.settle_into_the_hour()
+    if more == "now":
+        more = f"Date: {format_datetime(datetime.now(UTC), usegmt=True)}\r\n"
+    found = alone.of_hour(alone.look(after=SOON))
+    bucket = {
+        "hour": alone.hour.isoformat(),
+        "model": found.model,
+        "call_count": found.billed.calls,
+        "input_tokens": found.billed.input_tokens,
+        "output_tokens": found.billed.output_tokens,
+        "total_usd": to_usd(found.billed.picos),
+    }
+    account = response(json.dumps({"balance": {"available_usd": "5"}}).encode(), more=more)
+    use = response(json.dumps({"data": [bucket]}).encode(), more=more)
+
+    with RawServer([account], [account], [use], [account], [use]) as server:
+        for after in (-2 * HOUR, SOON, LATER):
+            alone.reconciler(after=after, base_url=server.url).look()
+
+    assert len(decided(alone)) == decided_calls
+
+
+@pytest.mark.parametrize(
+    "bucket",
+    [
+        {"hour": None},
+        {"model": None},
+        {"hour": "2026-11-22T12:30:00Z"},
+        {"total_usd": "-1"},
+        {"call_count": 1.5},
+        {"input_tokens": "many"},
+    ],
+)
+def test_use_that_cannot_be_read_whole_is_no_use(alone: Reconciling, bucket: dict[str, Any]) -> None:
+    alone.call(UNBILLED)
+    alone.settle_into_the_hour()
+    alone.look(after=SOON)
+    before = alone.everything()
+    good = {"hour": "2026-11-22T12:00:00Z", "model": "m", "total_usd": "1", "call_count": 1}
+    good |= {"input_tokens": 1, "output_tokens": 1}
+    account = response(b'{"balance": {"available_usd": "5"}}')
+    use = response(json.dumps({"data": [good, {**good, **bucket}]}).encode())
+    alone.reconciler(after=-2 * HOUR).look()
+
+    with RawServer([account], [account], [use]) as server:
+        alone.reconciler(after=-2 * HOUR, base_url=server.url).look()
+        balances = alone.everything()
+        assert alone.reconciler(after=LATER, base_url=server.url).look() == []
+
+    assert alone.everything() == balances
+    assert balances[:-1] == before[:-1]
+    assert account_of(alone).problem
 
 
 def test_hours_of_another_account_are_not_compared(alone: Reconciling) -> None:

@@ -75,11 +75,18 @@ class Reconciling:
         """Look at the account so long after the hour has ended."""
         return self.reconciler(after=after, timeout_s=timeout_s).look()
 
-    def reconciler(self, *, after: timedelta, timeout_s: float = 10.0, key: str = DEFAULT_KEY) -> Reconciler:
+    def reconciler(
+        self,
+        *,
+        after: timedelta,
+        timeout_s: float = 10.0,
+        key: str = DEFAULT_KEY,
+        base_url: str | None = None,
+    ) -> Reconciler:
         """Give a reconciler for whom it is so late."""
         return Reconciler(
             self.engine,
-            base_url=f"{self.attempts.root_url}/v1",
+            base_url=base_url or f"{self.attempts.root_url}/v1",
             api_key=key,
             alone=self.alone,
             now=lambda: self.hour + HOUR + after,

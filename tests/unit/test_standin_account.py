@@ -138,3 +138,33 @@ def test_the_one_payment_says_that_it_is_made_up(gateway: httpx.Client) -> None:
 
     assert (payment["type"], payment["amount_usd"]) == ("top_up", "1000")
     assert "stand-in" in payment["description"]
+
+
+FAULTS = {"401": 401, "404": 404, "500": 500, "503": 503, "html_200": 200, "garbage": 200}
+
+
+@pytest.mark.parametrize("name", ["account", "usage", "billing/transactions"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_account_that_is_to_fail_tells_nothing(gateway: httpx.Client, name: str, fault: str) -> None:
+    gateway.post("/standin/behaviour", json={"account": {"fault": fault}}).raise_for_status()
+
+    answer = gateway.get(f"/api/v1/me/{name}")
+
+    assert answer.status_code == FAULTS[fault]
+    assert "available_usd" not in answer.text
+    assert "total_usd" not in answer.text
+
+
+def test_buckets_lag_and_are_filed_by_another_clock(gateway: httpx.Client) -> None:
+    chat(gateway)
+
+    def hours(**account: float) -> list[str]:
+        gateway.post("/standin/behaviour", json={"account": account}).raise_for_status()
+        told = gateway.get("/api/v1/me/usage", params={"group_by": "hour"}).json()["data"]
+        return [bucket["hour"] for bucket in told]
+
+    [on_time] = hours()
+    [earlier] = hours(clock_s=-7200)
+
+    assert hours(lag_s=3600) == []
+    assert datetime.fromisoformat(on_time) - datetime.fromisoformat(earlier) == timedelta(hours=2)
