@@ -27,6 +27,7 @@ from patchmill.budget.ledger import Amount
 from patchmill.budget.prices import Rates
 from patchmill.budget.reconciliation import HOUR, NOTHING, OwnUse, Use, Verdict, judge
 from patchmill.job.circuit import GATEWAY
+from patchmill.store.engine import allow_long
 from patchmill.store.ids import first_id
 from patchmill.store.tables import audit, calls, reconciliations
 
@@ -109,6 +110,7 @@ _OWN_USE = (
         func.count().filter((calls.c.state == "sent") & (_BEGINS < _TO)).label("on_the_wire"),
     )
     .where(calls.c.id >= bindparam("first"), calls.c.id < bindparam("last"), calls.c.state != "void")
+    .where(_BEGINS < _TO, (_ENDS >= _FROM) | (calls.c.state == "sent"))
     .group_by(calls.c.model)
 )
 
@@ -168,6 +170,7 @@ def compare(
 
     Where nothing can have changed on either side since, nothing is read anew, and nothing is given.
     """
+    allow_long(connection)
     known = {row["model"]: row for row in connection.execute(_OF_HOUR, {"of_hour": hour}).mappings()}
     if hour + HOUR + SETTLES_WITHIN < now and _is_settled(known, theirs):
         return []
