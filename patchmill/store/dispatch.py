@@ -99,7 +99,7 @@ def dispatch_due(
             {"project_id": project_id, **asdict(turn), **asdict(places.get(project_id, Place()))}
             for project_id, turn in shared.turns.items()
         ]
-        connection.execute(_SET_TURNS, reached)
+        connection.execute(_SET_TURNS, reached if len(reached) > 1 else reached[0])
     return given
 
 

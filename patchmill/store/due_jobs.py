@@ -76,7 +76,11 @@ JOIN projects p ON p.id = t.project_id
 LEFT JOIN in_flight f ON f.project_id = t.project_id
 LEFT JOIN turns s ON s.project_id = t.project_id
 CROSS JOIN LATERAL (SELECT count(*) AS number FROM (SELECT 1 FROM ({_COUNTED}) all_due LIMIT :at_most) d) due
-""").bindparams(bindparam("minute_ago", type_=Uuid()))  # noqa: S608 - constants
+""").bindparams(  # noqa: S608 - constants
+    # Planning takes longer than running: with this number in the text one plan serves again.
+    bindparam("at_most", type_=Integer(), literal_execute=True),
+    bindparam("minute_ago", type_=Uuid()),
+)
 
 
 def standing(connection: Connection, *, at_most: int) -> Standing | None:
@@ -124,7 +128,7 @@ _CANDIDATES = _united(f"{_SHOWN} AND {line} LIMIT asked.number" for line in (*_L
 _FIRST_IN_LINE = text(f"""
 SELECT asked.project_id, c.id, c.priority, c.sha256 AS file,
     c.priority = 'bulk' AND c.run_at < now() - make_interval(secs => :aged_s) AS aged
-FROM unnest(:projects, :numbers, :files) AS asked (project_id, number, file)
+FROM unnest((SELECT :projects), (SELECT :numbers), (SELECT :files)) AS asked (project_id, number, file)
 CROSS JOIN LATERAL ({_CANDIDATES}) c
 """).bindparams(  # noqa: S608 - constants
     bindparam("projects", type_=ARRAY(Uuid())),
