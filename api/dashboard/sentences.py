@@ -58,7 +58,7 @@ REASONS: Mapping[Why, Reason] = {
     ),
     Why.OVERRUN: Reason(
         "A call of the model {model} used more than the most that it was thought to.",
-        "Compare the call with the gateway's bill, then let calls go on: patchmill resume --model {model}.",
+        "Compare the call with the gateway's bill, then let calls go on by patchmill resume --model NAME.",
     ),
 }
 

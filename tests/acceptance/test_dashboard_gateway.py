@@ -18,7 +18,7 @@ from tests.support.claimed import admitted, claimed
 from tests.support.visitor import Visitor, visible
 
 FLASH, PRO = "deepseek-v4-flash", "deepseek-v4-pro"
-OF_MODEL = {Why.FAILING, Why.MODEL_NOT_FOUND, Why.MODEL_NOT_IN_GROUP}
+OF_MODEL = {Why.FAILING, Why.MODEL_NOT_FOUND, Why.MODEL_NOT_IN_GROUP, Why.OVERRUN}
 
 
 @pytest.fixture
