@@ -41,22 +41,26 @@ class Circuits:
         self._engine = engine
         self._rng = random.SystemRandom()
         self._lock = threading.Lock()
+        self._looking = (
+            threading.Lock()
+        )  # one by one: no earlier look takes the place of a later one
         self._open: Mapping[str, Circuit] = {}
         self._known = False
         self._in_a_row: Counter[str] = Counter()
 
     def refresh(self) -> None:
         """Read the circuits, close those whose time is over, and wake a job for each probe that is due."""
-        with self._engine.begin() as connection:
-            seen = store.open_ones(connection)
-            for name in store.close_those_over(connection) if seen else ():
-                seen.pop(name, None)
-                log.info("circuit closed", circuit=name, by="time")
-            due = [circuit for circuit in seen.values() if _due(circuit)]
-            if due:
-                store.wake_for_probe(connection, due)
-            store.wake_forgotten(connection, seen.values())
-        self._see(seen)
+        with self._looking:
+            with self._engine.begin() as connection:
+                seen = store.open_ones(connection)
+                for name in store.close_those_over(connection) if seen else ():
+                    seen.pop(name, None)
+                    log.info("circuit closed", circuit=name, by="time")
+                due = [circuit for circuit in seen.values() if _due(circuit)]
+                if due:
+                    store.wake_for_probe(connection, due)
+                store.wake_forgotten(connection, seen.values())
+            self._see(seen)
 
     def enter(self, model: str) -> Permit | Circuit:
         """Give leave for one call, as a probe where it is the turn of one; else the circuit in the way."""
@@ -79,6 +83,11 @@ class Circuits:
     def _in_the_way(self, model: str) -> list[Circuit]:
         seen = self._open  # another thread may put a new view in its place at any time
         return [seen[name] for name in (GATEWAY, model) if name in seen]
+
+    def _look(self) -> None:
+        """See what is open, and nothing else."""
+        with self._looking, self._engine.begin() as connection:
+            self._see(store.open_ones(connection))
 
     def _see(self, seen: Mapping[str, Circuit]) -> None:
         """Take what is open now; of what has closed, failures are counted anew."""
@@ -166,12 +175,11 @@ class Circuits:
         try:
             with self._engine.begin() as connection:
                 opened = store.trip(connection, trip, probe_after_s=after_s)
-                seen = store.open_ones(connection)
+            self._look()
         except SQLAlchemyError as error:
             # The next call that fails the same way says it again.
             log.warning("circuit not opened: postgres is away", **trouble(self._engine, error))
             return
-        self._see(seen)
         if opened:
             log.warning("circuit opened", circuit=trip.name, why=trip.why, said=trip.message)
 
@@ -180,11 +188,10 @@ class Circuits:
             with self._engine.begin() as connection:
                 # Not what an operator, or another refusal, has opened anew while the probe was under way.
                 closed = store.close(connection, circuit.name, why=circuit.why)
-                seen = store.open_ones(connection)
+            self._look()
         except SQLAlchemyError as error:
             log.warning("circuit not closed: postgres is away", **trouble(self._engine, error))
             return
-        self._see(seen)
         if closed:
             log.info("circuit closed", circuit=circuit.name, by="probe")
 

@@ -1,12 +1,16 @@
 """What a worker process opens, probes and closes, beside operators and other processes who do so too."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from patchmill.call.reply import Answered, CallOutcome, CallTimings, Rejected
 from patchmill.job.circuit import GATEWAY, SERVER_FAILURES_TO_OPEN, Circuit, Condition, Trip, Why
 from patchmill.job.failure import Failure, FailureClass
 from patchmill.store import circuits as store
+from tests.support.stack import until
 from worker.circuits import Circuits, Permit
 from worker.endings import not_sent
 
@@ -32,6 +36,11 @@ def trip(engine: Engine, what: Trip, *, probe_after_s: float | None = None) -> N
 def stands(engine: Engine, name: str = GATEWAY) -> Circuit | None:
     with engine.begin() as connection:
         return store.open_ones(connection).get(name)
+
+
+def count_open(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return connection.scalar(text("SELECT count(*) FROM circuits")) or 0
 
 
 def probing(engine: Engine, what: Trip = REFUSED) -> tuple[Circuits, Permit]:
@@ -90,6 +99,35 @@ def test_a_circuit_that_closes_while_a_thread_looks_is_not_in_its_way(
         circuits.refresh()
 
     assert circuits.enter(MODEL) == Permit(model=MODEL)
+
+
+def test_a_circuit_that_opens_while_the_clock_looks_is_not_forgotten(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    circuits = Circuits(engine)
+    permit = circuits.enter(MODEL)
+    assert isinstance(permit, Permit)
+    looked, may_go_on = threading.Event(), threading.Event()
+    look = store.open_ones
+
+    def slow(connection: Connection) -> dict[str, Circuit]:
+        seen = look(connection)
+        if not looked.is_set():
+            looked.set()
+            assert may_go_on.wait(20)
+        return seen
+
+    monkeypatch.setattr(store, "open_ones", slow)
+    with ThreadPoolExecutor() as threads:
+        clock = threads.submit(circuits.refresh)
+        assert looked.wait(20)
+        caller = threads.submit(circuits.leave, permit, failed(FailureClass.ACCOUNT))
+        until(lambda: count_open(engine) == 1, "the circuit in the database")
+        may_go_on.set()
+        for each in (clock, caller):
+            each.result(timeout=20)
+
+    assert isinstance(circuits.enter(MODEL), Circuit)
 
 
 def test_of_two_processes_one_takes_a_probe(engine: Engine) -> None:
