@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from unittest.mock import patch
 
 import redis
-from sqlalchemy import Connection, Engine, event, insert
+from sqlalchemy import Connection, Engine, insert
 from sqlalchemy.exc import DBAPIError
 
 from patchmill.budget.ledger import Amount, Spent
@@ -35,6 +35,7 @@ from patchmill.store.ids import new_id
 from patchmill.store.runs import RunSubmission
 from patchmill.store.submission import Submission, submit
 from patchmill.store.tables import metadata, prices
+from tests.support.breaker import Breaker
 from tests.support.ledger_look import Onlooker, Seen
 from tests.support.ledger_model import (
     NOTHING,
@@ -117,43 +118,6 @@ class Clock:
     def now(self, _zone: object) -> datetime:
         """Give its time."""
         return self.at
-
-
-class Breaker:
-    """Breaks the connection before the n-th statement of a transaction, or before its commit."""
-
-    def __init__(self, engine: Engine, onlooker: Onlooker, restart: Callable[[], None]) -> None:
-        self._onlooker = onlooker
-        self._restart = restart
-        self._left: int | None = None
-        self._wholly = False
-        self.broken = 0
-        event.listen(engine, "before_cursor_execute", lambda connection, *_: self._pass(connection))
-        event.listen(engine, "commit", self._commit)
-
-    def arm(self, statements: int | None, *, wholly: bool) -> None:
-        """Break what comes after so many statements; `wholly` kills all of Postgres."""
-        self._left, self._wholly = statements, wholly
-
-    def _commit(self, connection: Connection) -> None:
-        if self._left is not None:
-            self._break(connection)
-
-    def _pass(self, connection: Connection) -> None:
-        if self._left is None:
-            return
-        self._left -= 1
-        if self._left < 0:
-            self._break(connection)
-
-    def _break(self, connection: Connection) -> None:
-        self._left = None
-        self.broken += 1
-        if self._wholly:
-            self._restart()
-            return
-        driver: Any = connection.connection.driver_connection
-        self._onlooker.execute("SELECT pg_terminate_backend(%s, 5000)", driver.info.backend_pid)
 
 
 @dataclass(slots=True)
