@@ -234,9 +234,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.wipe_redis()
 
     def kill_postgres(self, dice: Dice) -> None:
-        """Kill all of it in the middle of a settlement, one time in twenty."""
+        """Kill all of it in the middle of a settlement, one time in eight."""
         for hand in dice.one_of(_answered(self.world)):
-            if dice.pick(*range(20)) == 0:
+            if dice.pick(*range(8)) == 0:
                 type(self).restarts += 1
                 self.world.breaker.arm(dice.pick(0, 1, 2, 3, 4, 5), wholly=True)
             self._unless_cut(partial(self.world.settle, hand), None)
@@ -336,7 +336,7 @@ def test_every_promise_of_the_ledger_holds_after_any_history(
             run_state_machine_as_test(
                 Machine,
                 settings=settings(
-                    max_examples=STEPS // len(SEEDS) // STEPS_OF_A_HISTORY + 2,
+                    max_examples=STEPS * 6 // 5 // len(SEEDS) // STEPS_OF_A_HISTORY + 2,
                     stateful_step_count=STEPS_OF_A_HISTORY,
                     phases=(Phase.generate, *SHRINK),
                     deadline=None,
