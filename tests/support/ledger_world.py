@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 from unittest.mock import patch
@@ -30,7 +31,7 @@ from patchmill.store import jobs as stored_jobs
 from patchmill.store.access import add_key, ensure_project
 from patchmill.store.budgets import add_budget
 from patchmill.store.claims import Claim
-from patchmill.store.engine import open_engine, passes
+from patchmill.store.engine import one_by_one, open_engine, passes
 from patchmill.store.ids import new_id
 from patchmill.store.runs import RunSubmission
 from patchmill.store.submission import Submission, submit
@@ -52,6 +53,7 @@ from tests.support.ledger_model import (
     largest_fitting,
 )
 from worker import admission
+from worker.price_lists import PriceLists
 from worker.process import Process
 from worker.sweepers.lost_jobs import Sweeper
 
@@ -133,6 +135,7 @@ class World:
     model: Model = field(init=False)
     clock: Clock = field(init=False)
     price_list: PriceList = field(init=False)
+    known_prices: PriceLists = field(init=False)
     seen: Seen = field(init=False)
     projects: list[uuid.UUID] = field(init=False)
     key_id: uuid.UUID = field(init=False)
@@ -155,6 +158,7 @@ class World:
             f"SET session_replication_role = replica; {emptied}; RESET session_replication_role"
         )
         self.redis.delete(QUEUE)
+        self.known_prices = PriceLists(self.engine)
         self.model, self.price_list = Model(), PriceList()
         self.clock = Clock(datetime.now(UTC))
         self.hands, self.workers, self.dead = [], [], set()
@@ -393,12 +397,10 @@ class World:
         )
         expected = self._expect(hand, wish, input_bound(len(request_body(request)), 1, request.able))
 
-        def write(connection: Connection) -> ledger.AdmittedCall:
-            with patch.object(admission, "datetime", self.clock):
-                return admission.admit(connection, hand.claim, plan, request, floor_tokens=wish.floor)
-
         try:
-            admitted = self._transact(write)
+            admitted = self._transact(
+                lambda engine: self._admit(engine, hand.claim, plan, request, wish.floor)
+            )
         except LostClaim:
             assert not self.owns(hand), "a claim that stands was refused"
             self.hands.remove(hand)
@@ -410,6 +412,12 @@ class World:
         else:
             self._check_admitted(hand, expected, admitted)
             hand.call = self._add_call(admitted, expected)
+
+    def _admit(
+        self, engine: Engine, claim: Claim, plan: ledger.CallPlan, request: ChatRequest, floor: int
+    ) -> ledger.AdmittedCall:
+        with patch.object(admission, "datetime", self.clock):
+            return admission.admit(engine, claim, plan, request, floor_tokens=floor, prices=self.known_prices)
 
     def _expect(self, hand: Hand, wish: Wish, entering: int) -> Expected:
         job = self.model.jobs[hand.claim.job_id]
@@ -511,7 +519,7 @@ class World:
         """Tell the ledger how a call ended, perhaps not for the first time."""
         job = self.model.jobs[call.job_id]
         waiting = self._waiting(job)
-        told = self._transact(lambda connection: ledger.end_call(connection, call.job_id, call.id, ending))
+        told = self._transact(partial(self._end, call, ending))
         counted = ending.billed is not True or ending.spent is not None
         state = {True: "settled", False: "void", None: "uncertain"}[ending.billed if counted else None]
         stays = call.state not in {"sent", "uncertain"} or call.state == state
@@ -521,9 +529,6 @@ class World:
         call.state = state
         if state == "settled" and ending.spent is not None:
             call.used = charged(ending.spent, call.rates)
-        if told is ledger.EndedCall.FREED_ROOM:
-            with self.engine.begin() as connection:
-                ledger.wake_budget_waiters(connection, job.project_id)
         shared = bool(call.windows) or job.run_id is not None
         self._check_woken(waiting, freed=shared and state != "uncertain" and call.used != call.hold)
 
@@ -533,8 +538,15 @@ class World:
 
     def repeated(self, kind: str) -> ledger.Ending:
         """Give an ending that somebody tells again, or too late."""
-        spent = Spent(input_tokens=1, cached_tokens=0, output_tokens=1)
-        return {"answered": _answered(spent), "rejected": _REJECTED, "unknown": _UNKNOWN}[kind]
+        return {
+            "answered": _answered(Spent(input_tokens=1, cached_tokens=0, output_tokens=1)),
+            "rejected": _REJECTED,
+            "unknown": _UNKNOWN,
+        }[kind]
+
+    def _end(self, call: Call, ending: ledger.Ending, engine: Engine) -> ledger.EndedCall:
+        with one_by_one(engine) as connection:
+            return ledger.end_call(connection, call.job_id, call.id, ending)
 
     def _waiting(self, job: Job) -> Waiting:
         rows = self.onlooker.execute(_WAITING, job.project_id, f"{BUDGET_POLL_S} s")
@@ -628,11 +640,10 @@ class World:
         """Empty Redis."""
         self.redis.flushdb()
 
-    def _transact(self, write: Callable[[Connection], Result]) -> Result:
+    def _transact(self, write: Callable[[Engine], Result]) -> Result:
         broken = self.breaker.broken
         try:
-            with self.engine.begin() as connection:
-                return write(connection)
+            return write(self.engine)
         except DBAPIError as error:
             if self.breaker.broken == broken or not passes(error):
                 raise
