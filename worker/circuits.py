@@ -41,9 +41,7 @@ class Circuits:
         self._engine = engine
         self._rng = random.SystemRandom()
         self._lock = threading.Lock()
-        self._looking = (
-            threading.Lock()
-        )  # one by one: no earlier look takes the place of a later one
+        self._looking = threading.Lock()  # one by one: no earlier look takes the place of a later one
         self._open: Mapping[str, Circuit] = {}
         self._known = False
         self._in_a_row: Counter[str] = Counter()
