@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import func, insert, update
 
 from patchmill.store.ids import from_edge, new_id
-from patchmill.store.tables import windows
+from patchmill.store.tables import budgets, windows
 from tests.support.api import Api, User
 from tests.support.command import Command, Done
 
@@ -24,6 +24,13 @@ def run(user: User, patchmill: Command) -> Run:
 @pytest.fixture
 def name() -> str:
     return f"core {new_id()}"
+
+
+@pytest.fixture(autouse=True)
+def no_budgets_of_others(api: Api) -> None:
+    """End what other tests have set for the whole installation."""
+    with api.engine.begin() as connection:
+        connection.execute(update(budgets).where(budgets.c.ended_at.is_(None)).values(ended_at=func.now()))
 
 
 @pytest.fixture

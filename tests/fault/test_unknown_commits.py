@@ -1,4 +1,4 @@
-"""A connection breaks around a COMMIT, and the worker cannot know whether it happened: money moves once."""
+"""A connection breaks around a hold or a settlement, and the worker cannot know whether it is there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,7 @@
-"""A TCP proxy before Postgres that cuts a connection around a chosen COMMIT: nobody learns what became of it.
+"""A TCP proxy before Postgres that cuts a connection around one statement: nobody learns what became of it.
 
-It knows no more of the protocol than the bytes of a COMMIT. A transaction is chosen by text that its client
-has sent since the one before ended, such as words of a prompt or of an answer.
+It knows no more of the protocol than the bytes of a Sync, which commits a statement that is a transaction of
+its own. The statement is chosen by text that its client sends with it, such as words of an answer.
 """
 
 import socket
@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.engine import make_url
 
-_COMMIT = b"COMMIT\x00"
-_ROLLBACK = b"ROLLBACK\x00"
+_SYNC = b"S\x00\x00\x00\x04"
 
 
 @dataclass(slots=True, kw_only=True)
 class Cut:
-    """One cut: of the first transaction that sends `text`, after its COMMIT `arrived`, or before."""
+    """One cut: of the first statement that sends `text`, after it has arrived whole, or before that."""
 
     text: bytes
     arrives: bool
@@ -32,7 +31,7 @@ class _Link:
         self._client = client
         self._server = server
         self._cut = cut
-        self._sent = b""  # by the client, since the latest end of a transaction
+        self._sent = b""  # by the client, since its latest statement
         self._ours = threading.Event()  # the answer of the server is swallowed
 
     def start(self) -> None:
@@ -43,12 +42,12 @@ class _Link:
         with suppress(OSError):
             while data := self._client.recv(65_536):
                 self._sent += data
-                if _COMMIT in self._sent and self._cut.text in self._sent and not self._cut.done.is_set():
-                    self._cut.done.set()
-                    if not self._cut.arrives:
-                        break
-                    self._ours.set()
-                elif _COMMIT in self._sent or _ROLLBACK in self._sent:
+                if self._sent.endswith(_SYNC):
+                    if self._cut.text in self._sent and not self._cut.done.is_set():
+                        self._cut.done.set()
+                        if not self._cut.arrives:
+                            break
+                        self._ours.set()
                     self._sent = b""
                 self._server.sendall(data)
         if not self._ours.is_set():
@@ -58,7 +57,7 @@ class _Link:
         with suppress(OSError):
             while data := self._server.recv(65_536):
                 if self._ours.is_set():
-                    break  # the answer to the COMMIT: it is done
+                    break  # the answer to the statement: it is done
                 self._client.sendall(data)
         self.close()
 

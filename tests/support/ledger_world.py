@@ -54,7 +54,7 @@ from tests.support.ledger_model import (
 )
 from worker import admission
 from worker.price_lists import PriceLists
-from worker.process import Process
+from worker.process import InHand, Process
 from worker.sweepers.lost_jobs import Sweeper
 
 MODEL = "deepseek-v4-flash"
@@ -594,7 +594,7 @@ class World:
         parts = {
             "engine": self.engine,
             "lease": lease,
-            "running": set(),
+            "running": InHand(),
             "unknown_policy": UnknownPolicy.RETRY,
         }
         swept = Sweeper(cast("Process", SimpleNamespace(**parts)), lease_ttl_s=LEASE_S).sweep()
