@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from api.auth import Caller
 from api.database import Connection
 from api.parts import Parts
-from patchmill.budget.ledger import Amount, Room, cost
+from patchmill.budget.admission import Answer, Asking, answer
+from patchmill.budget.ledger import Room, cost
 from patchmill.budget.models import capability_of, with_learned
 from patchmill.budget.prices import rates_at
-from patchmill.budget.standing import Standing, Wanted, standing
 from patchmill.call.ceiling import Ceiling, KnownModel, ceiling, input_tokens_of, priced
 from patchmill.call.effort import Effort
 from patchmill.call.expectation import Expected, expected
@@ -28,7 +28,6 @@ from patchmill.store.ids import to_edge
 
 OWN_CAP = "max_cost_usd"
 NO_PRICE = "no_price"
-_NOTHING = Amount(tokens=0, picos=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +58,9 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEstimate:
-    """What one job may take, and how its first call stands.
+    """What one job may take, and what admission would answer to its first call now.
 
-    `worst_picos` is no more than the caps that came with the request. `standing` is None where no call is
+    `worst_picos` is no more than the caps that came with the request. `first_call` is None where no call is
     expected, or, if it is `blocked`, where nobody who may be asked has a price.
     """
 
@@ -71,14 +70,14 @@ class JobEstimate:
     worst: Ceiling
     worst_picos: int | None
     blocked: bool
-    standing: Standing | None
+    first_call: Answer | None
 
     @property
     def blocked_by(self) -> str | None:
         """What is in the way of the first call: a budget, a cap of the request, or that there is no price."""
         if not self.blocked:
             return None
-        room = None if self.standing is None else self.standing.blocked
+        room = None if self.first_call is None else self.first_call.blocked
         return NO_PRICE if room is None else room.budget or OWN_CAP
 
 
@@ -110,16 +109,7 @@ def read_facts(
 
 def capped_room(cap_picos: int) -> Room:
     """Give the room of a cap that comes with the request, of which nothing is used yet."""
-    return Room(
-        cap_tokens=None,
-        cap_picos=cap_picos,
-        settled=_NOTHING,
-        held=_NOTHING,
-        uncertain=_NOTHING,
-        resets_at=None,
-        waits=False,
-        budget=None,
-    )
+    return Room(cap_tokens=None, cap_picos=cap_picos)
 
 
 def estimated(
@@ -150,26 +140,25 @@ def estimated(
         worst=worst,
         worst_picos=_worst_picos(worst, caps, facts),
         blocked=likely.first is not None and (now is None or now.blocked is not None),
-        standing=now,
+        first_call=now,
     )
 
 
 def _first_call(
     question: Question, messages: Sequence[Message], caps: Sequence[int], deadline_s: float, facts: Facts
-) -> Standing | None:
+) -> Answer | None:
     """Say what admission would answer to the first call now; None where nobody to be asked has a price."""
     step = facts.ladder[0]
     rooms = [*map(capped_room, caps), *facts.rooms]
     for name in priced(step, facts.models, facts.now):
         known = facts.models[name]
-        wanted = Wanted(
-            prices=known.prices,
+        asking = Asking(
             input_tokens=input_tokens_of(messages, question.edit_format, step, name, known.able),
             output_tokens=min(question.kind.max_tokens, known.able.output_tokens),
             floor_tokens=question.kind.floor_tokens,
             deadline_s=deadline_s,
         )
-        found = standing(wanted, rooms, facts.now)
+        found = answer(asking, known.prices, rooms, facts.now)
         if found is not None:
             return found
     return None

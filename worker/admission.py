@@ -1,13 +1,12 @@
 """What one call may take at most, held before it is sent: over its job's cap, its run's, and every budget."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from patchmill.budget.ledger import Fit, Room, affordable_output, fit, worst_case
-from patchmill.budget.prices import highest_rates, price_at
+from patchmill.budget.admission import Asking, answer
+from patchmill.budget.ledger import Fit, Room
 from patchmill.budget.tokens import input_bound
 from patchmill.call.request import ChatRequest, request_body
 from patchmill.job.retry import NoRoom, in_a_crowd, without_room
@@ -43,15 +42,15 @@ def admit(
         LostClaim: the job was taken from this worker.
         CancelRequested: somebody asked to stop the job.
     """
-    asking = _Asking(
-        entering=input_bound(
+    asking = Asking(
+        input_tokens=input_bound(
             len(request_body(largest)),
             len(plan.messages),
             largest.able,
             structured=largest.response_format is not None,
         ),
-        wanted=largest.max_tokens,
-        floor=min(floor_tokens, largest.max_tokens),
+        output_tokens=largest.max_tokens,
+        floor_tokens=floor_tokens,
         deadline_s=plan.deadline_s,
     )
     known = prices.known(plan.model)
@@ -68,18 +67,8 @@ def admit(
     raise ledger.Refused(in_a_crowd())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asking:
-    """The size of a request: the bound of its prompt, the answer that it wants, and the least of use."""
-
-    entering: int
-    wanted: int
-    floor: int
-    deadline_s: float
-
-
 def _hold(
-    engine: Engine, claim: Claim, plan: ledger.CallPlan, asking: _Asking, prices: PriceList
+    engine: Engine, claim: Claim, plan: ledger.CallPlan, asking: Asking, prices: PriceList
 ) -> ledger.AdmittedCall:
     with one_by_one(engine) as connection:
         return ledger.admit(
@@ -87,23 +76,18 @@ def _hold(
         )
 
 
-def _decide(rooms: Sequence[Room], asking: _Asking, prices: PriceList) -> ledger.Admission:
+def _decide(rooms: Sequence[Room], asking: Asking, prices: PriceList) -> ledger.Admission:
     now = datetime.now(UTC)
-    highest = highest_rates(prices.rows, now, now + timedelta(seconds=asking.deadline_s))
-    current = price_at(prices.rows, now)
-    if highest is None or current is None:
+    found = answer(asking, prices.rows, rooms, now)
+    if found is None:
         raise NoPrice
-    output = affordable_output(asking.entering, asking.wanted, asking.floor, highest, rooms)
-    hold = worst_case(asking.entering, output, highest)
-    for room in rooms:
-        blocked = fit(hold, room)
-        if blocked is not Fit.FITS:
-            raise ledger.Refused(without_room(_no_room(blocked, room, now)))
+    if found.blocked is not None:
+        raise ledger.Refused(without_room(_no_room(found.fit, found.blocked, now)))
     return ledger.Admission(
-        max_tokens=output,
-        hold=hold,
-        rates=current.rates,
-        price_id=current.id,
+        max_tokens=found.output_tokens,
+        hold=found.hold,
+        rates=found.price.rates,
+        price_id=found.price.id,
         price_mark=prices.mark,
     )
 

@@ -41,6 +41,17 @@ class Amount:
     tokens: int
     picos: int
 
+    def plus(self, other: "Amount") -> "Amount":
+        """Add another amount."""
+        return Amount(tokens=self.tokens + other.tokens, picos=self.picos + other.picos)
+
+    def minus(self, other: "Amount") -> "Amount":
+        """Give what this is more than another amount."""
+        return Amount(tokens=self.tokens - other.tokens, picos=self.picos - other.picos)
+
+
+NOTHING = Amount(tokens=0, picos=0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
@@ -71,12 +82,17 @@ class Room:
 
     cap_tokens: int | None
     cap_picos: int | None
-    settled: Amount
-    held: Amount
-    uncertain: Amount
-    resets_at: datetime | None
-    waits: bool  # the policy at the limit: wait for the next window, or fail
-    budget: str | None  # whose it is: `bud_…`, or `run_…` for a run's cap; None: the job's own cap
+    settled: Amount = NOTHING
+    held: Amount = NOTHING
+    uncertain: Amount = NOTHING
+    resets_at: datetime | None = None
+    waits: bool = False  # the policy at the limit: wait for the next window, or fail
+    budget: str | None = None  # whose it is: `bud_…`, or `run_…` for a run's cap; None: the job's own cap
+
+    @property
+    def used(self) -> Amount:
+        """What is spoken for."""
+        return self.settled.plus(self.held).plus(self.uncertain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +106,7 @@ class Terms:
     def used(self, spent: Spent | None) -> Amount:
         """Give what was used, nothing where that is not known."""
         if spent is None:
-            return Amount(tokens=0, picos=0)
+            return NOTHING
         return Amount(tokens=spent.input_tokens + spent.output_tokens, picos=cost(spent, self.rates))
 
     def overran(self, spent: Spent | None) -> bool:
@@ -132,18 +148,18 @@ def cost(spent: Spent, rates: Rates) -> int:
 def fit(hold: Amount, room: Room) -> Fit:
     """Say whether the hold fits; `OVER` compares with the limit, never with what is held."""
     return max(
-        _fit_axis(hold.tokens, room.cap_tokens, room.settled.tokens, room.held.tokens, room.uncertain.tokens),
-        _fit_axis(hold.picos, room.cap_picos, room.settled.picos, room.held.picos, room.uncertain.picos),
+        _fit_axis(hold.tokens, room.cap_tokens, room.used.tokens, room.held.tokens),
+        _fit_axis(hold.picos, room.cap_picos, room.used.picos, room.held.picos),
         key=list(Fit).index,
     )
 
 
-def _fit_axis(hold: int, cap: int | None, settled: int, held: int, uncertain: int) -> Fit:
-    if cap is None or settled + held + uncertain + hold <= cap:
+def _fit_axis(hold: int, cap: int | None, used: int, held: int) -> Fit:
+    if cap is None or used + hold <= cap:
         return Fit.FITS
     if hold > cap:
         return Fit.OVER
-    return Fit.WAIT if settled + uncertain + hold <= cap else Fit.EXHAUSTED
+    return Fit.WAIT if used - held + hold <= cap else Fit.EXHAUSTED
 
 
 def affordable_output(input_tokens: int, wanted: int, floor: int, rates: Rates, rooms: Iterable[Room]) -> int:
@@ -155,11 +171,10 @@ def affordable_output(input_tokens: int, wanted: int, floor: int, rates: Rates, 
     empty = worst_case(input_tokens, 0, rates)
     for room in rooms:
         if room.cap_tokens is not None:
-            left = room.cap_tokens - room.settled.tokens - room.held.tokens - room.uncertain.tokens
-            output = min(output, left - empty.tokens)
+            output = min(output, room.cap_tokens - room.used.tokens - empty.tokens)
         if room.cap_picos is not None and rates.output_picos > 0:
-            left = room.cap_picos - room.settled.picos - room.held.picos - room.uncertain.picos
-            output = min(output, (left - empty.picos) // rates.output_picos)
+            left = room.cap_picos - room.used.picos - empty.picos
+            output = min(output, left // rates.output_picos)
     return max(output, min(floor, wanted))
 
 
@@ -174,12 +189,11 @@ def settled(hold: Amount, used: Amount, source: Account) -> tuple[Transfer, ...]
     What exceeds the hold becomes overrun: it is recorded, and no budget bears it.
     """
     posted = Amount(tokens=min(used.tokens, hold.tokens), picos=min(used.picos, hold.picos))
-    rest = Amount(tokens=hold.tokens - posted.tokens, picos=hold.picos - posted.picos)
-    over = Amount(tokens=used.tokens - posted.tokens, picos=used.picos - posted.picos)
+    rest, over = hold.minus(posted), used.minus(posted)
     transfers = [Transfer(phase=Phase.POST, debit=source, credit=Account.SETTLED, amount=posted)]
-    if rest.tokens or rest.picos:
+    if rest != NOTHING:
         transfers.append(Transfer(phase=Phase.RELEASE, debit=source, credit=Account.AVAILABLE, amount=rest))
-    if over.tokens or over.picos:
+    if over != NOTHING:
         transfers.append(
             Transfer(phase=Phase.OVERRUN, debit=Account.OVERRUN, credit=Account.SETTLED, amount=over)
         )

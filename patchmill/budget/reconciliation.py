@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from patchmill.budget.ledger import Amount, Spent, cost
+from patchmill.budget.ledger import NOTHING, Amount, Spent, cost
 from patchmill.budget.prices import PICOS_PER_USD, Rates
 
 CREDIT_PICOS = PICOS_PER_USD // 1_000_000  # the gateway's unit: some count money in whole ones
@@ -68,8 +68,7 @@ class Use:
         )
 
 
-NOTHING = Use()
-_NO_HOLD = Amount(tokens=0, picos=0)
+NO_USE = Use()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +80,13 @@ class OwnUse:
     `uncertain_near` of them may belong to another. `on_the_wire` may still be settled in it.
     """
 
-    settled: Use = NOTHING
-    inside: Use = NOTHING
-    near: Use = NOTHING
+    settled: Use = NO_USE
+    inside: Use = NO_USE
+    near: Use = NO_USE
     uncertain_calls: int = 0  # sent in the hour, with their holds
-    uncertain: Amount = _NO_HOLD
+    uncertain: Amount = NOTHING
     doubtful_calls: int = 0
-    doubt: Amount = _NO_HOLD
+    doubt: Amount = NOTHING
     uncertain_near: int = 0
     on_the_wire: int = 0
 

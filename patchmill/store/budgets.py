@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
-from patchmill.budget.ledger import Amount
+from patchmill.budget.ledger import NOTHING, Amount
 from patchmill.budget.prices import Calendar, Price, Rates
 from patchmill.budget.windows import Bounds, WindowKind, bounds
 from patchmill.errors import Conflict
@@ -56,7 +56,6 @@ class BudgetUse:
     uncertain: Amount
 
 
-NOTHING = Amount(tokens=0, picos=0)
 _COLUMNS = [budgets.c[field.name] for field in fields(BudgetRow)]
 
 

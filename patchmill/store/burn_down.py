@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
 from itertools import accumulate
 
 from sqlalchemy import ARRAY, Connection, DateTime, RowMapping, Uuid, bindparam, text
 
 from patchmill.budget.forecast import exhausted_at, pace_since
-from patchmill.budget.ledger import Amount
+from patchmill.budget.ledger import NOTHING, Amount
 from patchmill.budget.windows import Bounds, WindowKind, bounds, steps
-from patchmill.store.budgets import NOTHING, BudgetRow, BudgetUse, unused
+from patchmill.store.budgets import BudgetRow, BudgetUse, unused
 from patchmill.store.ids import first_id
 
 _LONGEST_CALL = timedelta(days=1)  # from its admission to its settlement, and far more than that
@@ -92,8 +93,8 @@ def course_of(connection: Connection, budget: BudgetRow, now: datetime, *, whole
     posted = {row["step"]: Amount(tokens=row["tokens"], picos=row["picos"]) for row in found if row["step"]}
     each = [posted.get(number, NOTHING) for number in range(1, len(starts) + 1)]
     if _shortened(budget):
-        each[0] = _minus(use.settled, each[1:])
-    sums = accumulate(each, _plus)
+        each[0] = reduce(Amount.minus, each[1:], use.settled)
+    sums = accumulate(each, Amount.plus)
     return Course(
         use=use,
         steps=[
@@ -140,14 +141,3 @@ def _use(window: Bounds, row: RowMapping) -> BudgetUse:
         for name in ("settled", "held", "uncertain")
     )
     return BudgetUse(bounds=window, settled=settled, held=held, uncertain=uncertain)
-
-
-def _plus(one: Amount, other: Amount) -> Amount:
-    return Amount(tokens=one.tokens + other.tokens, picos=one.picos + other.picos)
-
-
-def _minus(whole: Amount, parts: Sequence[Amount]) -> Amount:
-    return Amount(
-        tokens=whole.tokens - sum(part.tokens for part in parts),
-        picos=whole.picos - sum(part.picos for part in parts),
-    )

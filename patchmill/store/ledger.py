@@ -32,7 +32,6 @@ from patchmill.budget.prices import Rates, to_usd
 from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.failure import FailureClass
 from patchmill.job.retry import BUDGET_POLL_S, Decision, in_a_crowd
-from patchmill.store.budgets import NOTHING
 from patchmill.store.call_news import told_of_call
 from patchmill.store.ids import new_id
 from patchmill.store.rooms import make_windows, rooms_of
@@ -91,16 +90,7 @@ class PricesChanged(Exception):
     """The admission was made with a price list that has changed since it was read; nothing is written."""
 
 
-_UNSEEN = Room(
-    cap_tokens=None,
-    cap_picos=None,
-    settled=NOTHING,
-    held=NOTHING,
-    uncertain=NOTHING,
-    resets_at=None,
-    waits=False,
-    budget=None,
-)
+_UNSEEN = Room(cap_tokens=None, cap_picos=None)
 # Handed to the driver as they are: to build and bind them would take as long as the rest of the work here.
 _HOLD = """
     SELECT hold_call(

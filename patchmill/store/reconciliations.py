@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from patchmill.budget.ledger import Amount
 from patchmill.budget.prices import Rates
-from patchmill.budget.reconciliation import HOUR, NOTHING, OwnUse, Use, Verdict, judge
+from patchmill.budget.reconciliation import HOUR, NO_USE, OwnUse, Use, Verdict, judge
 from patchmill.job.circuit import GATEWAY
 from patchmill.store.engine import allow_long
 from patchmill.store.ids import first_id
@@ -179,7 +179,7 @@ def compare(
     had_trial = tried(connection, hour)
     compared = []
     for model in sorted({*theirs, *known, *(name for name, use in ours.items() if _counts(use))}):
-        billed, own = theirs.get(model, NOTHING), ours.get(model, OwnUse())
+        billed, own = theirs.get(model, NO_USE), ours.get(model, OwnUse())
         verdict = judge(billed, own, alone=alone, tried=had_trial)
         before = known.get(model)
         made = _comparison((hour, model), billed, own, verdict, before=before, now=now)
@@ -200,7 +200,7 @@ def _is_settled(known: Mapping[str, RowMapping], theirs: Mapping[str, Use]) -> b
     return (
         bool(known)
         and agreed
-        and all(told.get(model, NOTHING) == theirs.get(model, NOTHING) for model in models)
+        and all(told.get(model, NO_USE) == theirs.get(model, NO_USE) for model in models)
     )
 
 
