@@ -12,7 +12,7 @@ from patchmill.budget.prices import from_usd, highest_rates, to_usd
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.errors import BelowMinimumHold, FieldError, InvalidFields
 from patchmill.kinds import KINDS
-from patchmill.store import budgets
+from patchmill.store import prices
 
 Limits = Mapping[str, int | None]
 
@@ -37,7 +37,7 @@ def refuse_useless(connection: Connection, parts: Parts, limits: Limits, now: da
     """Refuse a limit that no call could ever fit; without a price there is no call to compare with."""
     limit_picos, limit_tokens = limits["limit_picos"], limits["limit_tokens"]
     until = now + timedelta(seconds=parts.call_deadline_s)
-    rates = highest_rates(budgets.prices_of(connection, parts.policy.model), now, until)
+    rates = highest_rates(prices.prices_of(connection, parts.policy.model), now, until)
     if rates is None:
         return
     rules, able = EDIT_FORMATS[DEFAULT].instructions, capability_of(parts.policy.model)

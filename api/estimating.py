@@ -22,9 +22,10 @@ from patchmill.job.ladder import Rung, Step, steps
 from patchmill.job.record import KindName, Options, Task
 from patchmill.kinds import KINDS
 from patchmill.store import access, models
-from patchmill.store.budgets import BudgetRow, budgets_over, prices_of, use_of
+from patchmill.store.budgets import BudgetRow, budgets_over, use_of
 from patchmill.store.experience import experience
 from patchmill.store.ids import to_edge
+from patchmill.store.prices import prices_of
 
 OWN_CAP = "max_cost_usd"
 NO_PRICE = "no_price"

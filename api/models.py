@@ -19,8 +19,8 @@ from patchmill.errors import InvalidFields
 from patchmill.job.circuit import Circuit
 from patchmill.job.ladder import Policy
 from patchmill.store import access, circuits, models
-from patchmill.store.budgets import prices_of
 from patchmill.store.models import LearnedModel
+from patchmill.store.prices import prices_of
 
 router = APIRouter(prefix="/v1/models", tags=["gateway"], dependencies=[Depends(refuse_unknown())])
 

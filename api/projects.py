@@ -20,8 +20,8 @@ from patchmill.budget.prices import rates_at
 from patchmill.errors import FieldError, InvalidFields, NotFound
 from patchmill.store import access, auditing
 from patchmill.store.access import ProjectRow
-from patchmill.store.budgets import prices_of
 from patchmill.store.ids import from_edge, to_edge
+from patchmill.store.prices import prices_of
 
 router = APIRouter(prefix="/v1/projects", tags=["projects"], dependencies=[Depends(refuse_unknown())])
 

@@ -34,11 +34,11 @@ from patchmill.dev.child import Tether
 from patchmill.dev.services import embedded
 from patchmill.job.record import Finding, KindName, Task
 from patchmill.store import access, claims, dispatch, ledger, workers
-from patchmill.store.budgets import add_budget, add_prices_if_none
+from patchmill.store.budgets import add_budget
 from patchmill.store.drift import Drift, drift
 from patchmill.store.engine import one_by_one, open_engine
 from patchmill.store.ids import new_id
-from patchmill.store.price_lists import price_list_of
+from patchmill.store.prices import add_prices_if_none, price_list_of
 from patchmill.store.schema import upgrade
 from patchmill.store.submission import Submission, submit
 

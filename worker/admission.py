@@ -13,7 +13,7 @@ from patchmill.job.retry import NoRoom, in_a_crowd, without_room
 from patchmill.store import ledger
 from patchmill.store.claims import Claim
 from patchmill.store.engine import one_by_one
-from patchmill.store.price_lists import PriceList
+from patchmill.store.prices import PriceList
 from worker.price_lists import PriceLists
 
 PRICE_READS = 4  # for one call: a list may change while a hold is made with it

@@ -3,7 +3,7 @@
 from sqlalchemy import Engine
 
 from patchmill.store.engine import one_by_one
-from patchmill.store.price_lists import PriceList, price_list_of
+from patchmill.store.prices import PriceList, price_list_of
 
 
 class PriceLists:

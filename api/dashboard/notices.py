@@ -15,8 +15,8 @@ from patchmill.job.circuit import GATEWAY, Circuit
 from patchmill.job.ladder import Policy
 from patchmill.store import access, budget_alerts, circuits, reconciliations, workers
 from patchmill.store.budget_alerts import Told
-from patchmill.store.budgets import prices_of
 from patchmill.store.ids import to_edge
+from patchmill.store.prices import prices_of
 from patchmill.store.reconciliations import LOOKS_BACK
 
 

@@ -16,8 +16,8 @@ from patchmill.cli.masking import masked_url
 from patchmill.errors import ConfigurationError, PatchmillError, Unavailable
 from patchmill.settings import Settings, check_redis_url
 from patchmill.store import workers
-from patchmill.store.budgets import prices_of
 from patchmill.store.drift import drift, rebuild
+from patchmill.store.prices import prices_of
 from patchmill.store.schema import is_current
 
 TIMEOUT_S = 5.0

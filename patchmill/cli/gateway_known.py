@@ -15,7 +15,7 @@ from patchmill.errors import PatchmillError
 from patchmill.job.circuit import GATEWAY
 from patchmill.settings import Settings
 from patchmill.store import auditing, models
-from patchmill.store.budgets import prices_of
+from patchmill.store.prices import prices_of
 from patchmill.store.schema import is_current
 
 PRICES_HOLD = timedelta(minutes=5)  # longer than a trial lasts

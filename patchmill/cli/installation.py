@@ -11,8 +11,8 @@ from patchmill.budget.prices import Price, Rates
 from patchmill.errors import ConfigurationError
 from patchmill.store import schema
 from patchmill.store.access import ensure_project, find_project
-from patchmill.store.budgets import add_prices_if_none
 from patchmill.store.key_secret import load_pepper
+from patchmill.store.prices import add_prices_if_none
 
 PROJECT = "default"
 PRICE_SOURCE = "docs.bytespike.ai, 2026-11-22 (rates are live)"

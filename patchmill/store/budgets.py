@@ -1,4 +1,4 @@
-"""Budgets and prices as rows: made, changed, listed, and read for a decision."""
+"""Budgets as rows: made, changed, ended, listed, and what is used of them."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -6,26 +6,15 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    bindparam,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from patchmill.budget.ledger import NOTHING, Amount
-from patchmill.budget.prices import Calendar, Price, Rates
 from patchmill.budget.windows import Bounds, WindowKind, bounds
 from patchmill.errors import Conflict
 from patchmill.store.ids import new_id
-from patchmill.store.tables import budgets, keys, prices, windows
+from patchmill.store.tables import budgets, keys, windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,56 +225,6 @@ def use_of(connection: Connection, budget: BudgetRow, at: datetime) -> BudgetUse
 def unused(span: Bounds) -> BudgetUse:
     """Give the use of a window of which nothing was taken."""
     return BudgetUse(bounds=span, settled=NOTHING, held=NOTHING, uncertain=NOTHING)
-
-
-_PRICES_OF = select(prices).where(prices.c.model == bindparam("model")).order_by(prices.c.id)
-
-
-def prices_of(connection: Connection, model: str) -> list[Price]:
-    """Give every price row of a model, in the order in which they were added."""
-    return [price_of(row) for row in connection.execute(_PRICES_OF, {"model": model})]
-
-
-def price_of(row: Row[Any]) -> Price:
-    """Give a row of the price list as a price."""
-    return Price(
-        model=row.model,
-        rates=Rates(
-            input_picos=row.input_picos, cached_picos=row.cached_picos, output_picos=row.output_picos
-        ),
-        valid_from=row.valid_from,
-        valid_to=row.valid_to,
-        calendar=None if row.calendar is None else _calendar(row.calendar),
-        id=row.id,
-    )
-
-
-def add_prices_if_none(connection: Connection, rows: Sequence[Price], source: str) -> bool:
-    """Fill an empty price list; an operator's own list is left alone."""
-    if connection.scalar(select(func.count()).select_from(prices)):
-        return False
-    connection.execute(
-        insert(prices),
-        [
-            {
-                "model": price.model,
-                "input_picos": price.rates.input_picos,
-                "cached_picos": price.rates.cached_picos,
-                "output_picos": price.rates.output_picos,
-                "valid_from": price.valid_from,
-                "source": source,
-            }
-            for price in rows
-        ],
-    )
-    return True
-
-
-def _calendar(row: dict[str, object]) -> Calendar:
-    hours = row["hours"]
-    if not isinstance(hours, list):
-        raise TypeError("a price's calendar lists its hours")
-    return Calendar(time_zone=str(row["time_zone"]), hours=tuple((start, end) for start, end in hours))
 
 
 def _budget(row: dict[str, Any]) -> BudgetRow:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from patchmill.budget.prices import Price, Rates
-from patchmill.store import budgets
+from patchmill.store import prices
 from patchmill.store.ids import from_edge, new_id
 from patchmill.store.tables import windows
 from tests.support.api import Api, User
@@ -27,7 +27,8 @@ BAD_TOKENS: list[Any] = [-1, 2**63, 10**30, 1.5, 1.0, True, "10", "NaN", [1]]
 def priced(api: Api) -> None:
     price = Price(model=api.settings.model, rates=RATES, valid_from=datetime(2020, 1, 1, tzinfo=UTC))
     with api.engine.begin() as connection:
-        budgets.add_prices_if_none(connection, [price], source="test")
+        if not prices.prices_of(connection, price.model):  # other tests may have added those of other models
+            prices.add_prices(connection, [(price, "test")], actor="test")
 
 
 def request_for(user: User, **changes: Any) -> dict[str, Any]:

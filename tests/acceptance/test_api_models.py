@@ -8,7 +8,7 @@ from sqlalchemy import update
 from patchmill.cli.installation import PRICES
 from patchmill.job.circuit import Condition, Trip, Why
 from patchmill.store import circuits, models
-from patchmill.store.budgets import add_prices_if_none
+from patchmill.store.prices import add_prices_if_none
 from patchmill.store.tables import prices
 from tests.support.api import Api, User, running_api
 from tests.support.prices import changeable_prices

@@ -16,7 +16,7 @@ from patchmill.dev.standin.gateway import DEFAULT_KEY
 from patchmill.dev.standin.server import running
 from patchmill.job.circuit import GATEWAY, Condition, Trip, Why
 from patchmill.store import circuits, models
-from patchmill.store.budgets import add_prices_if_none
+from patchmill.store.prices import add_prices_if_none
 from patchmill.store.tables import audit, prices
 from tests.support import plain_http
 from tests.support.api import User

@@ -16,8 +16,9 @@ from patchmill.budget.prices import Price, to_usd
 from patchmill.budget.windows import WindowKind
 from patchmill.job.state import WaitReason
 from patchmill.store import budget_alerts
-from patchmill.store.budgets import add_budget, add_prices_if_none, change_budget, every_budget
+from patchmill.store.budgets import add_budget, change_budget, every_budget
 from patchmill.store.ids import to_edge
+from patchmill.store.prices import add_prices_if_none
 from patchmill.store.tables import events, jobs, windows
 from tests.acceptance.test_dashboard_spend import spend
 from tests.support.api import Api, running_api

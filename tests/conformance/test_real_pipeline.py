@@ -23,8 +23,8 @@ from patchmill.call.request import ChatRequest
 from patchmill.edit.span import split_lines
 from patchmill.job.record import Annotation
 from patchmill.store import models
-from patchmill.store.budgets import add_prices_if_none
 from patchmill.store.engine import open_engine
+from patchmill.store.prices import add_prices_if_none
 from patchmill.store.tables import prices
 from patchmill.verify.proof.prove import Proof, prove
 from tests.support.answers import ask

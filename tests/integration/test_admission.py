@@ -12,9 +12,9 @@ from patchmill.job.record import ErrorCode
 from patchmill.job.retry import Fail, Wait
 from patchmill.job.state import WaitReason
 from patchmill.store import ledger
-from patchmill.store.budgets import add_prices_if_none
 from patchmill.store.claims import Claim
 from patchmill.store.ids import to_edge
+from patchmill.store.prices import add_prices_if_none
 from patchmill.store.tables import prices
 from tests.support import invariants
 from tests.support.claimed import claimed

@@ -19,8 +19,8 @@ from patchmill.job.record import ContextFile, Finding, KindName, Options, Task
 from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.dispatch import Broker
 from patchmill.store.access import ensure_project
-from patchmill.store.budgets import add_prices_if_none
 from patchmill.store.engine import open_engine
+from patchmill.store.prices import add_prices_if_none
 from patchmill.store.submission import Submission, submit
 from tests.support import plain_http
 from tests.support.claimed import dispatched

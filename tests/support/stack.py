@@ -22,8 +22,8 @@ from patchmill.dev.surroundings import free_port
 from patchmill.job.circuit import GATEWAY
 from patchmill.store import circuits, key_secret
 from patchmill.store.access import add_key, ensure_project
-from patchmill.store.budgets import add_prices_if_none
 from patchmill.store.engine import open_engine
+from patchmill.store.prices import add_prices_if_none
 from tests.support import plain_http
 from tests.support.services import fresh_database
 
