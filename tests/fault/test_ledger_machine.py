@@ -26,8 +26,9 @@ from hypothesis.stateful import (
 
 from patchmill.budget.prices import Rates
 from patchmill.budget.windows import WindowKind
+from tests.support.ledger_hands import Hand, Wish
 from tests.support.ledger_model import Budget, Call
-from tests.support.ledger_world import Cut, Hand, Wish, World
+from tests.support.ledger_world import Cut, World
 from tests.support.own_services import OwnPostgres, own_postgres
 
 STEPS = int(os.environ.get("PATCHMILL_LEDGER_STEPS", "10000"))
