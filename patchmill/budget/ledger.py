@@ -148,18 +148,18 @@ def cost(spent: Spent, rates: Rates) -> int:
 def fit(hold: Amount, room: Room) -> Fit:
     """Say whether the hold fits; `OVER` compares with the limit, never with what is held."""
     return max(
-        _fit_axis(hold.tokens, room.cap_tokens, room.used.tokens, room.held.tokens),
-        _fit_axis(hold.picos, room.cap_picos, room.used.picos, room.held.picos),
+        _fit_axis(hold.tokens, room.cap_tokens, room.settled.tokens, room.held.tokens, room.uncertain.tokens),
+        _fit_axis(hold.picos, room.cap_picos, room.settled.picos, room.held.picos, room.uncertain.picos),
         key=list(Fit).index,
     )
 
 
-def _fit_axis(hold: int, cap: int | None, used: int, held: int) -> Fit:
-    if cap is None or used + hold <= cap:
+def _fit_axis(hold: int, cap: int | None, settled: int, held: int, uncertain: int) -> Fit:
+    if cap is None or settled + held + uncertain + hold <= cap:
         return Fit.FITS
     if hold > cap:
         return Fit.OVER
-    return Fit.WAIT if used - held + hold <= cap else Fit.EXHAUSTED
+    return Fit.WAIT if settled + uncertain + hold <= cap else Fit.EXHAUSTED
 
 
 def affordable_output(input_tokens: int, wanted: int, floor: int, rates: Rates, rooms: Iterable[Room]) -> int:

