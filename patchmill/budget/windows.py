@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
+
+from patchmill.budget.local_time import local_day, midnight
 
 STEPS_OF_TOTAL = 31  # days that a total is shown in; what came before them is one step
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # where a `total` window starts
@@ -40,9 +42,7 @@ def bounds(kind: WindowKind, time_zone: str, at: datetime) -> Bounds:
     Days, weeks (from Monday) and months begin at local midnight, so a day with a change of clocks has 23
     or 25 hours; hours are counted in UTC and never change length.
     """
-    zone = ZoneInfo(time_zone)
-    local = at.astimezone(zone)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    today = local_day(at, time_zone)
     match kind:
         case WindowKind.TOTAL:
             return Bounds(starts_at=BEGINNING, resets_at=None)
@@ -50,14 +50,14 @@ def bounds(kind: WindowKind, time_zone: str, at: datetime) -> Bounds:
             start = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
             return Bounds(starts_at=start, resets_at=start + timedelta(hours=1))
         case WindowKind.DAY:
-            start, end = midnight, midnight + timedelta(days=1)
+            first, after = today, today + timedelta(days=1)
         case WindowKind.WEEK:
-            start = midnight - timedelta(days=local.weekday())
-            end = start + timedelta(days=7)
+            first = today - timedelta(days=today.weekday())
+            after = first + timedelta(days=7)
         case WindowKind.MONTH:
-            start = midnight.replace(day=1)
-            end = (start + timedelta(days=32)).replace(day=1)
-    return Bounds(starts_at=start.astimezone(UTC), resets_at=end.astimezone(UTC))
+            first = today.replace(day=1)
+            after = (first + timedelta(days=32)).replace(day=1)
+    return Bounds(starts_at=midnight(first, time_zone), resets_at=midnight(after, time_zone))
 
 
 def steps(kind: WindowKind, time_zone: str, now: datetime) -> list[datetime]:
