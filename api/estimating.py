@@ -108,11 +108,6 @@ def read_facts(
     )
 
 
-def capped_room(cap_picos: int) -> Room:
-    """Give the room of a cap that comes with the request, of which nothing is used yet."""
-    return Room(cap_tokens=None, cap_picos=cap_picos)
-
-
 def estimated(
     task: Task, caps: Sequence[int], deadline_s: float | None, facts: Facts, effort: Effort
 ) -> JobEstimate:
@@ -150,7 +145,8 @@ def _first_call(
 ) -> Answer | None:
     """Say what admission would answer to the first call now; None where nobody to be asked has a price."""
     step = facts.ladder[0]
-    rooms = [*map(capped_room, caps), *facts.rooms]
+    # Of a cap that comes with the request nothing is used yet.
+    rooms = [*(Room(cap_tokens=None, cap_picos=cap) for cap in caps), *facts.rooms]
     for name in priced(step, facts.models, facts.now):
         known = facts.models[name]
         asking = Asking(

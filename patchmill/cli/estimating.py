@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from patchmill.cli.budget_text import aligned
 from patchmill.cli.exits import Exit
 from patchmill.cli.refusal import naming
 from patchmill.cli.serving import served
@@ -100,13 +101,10 @@ def _money(amounts: Sequence[str | None]) -> str | None:
 def lines(found: Estimate) -> list[str]:
     """Write a table: a line for each file, and one for all; the most that is possible stands in brackets."""
     rows: list[tuple[str, ...]] = [("", "calls", "tokens in", "tokens out", "US dollars", "")]
-    rows += [_row(shown(file["path"]), file, _standing(file)) for file in found["files"]]
+    rows += [_row(file["path"], file, _standing(file)) for file in found["files"]]
     if len(found["files"]) != 1:
         rows.append(_row("all", found, "fits" if found["fits"] else _blocked_by(found)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return aligned(rows)
 
 
 def _row(name: str, of: EstimatedFile | Estimate, standing: str) -> tuple[str, ...]:
@@ -128,7 +126,7 @@ def _standing(file: EstimatedFile) -> str:
 
 def _blocked_by(of: EstimatedFile | Estimate) -> str:
     named = of["blocked_by"]
-    return "no price" if named == _NO_PRICE else f"does not fit {shown(named or '')}"
+    return "no price" if named == _NO_PRICE else f"does not fit {named or ''}"
 
 
 def tell(found: Estimate) -> None:

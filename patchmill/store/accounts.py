@@ -55,7 +55,6 @@ _REFUSED = (
     .where(circuits.c.name == GATEWAY, circuits.c.state != Condition.OK, circuits.c.why.in_(_KEY_REFUSED))
     .exists()
 )
-_SAME_ACCOUNT = accounts.c.identity == bindparam("of_identity")
 _MET = upsert(accounts).values(
     name=GATEWAY,
     identity=bindparam("of_identity"),

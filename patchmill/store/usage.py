@@ -7,7 +7,7 @@ instant at which it was sent. By rule, what it used is divided among the finding
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -33,7 +33,6 @@ from sqlalchemy import (
 )
 
 from patchmill.budget.local_time import clock
-from patchmill.budget.windows import WindowKind, bounds
 from patchmill.store.ids import first_id
 from patchmill.store.tables import calls, findings, jobs
 
@@ -120,13 +119,10 @@ def total(connection: Connection, question: Question) -> Sums:
     return row.sums
 
 
-def spent_today(
-    connection: Connection, now: datetime, *, project_id: uuid.UUID | None, time_zone: str = "UTC"
-) -> int:
-    """Give what the day so far has cost, as far as it is known, in pico-dollars."""
-    day = bounds(WindowKind.DAY, time_zone, now)
-    until = day.resets_at or now
-    today = Question(since=day.starts_at, until=until, time_zone=time_zone, project_id=project_id)
+def spent_today(connection: Connection, now: datetime, *, project_id: uuid.UUID | None) -> int:
+    """Give what the day so far has cost, as far as it is known, in pico-dollars; days begin by UTC."""
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = Question(since=midnight, until=midnight + timedelta(days=1), project_id=project_id)
     return total(connection, today).cost_picos
 
 

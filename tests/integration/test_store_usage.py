@@ -19,7 +19,7 @@ from patchmill.budget.prices import from_usd
 from patchmill.store import stats
 from patchmill.store.engine import open_engine
 from patchmill.store.tables import calls, ledger_entries
-from patchmill.store.usage import GROUPS, Question, Sums, moment, spent_today, total, usage
+from patchmill.store.usage import GROUPS, Question, Sums, moment, total, usage
 from tests.support.services import fresh_database
 from tests.support.usage_history import HOLD, STATES, History, PastCall, PastJob, expected, store
 
@@ -267,14 +267,3 @@ def test_today_is_the_same_day_in_the_numbers_of_the_moment_and_in_usage(
 
     assert shown.spend_today_picos == today.cost_picos
     assert bool(today.cost_picos) == (before_midnight_s == 0)
-
-
-def test_today_begins_at_the_midnight_of_the_time_zone_that_is_asked_for(engine: Engine) -> None:
-    with engine.begin() as connection:
-        store(connection, one_call_each([datetime(2026, 3, 1, 22, 30, tzinfo=UTC)]))
-    now = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-
-    with engine.connect() as connection:
-        assert spent_today(connection, now, project_id=None) == 0
-        assert spent_today(connection, now, project_id=None, time_zone="Europe/Berlin") == 0
-        assert spent_today(connection, now, project_id=None, time_zone="Europe/Kyiv") > 0
