@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Engine, RowMapping, text
 
+from patchmill.budget.reconciliation import Use
 from patchmill.dev.standin.gateway import DEFAULT_KEY, Options
 from patchmill.store.reconciliations import Compared, Comparison
 from tests.support.attempts import FLASH, USELESS, Attempts, attempting
@@ -16,6 +17,8 @@ from worker.reconciler import Reconciler
 
 OTHER_KEY = "sk-byts-somebody-else"
 HOUR = timedelta(hours=1)
+SOON, LATER = timedelta(minutes=20), timedelta(minutes=100)
+UNBILLED, BILLED = "html_200", "truncate"  # both leave a call uncertain
 _MOVE = "UPDATE calls SET sent_at = sent_at + :d, ended_at = ended_at + :d, deadline_at = deadline_at + :d"
 _MONEY = ["calls", "ledger_entries", "jobs", "windows", "reconciliations", "call_decisions", "balances"]
 
@@ -127,3 +130,22 @@ def reconciling(engine: Engine, database_url: str, redis_url: str, *, alone: boo
         made = Reconciling(attempts=attempts, alone=alone)
         made.meet()
         yield made
+
+
+def use_of(rows: list[Any]) -> Use:
+    """Add up what calls used and cost."""
+    total = Use()
+    for row in rows:
+        used = {name: row[name] for name in ("input_tokens", "output_tokens")}
+        total = total.plus(Use(calls=1, picos=row["cost_picos"], **used))
+    return total
+
+
+def settled_by_us(it: Reconciling) -> Use:
+    """Give what the ledger says of settled calls."""
+    return use_of([call for call in it.calls() if call["state"] == "settled"])
+
+
+def states(it: Reconciling) -> list[str]:
+    """Give the states of all calls."""
+    return sorted(call["state"] for call in it.calls())
