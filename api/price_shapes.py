@@ -1,5 +1,6 @@
 """The shapes of prices: requests, answers and their examples."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -8,7 +9,7 @@ from api.fields import Instant as GivenInstant
 from api.fields import Short, TimeZone, fault
 from api.requests import Body
 from api.schemas import Instant, Shape, Usd
-from patchmill.budget.price_rows import calendar_from, rate_of
+from patchmill.budget.price_rows import calendar_from, rate_of, refuse_far_off
 
 
 def _rate(text: str) -> str:
@@ -18,6 +19,14 @@ def _rate(text: str) -> str:
         example = "must be US dollars for a million tokens as a decimal string, such as 0.14"
         raise fault("out_of_range", f"{example}: {error}") from None
     return text
+
+
+def _in_reach(at: datetime) -> datetime:
+    try:
+        refuse_far_off(at)
+    except ValueError as error:
+        raise fault("out_of_range", str(error)) from None
+    return at
 
 
 def _hours(hours: list[str]) -> list[str]:
@@ -33,6 +42,7 @@ Rate = Annotated[
     Field(max_length=32, description="US dollars for a million tokens, as a decimal string"),
     AfterValidator(_rate),
 ]
+Validity = Annotated[GivenInstant, AfterValidator(_in_reach)]
 Hours = Annotated[
     list[Annotated[str, Field(max_length=10)]],
     Field(min_length=1, max_length=24, description="as 9-18, or 22-6 over midnight"),
@@ -55,8 +65,8 @@ class PriceRequest(Body):
     cached_usd_per_million: Rate
     output_usd_per_million: Rate
     peak: PeakBody | None = Field(None, description="null: at all hours")
-    valid_from: GivenInstant | None = Field(None, description="null: from now on")
-    valid_to: GivenInstant | None = Field(None, description="null: until a later row replaces it")
+    valid_from: Validity | None = Field(None, description="null: from now on")
+    valid_to: Validity | None = Field(None, description="null: until a later row replaces it")
     source: Short = Field("operator", description="where the price was found")
 
 

@@ -1,7 +1,7 @@
 """Rows of the price list as people write and read them: dollars per million tokens, and hours of the day."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ RATES = ("input", "cached", "output")
 EDGE = {name: f"{name}_usd_per_million" for name in RATES}
 EXAMPLE = "'Asia/Shanghai 9-12,14-18'"
 MODEL_LENGTH = SOURCE_LENGTH = 200
+YEARS = range(2000, 3000)  # in which a price may begin or end
 
 _HOURS = re.compile(r"([0-9]{1,2})-([0-9]{1,2})")
 _DAY = 24
@@ -84,6 +85,16 @@ def hours_text(calendar: Calendar) -> list[str]:
     return [f"{start}-{end}" for start, end in calendar.hours]
 
 
+def refuse_far_off(at: datetime) -> None:
+    """Refuse a time of no use to a price.
+
+    Raises:
+        ValueError: says in which years it must lie.
+    """
+    if at.year not in YEARS:
+        raise ValueError(f"lies outside the years {YEARS[0]} to {YEARS[-1]}")
+
+
 def make_price(
     model: str,
     rates: Mapping[str, int],
@@ -110,24 +121,29 @@ def make_price(
 
 def status_of(row: PriceRow, rows: Sequence[PriceRow], now: datetime) -> str:
     """Say whether a row is `current`, `upcoming`, or `past`: over, or replaced by one with the same hours."""
+    return _status(row, _holding(rows, now), now)
+
+
+def _status(row: PriceRow, holding: Collection[int], now: datetime) -> str:
     if row.price.valid_from > now:
         return "upcoming"
-    if row.price.valid_to is not None and row.price.valid_to <= now:
-        return "past"
-    return "past" if any(_replaces(each, row, now) for each in rows) else "current"
+    return "current" if row.id in holding else "past"
 
 
-def _replaces(one: PriceRow, other: PriceRow, now: datetime) -> bool:
-    new, old = one.price, other.price
-    if new.model != old.model or new.calendar != old.calendar or new.valid_from > now:
-        return False
-    holds = new.valid_to is None or new.valid_to > now
-    return holds and (new.valid_from, one.id) > (old.valid_from, other.id)
+def _holding(rows: Sequence[PriceRow], now: datetime) -> set[int]:
+    """Give those that hold now and that no later one with the same hours replaces."""
+    last: dict[Hashable, PriceRow] = {}
+    for row in sorted(rows, key=lambda each: (each.price.valid_from, each.id)):
+        price = row.price
+        if price.valid_from <= now and (price.valid_to is None or now < price.valid_to):
+            last[price.model, price.calendar] = row
+    return {row.id for row in last.values()}
 
 
 def sorted_rows(rows: Sequence[PriceRow], now: datetime) -> list[tuple[PriceRow, str]]:
     """Give rows with their status: current ones by model, then upcoming ones, then past ones."""
-    with_status = [(row, status_of(row, rows, now)) for row in rows]
+    holding = _holding(rows, now)
+    with_status = [(row, _status(row, holding, now)) for row in rows]
     order = ("current", "upcoming", "past")
 
     def place(pair: tuple[PriceRow, str]) -> tuple[Any, ...]:

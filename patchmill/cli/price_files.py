@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from patchmill.budget.price_rows import (
     calendar_of,
     make_price,
     rate_of,
+    refuse_far_off,
 )
 from patchmill.budget.prices import Calendar, Price
 from patchmill.errors import ConfigurationError
@@ -25,6 +27,7 @@ IGNORED = ("id", "status")  # what `patchmill prices --json` writes beside
 FIELDS = ("model", *EDGE.values(), "peak", "valid_from", "valid_to", "source")
 NEEDED = ("model", *EDGE.values())
 SOURCE = "operator"
+_BLANK = re.compile(r"\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +85,10 @@ def _text(entry: Mapping[str, Any], name: str, longest: int) -> str:
     value = entry[name]
     if not isinstance(value, str):
         raise ValueError(f"{name}: must be text")  # noqa: TRY004 - one kind of error for a mistake in a file
-    if len(value) > longest or "\0" in value:
+    if len(value) > longest:
         raise ValueError(f"{name}: must be at most {longest} characters")
+    if "\0" in value or any("\ud800" <= each <= "\udfff" for each in value):
+        raise ValueError(f"{name}: has a character that cannot be stored")
     return value
 
 
@@ -102,10 +107,14 @@ def _time(entry: Mapping[str, Any], name: str) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(entry[name])
-        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-        return at.astimezone(UTC)
+        at = (at.replace(tzinfo=UTC) if at.tzinfo is None else at).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name}: must be a time such as 2026-12-01T00:00:00Z, or a day in UTC") from None
+    try:
+        refuse_far_off(at)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return at
 
 
 def _calendar(entry: Mapping[str, Any]) -> Calendar | None:
@@ -145,12 +154,13 @@ def _json_entries(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     place = _skip(text, 0)
     if text[place] != "[":
         raise ConfigurationError("the prices must be a JSON list of objects")
+    line, seen = 1, 0
     place = _skip(text, place + 1)
     while place < len(text) and text[place] != "]":
-        line = text.count("\n", 0, place) + 1
+        line, seen = line + text.count("\n", seen, place), place
         try:
             entry, place = decoder.raw_decode(text, place)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # such as a number of thousands of digits
             raise ConfigurationError(f"the prices are not JSON from line {line} on: {error}") from None
         yield line, entry if isinstance(entry, dict) else {str(entry): "no object"}
         place = _skip(text, place)
@@ -165,4 +175,5 @@ def _json_entries(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _skip(text: str, place: int) -> int:
     """The next place that is not blank."""
-    return len(text) - len(text[place:].lstrip())
+    blank = _BLANK.match(text, place)
+    return place if blank is None else blank.end()

@@ -89,6 +89,10 @@ def test_a_model_is_called_from_its_first_price_on(user: User) -> None:
         ({"model": None}, "/model"),
         ({"source": ""}, "/source"),
         ({"valid_from": "yesterday"}, "/valid_from"),
+        ({"valid_from": "0001-01-01T00:00:00Z"}, "/valid_from"),
+        ({"valid_from": "1999-12-31T23:59:59Z"}, "/valid_from"),
+        ({"valid_to": "3000-01-01T00:00:00Z"}, "/valid_to"),
+        ({"valid_to": "9999-12-31T23:59:59.999999Z"}, "/valid_to"),
         ({"valid_from": "2026-01-02T00:00:00Z", "valid_to": "2026-01-02T00:00:00Z"}, "/valid_to"),
         ({"valid_to": "2020-01-01T00:00:00Z"}, "/valid_to"),
         ({"peak": "9-18"}, "/peak"),
@@ -96,6 +100,7 @@ def test_a_model_is_called_from_its_first_price_on(user: User) -> None:
         ({"peak": {"time_zone": "Asia/Shanghai", "hours": ["9-25"]}}, "/peak/hours"),
         ({"peak": {"time_zone": "Asia/Shanghai", "hours": [9]}}, "/peak/hours/0"),
         ({"peak": {"time_zone": "Mars/Olympus", "hours": ["9-18"]}}, "/peak/time_zone"),
+        ({"peak": {"time_zone": "localtime", "hours": ["9-18"]}}, "/peak/time_zone"),
         ({"price": "1"}, "/price"),
     ],
 )

@@ -1,12 +1,14 @@
 """The command `prices` on a host: listed, added, imported."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
 
+from patchmill.cli.price_files import NEEDED, read_prices
 from patchmill.store.tables import audit, prices
 from tests.support.command import Command, run_process
 
@@ -157,6 +159,15 @@ def test_what_is_listed_as_json_is_imported_elsewhere(
         ("[\n{},\n5,\n {", ["patchmill: the prices are not JSON from line 4 on"]),
         ("[{} {}]", ["patchmill: the prices are not JSON from line 1 on"]),
         ("[", ["patchmill: the prices are not JSON from line 1 on"]),
+        (f'[\n{{"model": {"9" * 5_000}}}]', ["patchmill: the prices are not JSON from line 2 on: "]),
+        (
+            f"[{json.dumps(NUMBER | {'model': chr(0xD800)})}]",
+            ["line 1: model: has a character that cannot", "patchmill: 1 line"],
+        ),
+        (
+            f"{HEADER}\nflash,1,1,1,,0001-01-01,\nflash,1,1,1,localtime 9-18,,\n",
+            ["line 2: valid_from: lies outside", "line 3: peak: 'localtime' is not", "patchmill: 2 lines"],
+        ),
         (
             f"[\n{json.dumps(NUMBER)},\n\n{json.dumps({'model': ['a']})},\n7]",
             [
@@ -180,6 +191,14 @@ def test_every_bad_line_is_named_and_nothing_is_added(
     told = done.talk.splitlines()
     assert [line[: len(sentence)] for line, sentence in zip(told, sentences, strict=True)] == sentences
     assert listed(patchmill, settings) == []
+
+
+def test_a_long_list_is_read_in_time_that_grows_as_it_does() -> None:
+    entry = json.dumps(dict.fromkeys(NEEDED, "1"))
+
+    read = read_prices(f"[{', '.join([entry] * 20_000)}]", datetime.now(UTC))
+
+    assert (len(read.rows), read.wrong) == (20_000, [])
 
 
 def test_the_list_is_only_added_to(engine: Engine, patchmill: Command, settings: dict[str, str]) -> None:
