@@ -10,6 +10,8 @@ from patchmill.budget.local_time import local_day, midnight
 
 STEPS_OF_TOTAL = 31  # days that a total is shown in; what came before them is one step
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # where a `total` window starts
+# Another zone on each host, and none at all: processes would not agree on when a day begins.
+_NO_PLACES = frozenset({"localtime", "Factory"})
 
 
 class WindowKind(StrEnum):
@@ -33,7 +35,7 @@ class Bounds:
 @cache
 def time_zones() -> frozenset[str]:
     """Give the names of time zones; to look for them takes as long as many requests."""
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - _NO_PLACES
 
 
 def bounds(kind: WindowKind, time_zone: str, at: datetime) -> Bounds:

@@ -154,6 +154,8 @@ def test_a_limit_that_no_call_fits_is_refused(user: User, limit: dict[str, Any])
         ({"window": {"kind": "day", "time_zone": "Mars/Olympus"}}, "/window/time_zone"),
         ({"window": {"kind": "day", "time_zone": "../../etc/passwd"}}, "/window/time_zone"),
         ({"window": {"kind": "day", "time_zone": ""}}, "/window/time_zone"),
+        ({"window": {"kind": "day", "time_zone": "localtime"}}, "/window/time_zone"),
+        ({"window": {"kind": "day", "time_zone": "Factory"}}, "/window/time_zone"),
         ({"limit": {}}, "/limit"),
         *(({"limit": {"usd": usd}}, "/limit/usd") for usd in BAD_MONEY),
         *(({"limit": {"tokens": tokens}}, "/limit/tokens") for tokens in BAD_TOKENS),
