@@ -48,9 +48,8 @@ def refuse_useless(connection: Connection, parts: Parts, limits: Limits, now: da
         ),
         key=lambda hold: hold.picos,
     )
+    said = f"no call would fit in this limit: the smallest one to {parts.policy.model}"
     if limit_picos is not None and limit_picos < smallest.picos:
-        raise BelowMinimumHold(
-            f"the smallest call to {parts.policy.model} holds {to_usd(smallest.picos)} US dollars"
-        )
+        raise BelowMinimumHold(f"{said} holds {to_usd(smallest.picos)} US dollars")
     if limit_tokens is not None and limit_tokens < smallest.tokens:
-        raise BelowMinimumHold(f"the smallest call to {parts.policy.model} holds {smallest.tokens} tokens")
+        raise BelowMinimumHold(f"{said} holds {smallest.tokens} tokens")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 
 from patchmill.budget.admission import Asking, answer
-from patchmill.budget.ledger import Fit, Room
+from patchmill.budget.ledger import Amount, Fit, Room, shortfall
 from patchmill.budget.tokens import input_bound
 from patchmill.call.request import ChatRequest, request_body
 from patchmill.job.retry import NoRoom, in_a_crowd, without_room
@@ -82,7 +82,7 @@ def _decide(rooms: Sequence[Room], asking: Asking, prices: PriceList) -> ledger.
     if found is None:
         raise NoPrice
     if found.blocked is not None:
-        raise ledger.Refused(without_room(_no_room(found.fit, found.blocked, now)))
+        raise ledger.Refused(without_room(_no_room(found.hold, found.fit, found.blocked, now)))
     return ledger.Admission(
         max_tokens=found.output_tokens,
         hold=found.hold,
@@ -92,7 +92,7 @@ def _decide(rooms: Sequence[Room], asking: Asking, prices: PriceList) -> ledger.
     )
 
 
-def _no_room(blocked: Fit, room: Room, now: datetime) -> NoRoom:
+def _no_room(hold: Amount, blocked: Fit, room: Room, now: datetime) -> NoRoom:
     resets_at = room.resets_at
     return NoRoom(
         budget=room.budget,
@@ -101,4 +101,5 @@ def _no_room(blocked: Fit, room: Room, now: datetime) -> NoRoom:
         waits=room.waits,
         resets_in_s=None if resets_at is None else (resets_at - now).total_seconds(),
         resets_at=None if resets_at is None else resets_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        shortfall=shortfall(hold, room),
     )

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from patchmill.budget.models import ModelCapability
-from patchmill.budget.prices import Rates
+from patchmill.budget.prices import Rates, to_usd
 from patchmill.budget.tokens import input_bound
 
 
@@ -160,6 +160,18 @@ def _fit_axis(hold: int, cap: int | None, settled: int, held: int, uncertain: in
     if hold > cap:
         return Fit.OVER
     return Fit.WAIT if settled + uncertain + hold <= cap else Fit.EXHAUSTED
+
+
+def shortfall(hold: Amount, room: Room) -> str:
+    """Say what a hold that does not fit may take, and what the scope has left of its limit."""
+    settled, held, uncertain = room.settled, room.held, room.uncertain
+    money = _fit_axis(hold.picos, room.cap_picos, settled.picos, held.picos, uncertain.picos)
+    if room.cap_picos is not None and money is fit(hold, room):
+        left = max(0, room.cap_picos - settled.picos - held.picos - uncertain.picos)
+        return f"it may cost ${to_usd(hold.picos)}, and ${to_usd(left)} of ${to_usd(room.cap_picos)} is left"
+    cap = room.cap_tokens or 0
+    left = max(0, cap - settled.tokens - held.tokens - uncertain.tokens)
+    return f"it may take {hold.tokens:,} tokens, and {left:,} of {cap:,} are left"
 
 
 def affordable_output(input_tokens: int, wanted: int, floor: int, rates: Rates, rooms: Iterable[Room]) -> int:

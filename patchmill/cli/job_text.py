@@ -8,12 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from patchmill.cli.outcome import standing_of_job, standing_of_run
+from patchmill.cli.outcome import BUDGET_ERRORS, standing_of_job, standing_of_run
 from patchmill.cli.talk import shown
-from patchmill.cli.waiting import Wait
+from patchmill.cli.waiting import Wait, moment
 from patchmill.cli.work import Standing
 from patchmill.cli.writing import edited
-from patchmill.client.documents import Finding, Job, Run
+from patchmill.client.documents import Finding, Job, JobError, Run
 from patchmill.edit.diff import unified_diff
 
 COLOURS = {
@@ -59,6 +59,8 @@ def print_job(
         console.print(Text(f"  nothing is changed: {_one_line(declined)}", style="yellow"))
     if job["error"]:
         console.print(Text(f"  {shown(job['error']['message'])}", style="red"))
+        for way in _ways_on(job["id"], job["error"]):
+            console.print(f"  {way}")
     if source is not None and job["suggestions"]:
         patch = unified_diff(job["file"]["path"], source, edited(source, job["suggestions"]))
         print_patch(console, patch, indent="  ")
@@ -68,6 +70,17 @@ def print_job(
         if finding["status"] != "verified":
             _print_left(console, job["file"]["path"], finding)
     console.print(f"  {usage_text(job['usage'])}")
+
+
+def _ways_on(job_id: str, error: JobError) -> Sequence[str]:
+    """Say what can be done about a job that a budget stopped; nothing where a retry would end the same."""
+    budget, resets_at = str(error["details"].get("budget")), error["details"].get("resets_at")
+    if error["code"] not in BUDGET_ERRORS or not budget.startswith("bud_"):
+        return []
+    later = error["code"] == "budget_exhausted" and resets_at is not None
+    until = f"wait until {moment(str(resets_at))}, or " if later else ""
+    retry = f"then `patchmill jobs retry {shown(job_id)}`"
+    return [f"{until}raise the limit with `patchmill budgets set {shown(budget)}`; {retry}"]
 
 
 def print_skipped(console: Console, run: Run) -> None:

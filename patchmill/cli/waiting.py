@@ -12,7 +12,7 @@ from patchmill.job.state import WaitReason
 _WORDS: Mapping[str, str] = {
     WaitReason.RETRY: "a call failed and is made anew",
     WaitReason.RATE_LIMIT: "the gateway asked to wait, or every call slot was taken",
-    WaitReason.BUDGET: "a budget has no room",
+    WaitReason.BUDGET: "a budget has no room for a call (`patchmill budgets`)",
     WaitReason.GATEWAY_ACCOUNT: "the gateway lets this account make no call",
     WaitReason.GATEWAY_DOWN: "the gateway or the model cannot be reached",
     WaitReason.PAUSED: "calls are paused",

@@ -68,6 +68,7 @@ class NoRoom:
     waits: bool
     resets_in_s: float | None
     resets_at: str | None
+    shortfall: str  # what one call may take, and what is left
 
     @property
     def used_up(self) -> bool:
@@ -225,9 +226,9 @@ def _after_unknown(failure: Failure, history: History, policy: UnknownPolicy, rn
 def without_room(blocked: NoRoom) -> Decision:
     """Decide what follows a hold that did not fit: wait for room, wait for the next window, or end."""
     details = {"budget": blocked.budget, "resets_at": blocked.resets_at}
-    name = "the job's own cap" if blocked.budget is None else f"the cap of {blocked.budget}"
+    name = "max_cost_usd of the job" if blocked.budget is None else f"the limit of {blocked.budget}"
     if blocked.over:
-        message = f"one call needs more than {name} allows at all"
+        message = f"one call needs more than {name} allows at all: {blocked.shortfall}"
         return Fail(
             code=ErrorCode.OVER_BUDGET, message=message, retryable=False, details=details, blocked=blocked
         )
@@ -237,7 +238,7 @@ def without_room(blocked: NoRoom) -> Decision:
         return _wait_for(blocked, max(0.0, blocked.resets_in_s))
     return Fail(
         code=ErrorCode.BUDGET_EXHAUSTED,
-        message=f"{name} is spent",
+        message=f"{name} leaves too little for one call: {blocked.shortfall}",
         retryable=blocked.budget is not None,
         details=details,
         blocked=blocked,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from patchmill.budget.ledger import (
     cost,
     fit,
     settled,
+    shortfall,
     suspended,
     voided,
     worst_case,
@@ -97,6 +100,18 @@ def test_room_is_counted_with_what_is_settled_held_and_uncertain() -> None:
     assert fit(hold, room(40, settled_=10, held_=10, uncertain=10)) is Fit.FITS
     assert fit(hold, room(39, settled_=10, held_=10, uncertain=10)) is Fit.WAIT
     assert fit(hold, room(29, settled_=10, uncertain=10)) is Fit.EXHAUSTED
+
+
+def test_a_hold_without_room_is_told_beside_what_is_left_of_the_limit_that_it_does_not_fit() -> None:
+    hold = Amount(tokens=2_205, picos=344_540_000)
+    tokens_left = replace(room(None), cap_tokens=2_000, settled=Amount(tokens=500, picos=0))
+    nothing_left = room(400_000_000, settled_=300_000_000, uncertain=200_000_000)
+
+    assert shortfall(hold, room(400_000_000, settled_=136_108_000)) == (
+        "it may cost $0.00034454, and $0.000263892 of $0.0004 is left"
+    )
+    assert shortfall(hold, nothing_left) == "it may cost $0.00034454, and $0 of $0.0004 is left"
+    assert shortfall(hold, tokens_left) == "it may take 2,205 tokens, and 1,500 of 2,000 are left"
 
 
 def test_over_compares_with_the_limit_and_never_with_what_is_held() -> None:

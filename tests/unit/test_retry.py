@@ -158,7 +158,13 @@ def test_backoff_has_full_jitter_within_its_ceiling(failures: int, seed: int) ->
 
 def blocked(*, only_held: bool = False, over: bool = False, waits: bool = True) -> NoRoom:
     return NoRoom(
-        budget="bud_1", only_held=only_held, over=over, waits=waits, resets_in_s=60.0, resets_at="later"
+        budget="bud_1",
+        only_held=only_held,
+        over=over,
+        waits=waits,
+        resets_in_s=60.0,
+        resets_at="later",
+        shortfall="it may cost $2, and $1 of $9 is left",
     )
 
 
@@ -176,6 +182,9 @@ def test_a_spent_window_is_waited_out_or_ends_the_job_by_the_budgets_policy() ->
     assert waits.after_s == 60.0
     assert isinstance(fails, Fail)
     assert fails.code is ErrorCode.BUDGET_EXHAUSTED
+    assert fails.message == (
+        "the limit of bud_1 leaves too little for one call: it may cost $2, and $1 of $9 is left"
+    )
     assert fails.details == {"budget": "bud_1", "resets_at": "later"}
 
 
