@@ -1,8 +1,10 @@
 """Budgets as text: a line in a table, and the course of a window as a small chart."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from patchmill.cli.talk import shown
 from patchmill.client.documents import Budget, BudgetDetail, BurnDownStep
@@ -15,20 +17,22 @@ _PARTS = (("settled", "#"), ("held", "+"), ("uncertain", "?"))
 
 def table(budgets: Sequence[Budget]) -> list[str]:
     """Give a line for each budget under a head."""
-    head = ["BUDGET", "WINDOW", "USE", "", "LIMIT", "AVAILABLE", "RESETS", "NAME"]
+    head = ["BUDGET", "SCOPE", "WINDOW", "USE", "", "LIMIT", "AVAILABLE", "RESETS", "NAME"]
     rows = [head]
     for each in budgets:
         axis = axis_of(each)
         window = each["window"]
+        zone = _zone_of(each)
         rows.append(
             [
                 each["id"],
+                str(each["scope"]["kind"]),
                 str(window["kind"]),
                 bar(each, axis),
                 f"{used_percent(each, axis)}%",
                 both(each["limit"]),
                 both(each["available"]),
-                when(window["resets_at"]) if window["resets_at"] else "never",
+                f"{when(window['resets_at'], zone)} {zone}" if window["resets_at"] else "never",
                 each["name"],
             ]
         )
@@ -38,20 +42,20 @@ def table(budgets: Sequence[Budget]) -> list[str]:
 def describe(budget: BudgetDetail) -> list[str]:
     """Tell all of a budget, with its window as a chart."""
     window, scope = budget["window"], budget["scope"]
-    until = f" until {when(window['resets_at'])}" if window["resets_at"] else ""
-    ends = budget["forecast"]["exhausted_at"]
-    alerts = ", ".join(f"{percent}%" for percent in budget["alert_percent"]) or "none"
-    told = ", ".join(_told(each) for each in budget["alerts"])
+    zone = _zone_of(budget)
+    until = f" until {when(window['resets_at'], zone)}" if window["resets_at"] else ""
+    alerts = ", ".join(f"{percent}%" for percent in budget["alert_percent"])
+    told = ", ".join(_told(each, zone) for each in budget["alerts"])
     owner = f" {scope['id']}" if scope["id"] else ""
     return [
         f"{budget['id']}  {shown(budget['name'])}",
         f"  limits     {scope['kind']}{owner}",
-        f"  window     {window['kind']} ({window['time_zone']}), since {when(window['starts_at'])}{until}",
+        f"  window     {window['kind']}, since {when(window['starts_at'], zone)}{until}, in {zone}",
         f"  limit      {both(budget['limit'])}; at the limit jobs {budget['at_limit']}",
         *(f"  {name:<10} {_spent(budget, name)}" for name, _ in _PARTS),
         f"  available  {both(budget['available'])}",
-        f"  forecast   {f'used up at {when(ends)} at this pace' if ends else 'lasts, or nobody knows'}",
-        f"  alerts     at {alerts}{f'; told: {told}' if told else ''}",
+        f"  forecast   {_forecast(budget, zone)}",
+        f"  alerts     {f'at {alerts}' if alerts else 'none'}{f'; told: {told}' if told else ''}",
         "",
         *chart(budget),
     ]
@@ -62,11 +66,13 @@ def chart(budget: BudgetDetail) -> list[str]:
     axis = axis_of(budget)
     limit = Decimal(budget["limit"][axis])
     unit = "tokens" if axis == "tokens" else "US dollars"
+    zone = _zone_of(budget)
     lines = [f"  settled so far, in {unit}; the whole line is the limit, {budget['limit'][axis]}"]
     for step in _since_spent(budget["burn_down"], axis):
         value = Decimal(step["cumulative"][axis])
         marks = "#" * _length(value, limit, CHART_WIDTH)
-        lines.append(f"  {when(step['starts_at']):<16} |{marks:<{CHART_WIDTH}}| {step['cumulative'][axis]}")
+        begins = when(step["starts_at"], zone)
+        lines.append(f"  {begins:<16} |{marks:<{CHART_WIDTH}}| {step['cumulative'][axis]}")
     return lines
 
 
@@ -100,14 +106,20 @@ def bar(budget: Budget | BudgetDetail, axis: str) -> str:
 
 def both(amount: Mapping[str, Any]) -> str:
     """Write money and tokens, those that are limited."""
-    parts = [f"${amount['usd']}"] if amount["usd"] is not None else []
+    parts = [dollars(amount["usd"])] if amount["usd"] is not None else []
     parts += [f"{amount['tokens']:,} tokens"] if amount["tokens"] is not None else []
     return ", ".join(parts)
 
 
-def when(at: str | None) -> str:
-    """Write a time to the minute, in UTC."""
-    return "-" if at is None else at[:16].replace("T", " ")
+def dollars(usd: str) -> str:
+    """Write an amount as people do, $7.50 and not $7.5; no digit is lost."""
+    whole, _, fraction = usd.partition(".")
+    return f"${whole}.{fraction:0<2}" if fraction else f"${whole}"
+
+
+def when(at: str | None, zone: str) -> str:
+    """Write a time to the minute as the clocks of a time zone show it."""
+    return "-" if at is None else f"{datetime.fromisoformat(at).astimezone(_zone(zone)):%Y-%m-%d %H:%M}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -144,6 +156,24 @@ def _length(value: Decimal, limit: Decimal, width: int) -> int:
     return width if value >= limit else max(1, int(width * value / limit))
 
 
-def _told(alert: Mapping[str, Any]) -> str:
+def _told(alert: Mapping[str, Any], zone: str) -> str:
     what = "used up" if alert["type"] == "budget.exhausted" else f"{alert['percent']}%"
-    return f"{what} at {when(alert['at'])}"
+    return f"{what} at {when(alert['at'], zone)}"
+
+
+def _forecast(budget: BudgetDetail, zone: str) -> str:
+    """Say when nothing is left; that end comes after the window's, or nothing was settled lately."""
+    ends = budget["forecast"]["exhausted_at"]
+    return f"used up at {when(ends, zone)} at this pace" if ends else "not used up at this pace"
+
+
+def _zone_of(budget: Budget | BudgetDetail) -> str:
+    return budget["window"]["time_zone"] or "UTC"
+
+
+def _zone(name: str) -> tzinfo:
+    """Give the time zone of a window; the server knows it, so this machine does unless its data are older."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        return UTC

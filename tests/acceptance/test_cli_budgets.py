@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, insert, update
@@ -78,10 +80,14 @@ def test_a_budget_is_set_listed_shown_changed_and_ended(run: Run, name: str) -> 
     assert line.endswith(name)
     assert "[....................]" in line
     assert "$5, 1,000,000 tokens" in line
+    assert " project " in line
     assert json.loads(run("--json").data)[0]["id"] == budget["id"]
 
     shown = run("show", name).data
     assert f"{budget['id']}  {name}" in shown
+    resets_at = datetime.fromisoformat(budget["window"]["resets_at"]).astimezone(ZoneInfo("Europe/Berlin"))
+    assert f" {resets_at:%Y-%m-%d} 00:00 Europe/Berlin " in line
+    assert f" until {resets_at:%Y-%m-%d} 00:00, in Europe/Berlin\n" in shown
     assert "alerts     at 80%, 95%" in shown
     assert json.loads(run("show", budget["id"], "--json").data)["burn_down"] == budget["burn_down"]
 
@@ -108,6 +114,14 @@ def test_a_budget_in_use_is_drawn(api: Api, run: Run, name: str) -> None:
     assert "settled    $4, 100 tokens" in shown
     assert "uncertain  $1" in shown
     assert shown.splitlines()[-1].endswith(f"|{'#' * 16}{' ' * 24}| 4")
+
+
+def test_amounts_are_written_with_cents_and_no_digit_is_lost(run: Run, name: str) -> None:
+    made(run, name, "--usd", "9.5")
+
+    assert "\n  limit      $9.50; at the limit jobs wait\n" in run("show", name).data
+    assert "\n  limit      $0.0123; " in run("set", name, "--usd", "0.0123").data
+    assert "\n  alerts     none\n" in run("show", name).data
 
 
 def test_scopes_are_chosen(run: Run, name: str, user: User) -> None:
