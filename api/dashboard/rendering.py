@@ -6,6 +6,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -33,6 +34,7 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 LONG_PATH = 60  # characters
+CENTS = 2  # decimals of dollars that people write, $7.50 and not $7.5
 SHORT = 16  # characters of an id that are written out
 _SECOND_MS = 1000
 _MINUTE_S = 60
@@ -50,6 +52,11 @@ def _finalize(value: Any) -> Any:
 def instant(at: datetime) -> str:
     """Write an instant for a machine."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local(at: datetime, zone: str) -> str:
+    """Write an instant for a person as the clocks of a time zone show it."""
+    return at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
 
 
 def clock(at: datetime) -> str:
@@ -82,13 +89,14 @@ def span_ms(milliseconds: int | None) -> str:
 def usd(picos: int, digits: int = 0) -> str:
     """Write pico-dollars as dollars, to the last digit, and with zeros up to so many decimals."""
     whole, _, decimals_of = to_usd(picos).partition(".")
-    written = decimals_of.ljust(digits, "0")
+    written = decimals_of.ljust(max(digits, CENTS if decimals_of else 0), "0")
     return f"${whole}.{written}" if written else f"${whole}"
 
 
 def decimals(amounts: Iterable[int]) -> int:
     """Give the decimals that the finest of some amounts needs, so that a column of them lines up."""
-    return max((len(to_usd(picos).partition(".")[2]) for picos in amounts), default=0)
+    finest = max((len(to_usd(picos).partition(".")[2]) for picos in amounts), default=0)
+    return max(finest, CENTS) if finest else 0
 
 
 def short(identity: str) -> str:
@@ -112,7 +120,7 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
-_FILTERS = (clock, instant, duration, span_ms, usd, decimals, short, brief, share, number)
+_FILTERS = (clock, local, instant, duration, span_ms, usd, decimals, short, brief, share, number)
 
 
 def _environment() -> Environment:

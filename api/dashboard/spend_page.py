@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 
 from api.dashboard import charts
+from api.dashboard.budget_view import every_budget
 from api.dashboard.page_route import PageRoute
 from api.dashboard.rendering import page
 from api.dashboard.session import Viewer
@@ -20,8 +21,7 @@ from api.usage_question import DAYS, UTC_ZONE, read_question
 from api.usage_rows import CSV, csv_headers, csv_text, group_documents
 from patchmill.budget.local_time import local_day
 from patchmill.errors import FieldError, InvalidFields
-from patchmill.store import budgets, overview
-from patchmill.store.budgets import BudgetRow, BudgetUse
+from patchmill.store import overview
 from patchmill.store.ids import to_edge
 from patchmill.store.usage import GROUPS, LABEL, Question, Sums, moment, total, usage
 
@@ -52,16 +52,6 @@ class Breakdown:
     export: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownBudget:
-    """A budget with its use in the current window, and that as parts of a line."""
-
-    row: BudgetRow
-    use: BudgetUse
-    owner: str
-    of_money: list[charts.Part]
-
-
 @router.get("/spend")
 def show_spend(request: Request, person: Viewer, parts: PartsOf) -> Response:
     """Show what a period cost, by day and in the ways that were asked for."""
@@ -79,7 +69,7 @@ def show_spend(request: Request, person: Viewer, parts: PartsOf) -> Response:
             "breakdowns": [_breakdown(connection, question, groups) for groups in chosen],
             "days_export": _export(replace(question, groups=("day",))),
             "total": total(connection, question),
-            "budgets": [_budget(connection, each, names, now) for each in budgets.every_budget(connection)],
+            "budgets": every_budget(connection, names, now),
         }
     return page(request, "spend", {**values, **_chosen(given, question, names)})
 
@@ -180,16 +170,3 @@ def _chosen(given: Mapping[str, str], question: Question, names: Mapping[uuid.UU
         "width": charts.WIDTH,
         "height": charts.HEIGHT,
     }
-
-
-def _budget(
-    connection: Connection, row: BudgetRow, names: dict[uuid.UUID, str], now: datetime
-) -> ShownBudget:
-    use = budgets.use_of(connection, row, now)
-    money = [("settled", use.settled.picos), ("held", use.held.picos), ("uncertain", use.uncertain.picos)]
-    owner = {
-        "installation": "installation",
-        "project": f"project {names.get(row.project_id, '')}" if row.project_id else "",
-        "key": "one key",
-    }[row.scope]
-    return ShownBudget(row=row, use=use, owner=owner, of_money=charts.parts(row.limit_picos or 0, money))

@@ -103,6 +103,7 @@ def test_a_budget_shows_what_is_settled_held_and_uncertain(
     assert "daily installation day, UTC" in row
     for said in (f"${to_usd(int(settled or 0))}", "$0.001", "1,234 tokens", "$0.01", "50,000 tokens"):
         assert said in row
+    assert '<a href="/budgets/bud_' in page.split('id="budgets"')[1]
     assert re.search(r'<rect x="[\d.]+" width="10.0" height="8" class="held"/>', page)
 
 
