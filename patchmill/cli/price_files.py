@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -60,9 +60,7 @@ def price_from(entry: Mapping[str, Any], now: datetime) -> tuple[Price, str]:
     Raises:
         ValueError: names the field, and says what is wrong with it.
     """
-    unknown = [name for name in entry if name not in FIELDS and name not in IGNORED]
-    if unknown:
-        raise ValueError(f"there is no field {str(unknown[0])[:50]!r}; known: {', '.join(FIELDS)}")
+    _refuse_unknown(entry)
     missing = [name for name in NEEDED if not _given(entry, name)]
     if missing:
         raise ValueError(f"{missing[0]}: is missing")
@@ -75,6 +73,15 @@ def price_from(entry: Mapping[str, Any], now: datetime) -> tuple[Price, str]:
     except ValueError as error:
         raise ValueError(f"valid_to: {error}") from None
     return price, _text(entry, "source", SOURCE_LENGTH) if _given(entry, "source") else SOURCE
+
+
+def _refuse_unknown(names: Iterable[Any]) -> None:
+    names = list(names)
+    if None in names:
+        raise ValueError("has more columns than the header; a field with commas stands in double quotes")
+    unknown = [name for name in names if name not in FIELDS and name not in IGNORED]
+    if unknown:
+        raise ValueError(f"there is no field {str(unknown[0])[:50]!r}; known: {', '.join(FIELDS)}")
 
 
 def _given(entry: Mapping[str, Any], name: str) -> bool:
@@ -135,18 +142,25 @@ def _csv_entries(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text), strict=True)
     header = [name.strip() for name in reader.fieldnames or []]
     if "model" not in header:
+        semicolons = "; columns are parted by commas" if ";" in "".join(header) else ""
         raise ConfigurationError(
-            f"the prices are neither a JSON list nor CSV with the header {','.join(FIELDS)}"
+            f"the prices are neither a JSON list nor CSV with the header {','.join(FIELDS)}{semicolons}"
         )
     reader.fieldnames = header
     try:
+        _refuse_unknown(header)
+    except ValueError as error:
+        raise ConfigurationError(f"the prices, line 1: {error}") from None
+    try:
         for row in reader:
-            extra = row.pop(None, None)  # what stands behind the last column
-            if extra:
-                row[extra[0]] = "more columns than the header has"
-            yield reader.line_num, {name: (value or "").strip() for name, value in row.items()}
+            yield reader.line_num, {name: _cell(value) for name, value in row.items()}
     except csv.Error as error:
         raise ConfigurationError(f"the prices, line {reader.line_num}: {error}") from None
+
+
+def _cell(value: str | list[str] | None) -> str | list[str]:
+    """Give what stands in a column; behind the last one, whose name is None, it is a list."""
+    return value if isinstance(value, list) else (value or "").strip()
 
 
 def _json_entries(text: str) -> Iterator[tuple[int, dict[str, Any]]]:

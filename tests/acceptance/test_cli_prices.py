@@ -57,6 +57,7 @@ def test_a_price_is_added_and_listed(patchmill: Command, settings: dict[str, str
         "CACHED",
         "OUTPUT",
         "FROM",
+        "(UTC)",
         "UNTIL",
         "HOURS",
         "SOURCE",
@@ -67,6 +68,17 @@ def test_a_price_is_added_and_listed(patchmill: Command, settings: dict[str, str
     with engine.connect() as connection:
         told = connection.execute(select(audit.c.actor, audit.c.action, audit.c.subject)).all()
     assert [tuple(row) for row in told] == [("host", "price.add", "prc_1"), ("host", "price.add", "prc_2")]
+
+
+def test_the_first_price_of_a_model_that_may_be_misspelled_says_so(
+    patchmill: Command, settings: dict[str, str]
+) -> None:
+    typo = patchmill("prices", "add", "deepseek-v4-flas", *RATES, settings=settings)
+    right = patchmill("prices", "add", "deepseek-v4-flash", *RATES, settings=settings)
+    again = patchmill("prices", "add", "deepseek-v4-flas", *RATES, settings=settings)
+
+    assert "if deepseek-v4-flash was meant, add it for that" in typo.talk
+    assert (typo.code, right.talk.count("\n"), again.talk.count("\n")) == (0, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -150,9 +162,13 @@ def test_what_is_listed_as_json_is_imported_elsewhere(
         ),
         (
             f"{HEADER},discount\nflash,1,1,1,,,,5\n",
-            ["line 2: there is no field 'discount'", "patchmill: 1 line of 1"],
+            ["patchmill: the prices, line 1: there is no field 'discount'"],
         ),
-        (f"{HEADER}\nflash,1,1,1,,,,5\n", ["line 2: there is no field", "patchmill: 1 line"]),
+        (
+            f"{HEADER}\nflash,1,1,1,,,,5\n",
+            ["line 2: has more columns than the header; a field with commas", "patchmill: 1 line"],
+        ),
+        ("model;peak\nflash;\n", ["patchmill: the prices are neither a JSON list nor CSV"]),
         ("", ["patchmill: the prices are neither a JSON list nor CSV"]),
         ("hello\nworld\n", ["patchmill: the prices are neither a JSON list nor CSV"]),
         ('{"model": "flash"}', ["patchmill: the prices must be a JSON list"]),

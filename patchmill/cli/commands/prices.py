@@ -1,5 +1,6 @@
 """`patchmill prices`: what tokens cost; rows are added, and never changed."""
 
+import difflib
 import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -106,6 +107,7 @@ def add(
     except ValueError as error:
         raise ConfigurationError(_with_options(str(error))) from None
     (row,) = _add([made])
+    _doubt(model)
     if as_json:
         print(json.dumps(document_of(row, _status_of(row)), indent=2))
         return Exit.DONE
@@ -164,6 +166,17 @@ def _add(rows: list[tuple[Price, str]]) -> list[PriceRow]:
         return store.add_prices(connection, rows, actor="host")
 
 
+def _doubt(model: str) -> None:
+    """Say when the first price of a model may have been meant for another, since rows are never removed."""
+    settings = load()
+    with transaction(database_url(settings)) as connection:
+        priced = [row.price.model for row in store.list_prices(connection)]
+    called = {settings.model, settings.escalation_model, settings.fallback_model}
+    close = difflib.get_close_matches(model, {*priced, *called} - {model}, n=1, cutoff=0.9)
+    if close and model not in called and priced.count(model) == 1:
+        say(f"this is the first price of {shown(model)}; if {shown(close[0])} was meant, add it for that")
+
+
 def _status_of(row: PriceRow) -> str:
     return "upcoming" if row.price.valid_from > datetime.now(UTC) else "current"
 
@@ -189,7 +202,7 @@ def _hours(document: dict[str, Any]) -> str:
 
 
 def _print_table(documents: list[dict[str, Any]]) -> None:
-    head = ["STATUS", "MODEL", "INPUT", "CACHED", "OUTPUT", "FROM", "UNTIL", "HOURS", "SOURCE"]
+    head = ["STATUS", "MODEL", "INPUT", "CACHED", "OUTPUT", "FROM (UTC)", "UNTIL", "HOURS", "SOURCE"]
     rows = [head]
     for each in documents:
         peak = each["peak"]
