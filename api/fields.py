@@ -3,6 +3,7 @@
 import difflib
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
@@ -97,11 +98,24 @@ def time_zone(name: str) -> str:
     """Accept the name of a time zone."""
     known = time_zones()
     if name not in known:
-        close = {each.casefold(): each for each in known}.get(name.casefold())
-        meant = [close] if close else difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean `{meant[0]}`?" if meant else ", such as UTC or Europe/Berlin"
+        meant = _zone_meant(name, known)
+        hint = f"; did you mean `{meant}`?" if meant else ", such as UTC or Europe/Berlin"
         raise fault("not_allowed", f"must be the name of a time zone{hint}")
     return name
+
+
+def _zone_meant(name: str, known: Iterable[str]) -> str | None:
+    """Give the zone that was probably meant, also by its city alone; an abbreviation is never guessed at."""
+    zones = {each.casefold(): each for each in sorted(known)}
+    asked = name.casefold().replace(" ", "_")
+    if asked in zones:
+        return zones[asked]
+    cities = {zone.rpartition("/")[2]: zone for zone in zones if "/" in zone and zone[:4] != "etc/"}
+    if "/" in asked:
+        close = difflib.get_close_matches(asked, zones, n=1)
+    else:
+        close = [cities[city] for city in difflib.get_close_matches(asked, cities, n=1, cutoff=0.85)]
+    return zones[close[0]] if close else None
 
 
 def _edit_format(name: str) -> str:

@@ -45,6 +45,14 @@ _CODES = {
     "finite_number": "out_of_range",
     "datetime_from_date_parsing": "wrong_type",
 }
+# What a value of JSON must be, where pydantic speaks of Python.
+_IN_JSON = {
+    "string_type": "must be text in quotes",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+}
 _WRONG_TYPE_ENDINGS = ("_type", "_parsing", "_from_float", "_parsing_size")
 
 
@@ -142,6 +150,7 @@ def field_error(detail: ErrorDetails, model: type[BaseModel] | None = None) -> F
     if kind == "extra_forbidden":
         known = [] if model is None else _fields_at(model, location[:-1])
         message = f"there is no such field{nearest(str(location[-1]), known)}"
+    message = _IN_JSON.get(kind, message)
     return FieldError(pointer=pointer(location), code=_code(kind), detail=message)
 
 

@@ -78,6 +78,9 @@ def read_question(
         after = None
         ended = ended or now
         began = began or first_of(days, ended, known)
+        if until is None and began >= now:
+            faults.add("since", "out_of_range", "is not in the past, and without `until` the period ends now")
+            faults.end()
     _check_period(began, ended, faults)
     faults.end()
     question = Question(since=began, until=ended, time_zone=known, groups=groups, project_id=project_id)

@@ -177,6 +177,23 @@ def test_a_wrong_budget_is_refused(user: User, changes: dict[str, Any], pointer:
     assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
 
 
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"limit": {"usd": 5}}, "must be text in quotes"),
+        ({"window": "day"}, "must be an object"),
+        ({"alert_percent": 80}, "must be a list"),
+        ({"window": {"kind": "day", "time_zone": "berlin"}}, "did you mean `Europe/Berlin`?"),
+        ({"window": {"kind": "day", "time_zone": "CEST"}}, "a time zone, such as UTC or Europe/Berlin"),
+        ({"window": {"kind": "day", "time_zone": "GMT+2"}}, "a time zone, such as UTC or Europe/Berlin"),
+    ],
+)
+def test_a_mistake_is_told_in_words_of_json(user: User, changes: dict[str, Any], detail: str) -> None:
+    (error,) = user.http.post("/v1/budgets", json=request_for(user, **changes)).json()["errors"]
+
+    assert detail in error["detail"]
+
+
 @pytest.mark.parametrize("budget", ["bud_1", "job_" + "0" * 32, "bud_" + "0" * 32])
 def test_an_unknown_budget_is_not_found(user: User, budget: str) -> None:
     assert user.http.get(f"/v1/budgets/{budget}").status_code == 404

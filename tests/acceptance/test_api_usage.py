@@ -153,6 +153,8 @@ def test_a_cursor_belongs_to_its_question(past: User) -> None:
         ("since=2026-05-02&until=2026-05-01", "/query/until", "not after `since`"),
         ("since=2026-05-01&until=2026-05-01", "/query/until", "not after `since`"),
         ("since=2024-01-01&until=2026-01-01", "/query/since", "more than 400 days"),
+        ("since=2199-01-01", "/query/since", "is not in the past"),
+        ("since=2199-01-02&until=2199-01-01", "/query/until", "is not after `since`"),
         ("limit=0", "/query/limit", "greater than or equal to 1"),
         ("limit=201", "/query/limit", "less than or equal to 200"),
         ("groupby=day", "/query/groupby", "did you mean `group_by`?"),

@@ -88,7 +88,14 @@ def test_what_a_terminal_would_act_on_is_written_out(run: Callable[..., Done]) -
     [
         (("--by", "modle"), "--by: there is no such group; did you mean `model`?"),
         (("--time-zone", "Europe/Berln"), "--time-zone: must be the name of a time zone; did you mean"),
+        (
+            ("--time-zone", "berlin"),
+            "--time-zone: must be the name of a time zone; did you mean `Europe/Berlin`?",
+        ),
+        (("--time-zone", "CEST"), "--time-zone: must be the name of a time zone, such as UTC or"),
         (("--since", "last week"), "--since: must be a date such as"),
+        (("--since", "2w"), "or a span such as 7d or 24h"),
+        (("--since", "2199-01-01"), "--since: is not in the past"),
         (("--since", "2026-05-02", "--until", "2026-05-01"), "--until: is not after"),
         (("--csv", "--json"), "exclude each other"),
     ],

@@ -13,10 +13,13 @@ from patchmill.cli.exits import Exit, ends
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
 from patchmill.cli.usage_text import usage_lines
+from patchmill.errors import ConfigurationError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _AGO = re.compile(r"(\d{1,4})([dh])")
+_DATED = re.compile(r"\d{4}-")
+_FORMS = "a date such as 2026-11-22, a time such as 2026-11-22T12:00:00Z, or a span such as 7d or 24h"
 _BY = ("day", "model")
 
 
@@ -77,9 +80,15 @@ def usage(
 
 
 def _beginning(text: str, time_zone: str) -> str:
-    """Write a span until now as the day or the time at which it begins; what is none is for the server."""
+    """Write a span until now as the day or the time at which it begins; a date is for the server.
+
+    Raises:
+        ConfigurationError: it is none of these.
+    """
     ago = _AGO.fullmatch(text)
     if ago is None:
+        if not _DATED.match(text):
+            raise ConfigurationError(f"--since: must be {_FORMS}")
         return text
     number, now = int(ago[1]), datetime.now(UTC)
     if ago[2] == "h":
