@@ -31,7 +31,12 @@ _OPTIONS = {
     "/at_limit": "--at-limit",
     "/alert_percent": "--alert",
     "/name": "NAME",
+    "/usd": "--billed",
+    "/input_tokens": "--input-tokens",
+    "/output_tokens": "--output-tokens",
+    "/reason": "--reason",
 }
+_WHOLE = {"/limit": "--usd, --tokens"}
 _OF_QUERY = {"group_by": "--by"}
 
 
@@ -66,6 +71,8 @@ def place(pointer: str, request: Mapping[str, Any] | None = None) -> str:
         return _OF_QUERY.get(name) or _option(name)
     if request is not None and (file := _file(pointer, request)):
         return file
+    if pointer in _WHOLE:
+        return _WHOLE[pointer]
     for field, option in _OPTIONS.items():
         if pointer == field or pointer.startswith(f"{field}/"):
             inner = pointer.removeprefix(field).split("/")[1:2]

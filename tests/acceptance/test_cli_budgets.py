@@ -91,7 +91,7 @@ def test_a_budget_is_set_listed_shown_changed_and_ended(run: Run, name: str) -> 
     assert "alerts     at 80%, 95%" in shown
     assert json.loads(run("show", budget["id"], "--json").data)["burn_down"] == budget["burn_down"]
 
-    changed = run("set", name, "--usd", "none", "--at-limit", "wait", "--no-alerts", "--json")
+    changed = run("set", name, "--usd", "None", "--at-limit", "wait", "--no-alerts", "--json")
     document = json.loads(changed.data)
     assert document["limit"] == {"usd": None, "tokens": 1_000_000}
     assert (document["at_limit"], document["alert_percent"]) == ("wait", [])
@@ -174,7 +174,7 @@ def test_a_mistake_is_told_in_one_sentence_and_sets_nothing(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--usd", "none"], "/limit: give usd, tokens, or both"),
+        (["--usd", "none"], "--usd, --tokens: give usd, tokens, or both"),
         (["--usd", "-1"], "--usd: must be US dollars"),
         (["--tokens", "many"], "--tokens: 'many' is not a whole number"),
         (["--alert", "80", "--no-alerts"], "take --alert or --no-alerts"),

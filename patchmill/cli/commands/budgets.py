@@ -141,8 +141,8 @@ def change(
         raise ConfigurationError("take --alert or --no-alerts, not both")
     changes: dict[str, Any] = {}
     limit = {
-        **({} if usd is None else {"usd": None if usd == NONE else usd}),
-        **({} if tokens is None else {"tokens": None if tokens == NONE else _whole(tokens)}),
+        **({} if usd is None else {"usd": None if usd.casefold() == NONE else usd}),
+        **({} if tokens is None else {"tokens": None if tokens.casefold() == NONE else _whole(tokens)}),
     }
     given = {"name": name, "at_limit": at_limit, "limit": limit or None, "alert_percent": alert or None}
     changes = {field: value for field, value in given.items() if value is not None}
