@@ -140,4 +140,5 @@ def _compose(settings: Settings, pace: Pace) -> Parts:
         lease_ttl_s=settings.lease_ttl_s,
         slots=SlotBoard(SlotLeases(where.redis_url), cap=settings.gateway_concurrency),
         max_file_bytes=settings.max_file_bytes,
+        retention_days=settings.retention_days,
     )

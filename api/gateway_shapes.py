@@ -13,6 +13,7 @@ from api.schemas import Instant, Shape, Usd
 from patchmill.job.circuit import Why
 from patchmill.job.ladder import MAX_REPAIRS
 from patchmill.job.turns import MAX_WEIGHT
+from patchmill.store.retention import MAX_DAYS
 
 
 class CircuitState(Shape):
@@ -84,6 +85,8 @@ class Project(Shape):
     policy: PolicyFields
     own_policy: dict[str, Any] = Field(description="what the project has set itself")
     share: Share
+    retention_days: int = Field(description="how long jobs and runs that ended are kept; 0 is for ever")
+    own_retention_days: int | None = Field(description="what the project has set itself")
     created_at: Instant
 
 
@@ -115,10 +118,14 @@ class ShareChange(Body):
 
 
 class ProjectChange(Body):
-    """What to change of a project: its policy, its share, or both."""
+    """What to change of a project: its policy, its share, and how long it keeps what ended."""
 
     policy: PolicyChange | None = None
     share: ShareChange | None = None
+    retention_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] | None = Field(
+        None,
+        description="days that ended jobs and runs are kept; 0 is for ever, null the installation's",
+    )
 
 
 _AT = "2026-11-22T12:00:00.000000Z"
@@ -167,10 +174,13 @@ PROJECT: dict[str, Any] = {
     "policy": _POLICY,
     "own_policy": {"repairs": 2},
     "share": {"weight": 2, "max_in_flight": 10, "tokens_per_minute": None},
+    "retention_days": 30,
+    "own_retention_days": 30,
     "created_at": _AT,
 }
 PROJECT_LIST: dict[str, Any] = {"data": [PROJECT], "next_cursor": None}
 PROJECT_CHANGES: dict[str, Any] = {
     "two repairs and no fallback": {"policy": {"repairs": 2, "fall_back": False}},
     "twice as much as others, and at most ten jobs at once": {"share": {"weight": 2, "max_in_flight": 10}},
+    "a month of history": {"retention_days": 30},
 }

@@ -16,7 +16,7 @@ from api.openapi import problems
 from api.parts import Parts, PartsOf
 from api.query import refuse_unknown
 from patchmill.errors import InvalidFields, PatchmillError, Unavailable
-from patchmill.store import accounts, circuits, decisions, metrics, reconciliations, stats
+from patchmill.store import accounts, circuits, decisions, metrics, reconciliations, retention, stats
 from patchmill.store.reconciliations import LOOKS_BACK
 
 router = APIRouter(tags=["health"], dependencies=[Depends(refuse_unknown())])
@@ -63,6 +63,7 @@ class _Numbers(Collector):
             account = accounts.read(connection)
             drift = reconciliations.drift_by_model(connection, since=at - LOOKS_BACK)
             uncertain = decisions.count_uncertain(connection)
+            kept = retention.standing(connection, days=self._parts.retention_days, now=at)
         jobs = [((state,), getattr(now, state)) for state in ("queued", "waiting", "dispatched", "running")]
         opened = [((each.name, each.why or ""), 1) for each in open_ones.values()]
         by_prompt = [((use.model, use.prompt_version), use) for use in cache]
@@ -89,6 +90,10 @@ class _Numbers(Collector):
         yield _gauge("call_anomalies", "odd answers of the last hour", ("anomaly",), odd)
         yield _number("uncertain_calls", "calls that may have been billed or not", uncertain)
         yield _gauge("drift_hours", "hours in which account and ledger differ unexplained", ("model",), drift)
+        yield _number("retention_due", "jobs and runs past their age, at most 1000 of each", kept.due)
+        if kept.oldest is not None:
+            age_s = (at - kept.oldest).total_seconds()
+            yield _number("oldest_ended_seconds", "since the oldest that is kept ended", age_s)
         if account is not None and account.looked_at is not None:
             age_s = (at - account.looked_at).total_seconds()
             yield _number("account_age_seconds", "since the gateway's account was read", age_s)

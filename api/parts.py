@@ -31,6 +31,7 @@ class Parts:
     lease_ttl_s: float  # how long a worker may be silent and still counts as alive
     slots: SlotBoard
     max_file_bytes: int
+    retention_days: int  # of projects that have set none; 0 is for ever
 
 
 async def _of(request: Request) -> Parts:

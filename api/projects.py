@@ -1,4 +1,4 @@
-"""The project of a key: how its jobs climb from model to model, and how much is done for it at once."""
+"""The project of a key: how its jobs climb, how much is done for it at once, how long what ended is kept."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -56,7 +56,7 @@ def list_projects(caller: Reader, parts: PartsOf, limit: Limit = PAGE, cursor: C
     },
 )
 def read_project(project_id: str, caller: Reader, parts: PartsOf) -> Response:
-    """Read the key's project with its policy and its share."""
+    """Read the key's project with its policy, its share, and how long it keeps what ended."""
     _refuse_other(project_id, caller)
     with parts.database.begin() as connection:
         row = access.project(connection, caller.project_id)
@@ -73,13 +73,18 @@ def read_project(project_id: str, caller: Reader, parts: PartsOf) -> Response:
     },
 )
 def change_project(project_id: str, caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
-    """Set how the project's jobs climb, for calls that are made from now on, and how much is done at once."""
+    """Set how the project's jobs climb, for calls made from now on, how much is done at once, what is kept.
+
+    What is older than a lower `retention_days` begins to be pruned within a minute, and does not come back.
+    """
     asked = read_model(body, ProjectChange)
     _refuse_other(project_id, caller)
     policy = {} if asked.policy is None else asked.policy.model_dump(exclude_unset=True)
     share = {} if asked.share is None else asked.share.model_dump(exclude_unset=True)
-    if not policy and not share:
-        raise InvalidFields([FieldError("", "missing", "give a field of policy, of share, or of both")])
+    ages = "retention_days" in asked.model_fields_set
+    if not policy and not share and not ages:
+        detail = "give a field of policy, one of share, or retention_days"
+        raise InvalidFields([FieldError("", "missing", detail)])
     with parts.database.begin() as connection:
         if policy:
             _refuse_unpriced(connection, policy)
@@ -88,6 +93,9 @@ def change_project(project_id: str, caller: Admin, body: JsonBytes, parts: Parts
         if share:
             access.change_share(connection, caller.project_id, share)
             _record(connection, caller, "project.share", share)
+        if ages:
+            access.change_retention(connection, caller.project_id, asked.retention_days)
+            _record(connection, caller, "project.retention", {"days": asked.retention_days})
         row = access.project(connection, caller.project_id)
     return json_answer(_document(row, parts))
 
@@ -130,5 +138,7 @@ def _document(row: ProjectRow, parts: Parts) -> Project:
         share=Share(
             weight=row.weight, max_in_flight=row.max_in_flight, tokens_per_minute=row.tokens_per_minute
         ),
+        retention_days=parts.retention_days if row.retention_days is None else row.retention_days,
+        own_retention_days=row.retention_days,
         created_at=row.created_at,
     )

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from patchmill.errors import ConfigurationError
 
 MIB = 1024 * 1024
+MAX_RETENTION_DAYS = 36_500
 
 
 def _default_data_dir() -> Path:
@@ -76,7 +77,10 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(MIB, ge=1, description="largest file of a job, in bytes")
     max_body_bytes: int = Field(5 * MIB, ge=1, description="largest request body, in bytes")
     retention_days: int = Field(
-        90, ge=1, description="days that ended jobs are kept (kept for later; nothing is deleted yet)"
+        90,
+        ge=0,
+        le=MAX_RETENTION_DAYS,
+        description="days that ended jobs and runs are kept where a project sets none; 0 keeps them for ever",
     )
     key_pepper_file: Path | None = Field(
         None, description="file with the secret that keys are hashed with; default: key-pepper in DATA_DIR"

@@ -102,6 +102,7 @@ class WorkerApp:
                 alone=settings.gateway_account_exclusive,
             ),
             lease_ttl_s=settings.lease_ttl_s,
+            retention_days=settings.retention_days,
         )
         register(self._celery, self._process)
 

@@ -20,7 +20,7 @@ from worker.outage import Outage
 from worker.process import Process
 from worker.reconciler import Reconciler
 from worker.slots import SlotKeeper
-from worker.sweepers import budget_alerts, lost_jobs, stale_dispatches
+from worker.sweepers import budget_alerts, lost_jobs, retention, stale_dispatches
 
 POLL_S = 1.0
 ALERTS_S = 2.0
@@ -54,6 +54,7 @@ class Clock:
         slots: SlotKeeper,
         reconciler: Reconciler,
         lease_ttl_s: float,
+        retention_days: int,
     ) -> None:
         self._process = process
         self._template = template
@@ -77,6 +78,10 @@ class Clock:
             _Timer(often, process.capabilities.refresh),
             _Timer(2 * often, process.quota.write),
             _Timer(often, reconciler.tick),
+            _Timer(
+                min(often, retention.EVERY_S),
+                retention.Sweeper(engine, days=retention_days, rng=process.rng).sweep,
+            ),
         ]
 
     def start(self) -> None:

@@ -13,9 +13,10 @@ from patchmill.cli.database import connected
 from patchmill.cli.doctor_line import Line
 from patchmill.cli.exits import exit_of
 from patchmill.cli.masking import masked_url
+from patchmill.cli.talk import some
 from patchmill.errors import ConfigurationError, PatchmillError, Unavailable
 from patchmill.settings import Settings, check_redis_url
-from patchmill.store import workers
+from patchmill.store import retention, workers
 from patchmill.store.drift import drift, rebuild
 from patchmill.store.prices import prices_of
 from patchmill.store.schema import is_current
@@ -43,6 +44,7 @@ def postgres(settings: Settings, *, repair: bool = False) -> Iterator[Line]:
             yield Line.ok("schema", "is that of this version")
             yield from _contents(engine, settings)
             yield _ledger(engine, repair=repair)
+            yield _retention(engine, settings.retention_days)
     except PatchmillError as error:
         advice = "is PATCHMILL_DATABASE_URL right, and does Postgres run?"
         yield Line.fail("postgres", str(error), advice, exit_of(error))
@@ -118,3 +120,18 @@ def _ledger(engine: Engine, *, repair: bool) -> Line:
         return Line.ok("ledger", f"{len(differs)} set to what it adds up to: {told}")
     advice = "keep a copy for whoever looks for the cause; `patchmill doctor --repair` sets them right"
     return Line.fail("ledger", f"{len(differs)} count differently: {told}", advice)
+
+
+def _retention(engine: Engine, days: int) -> Line:
+    """Say since when what ended is kept, and whether what is older is pruned as it should be."""
+    with engine.begin() as connection:
+        standing = retention.standing(connection, days=days, now=datetime.now(UTC))
+    since = (
+        "nothing has ended yet" if standing.oldest is None else f"the oldest ended {standing.oldest:%Y-%m-%d}"
+    )
+    if standing.due:
+        many = "at least " if standing.due >= retention.COUNTED else ""
+        detail = f"{since}; {many}{standing.due} jobs and runs are due to be pruned"
+        return Line.warn("retention", detail, "workers prune a little each second; is one at work?")
+    rule = f"kept for {some(days, 'day')}" if days else "kept for ever"
+    return Line.ok("retention", f"{since}; {rule} where a project sets nothing else")

@@ -292,7 +292,8 @@ class UncertainCall(TypedDict):
 class Project(TypedDict):
     """A project; `policy` is what holds for its jobs, `own_policy` what it has set itself.
 
-    `share` is how much is done for it at once: `weight`, `max_in_flight`, `tokens_per_minute`.
+    `share` is how much is done for it at once: `weight`, `max_in_flight`, `tokens_per_minute`. What ended is
+    kept for `retention_days`, 0 being for ever; `own_retention_days` is what it has set itself.
     """
 
     id: str
@@ -300,6 +301,8 @@ class Project(TypedDict):
     policy: dict[str, Any]
     own_policy: dict[str, Any]
     share: dict[str, int | None]
+    retention_days: int
+    own_retention_days: int | None
     created_at: str
 
 

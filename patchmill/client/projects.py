@@ -1,4 +1,4 @@
-"""The key's project over the API: how its jobs climb from model to model, and its share."""
+"""The key's project over the API: how its jobs climb, its share, and how long it keeps what ended."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -28,6 +28,10 @@ class Projects:
     def change_share(self, project_id: str, changes: Mapping[str, int | None]) -> Project:
         """Set how much is done for a project at once; None takes a number back. Needs `admin`."""
         return self._change(project_id, {"share": dict(changes)})
+
+    def change_retention(self, project_id: str, days: int | None) -> Project:
+        """Set how many days what ended is kept; 0 is for ever, None the installation's. Needs `admin`."""
+        return self._change(project_id, {"retention_days": days})
 
     def _change(self, project_id: str, body: Mapping[str, Any]) -> Project:
         path = f"{_PATH}/{quote(project_id, safe='')}"

@@ -43,7 +43,10 @@ def find_project(connection: Connection, name: str) -> uuid.UUID | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectRow:
-    """A project; `policy` is what it has set of its ladder, the numbers are its share (`job/turns.py`)."""
+    """A project; `policy` is what it has set of its ladder, then come its share (`job/turns.py`) and its age.
+
+    `retention_days` is how long what has ended is kept: None takes the installation's number, 0 is for ever.
+    """
 
     id: uuid.UUID
     name: str
@@ -51,6 +54,7 @@ class ProjectRow:
     weight: int
     max_in_flight: int | None
     tokens_per_minute: int | None
+    retention_days: int | None
     created_at: datetime
 
 
@@ -82,6 +86,11 @@ def change_share(connection: Connection, project_id: uuid.UUID, changes: Mapping
     default = {"weight": 1}
     values = {name: default.get(name) if value is None else value for name, value in changes.items()}
     connection.execute(update(projects).where(projects.c.id == project_id).values(values))
+
+
+def change_retention(connection: Connection, project_id: uuid.UUID, days: int | None) -> None:
+    """Set how many days a project keeps what has ended: 0 is for ever, None the installation's number."""
+    connection.execute(update(projects).where(projects.c.id == project_id).values(retention_days=days))
 
 
 def add_key(

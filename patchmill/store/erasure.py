@@ -20,7 +20,7 @@ from patchmill.store.tables import calls, checks, findings, jobs, runs, sources,
 _THIS = bindparam("of_job", type_=Uuid())
 _LOCK = (
     select(jobs.c.state, jobs.c.project_id, jobs.c.run_id, jobs.c.sha256, jobs.c.erased_at)
-    .where(jobs.c.id == _THIS, jobs.c.project_id == bindparam("of_project"))
+    .where(jobs.c.id == _THIS, jobs.c.project_id == bindparam("of_project"), jobs.c.pruned_at.is_(None))
     .with_for_update(key_share=True)
 )
 _NOTHING = func.jsonb_build_object()
@@ -37,7 +37,7 @@ _OUR_WORDS = [
     ErrorCode.WORKER_LOST,
     ErrorCode.INTERNAL,
 ]
-_KEPT_ERROR = case(
+KEPT_ERROR = case(
     (or_(jobs.c.error.is_(None), jobs.c.error["code"].astext.in_(_OUR_WORDS)), jobs.c.error),
     else_=func.jsonb_build_object(
         "code",
@@ -62,7 +62,7 @@ _ERASE = (
     update(findings).where(findings.c.job_id == _THIS).values(message="", fixes=[]),
     update(jobs)
     .where(jobs.c.id == _THIS)
-    .values(erased_at=func.coalesce(jobs.c.erased_at, func.now()), request=_KEPT_REQUEST, error=_KEPT_ERROR),
+    .values(erased_at=func.coalesce(jobs.c.erased_at, func.now()), request=_KEPT_REQUEST, error=KEPT_ERROR),
 )
 _OTHERS = jobs.alias("others")
 _LOCK_SOURCE = (  # so that no job may come to share it while it goes

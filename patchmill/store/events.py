@@ -147,8 +147,14 @@ def last_state(
     return None if row is None else _event(row)
 
 
-_JOB_IN = select(literal(1)).where(jobs.c.id == bindparam("id"), jobs.c.project_id == bindparam("project_id"))
-_RUN_IN = select(literal(1)).where(runs.c.id == bindparam("id"), runs.c.project_id == bindparam("project_id"))
+_JOB_IN, _RUN_IN = (
+    select(literal(1)).where(
+        table.c.id == bindparam("id"),
+        table.c.project_id == bindparam("project_id"),
+        table.c.pruned_at.is_(None),
+    )
+    for table in (jobs, runs)
+)
 
 
 def belongs(

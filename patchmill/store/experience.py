@@ -16,7 +16,7 @@ _MOST_FINDINGS = 1_000  # of one job that are counted
 
 _TAKEN = ("calls", "input_tokens", "cached_tokens", "output_tokens")
 _LOOKED_AT = (
-    select(*(jobs.c[name] for name in ("id", "kind", "state", "bytes", *_TAKEN)))
+    select(*(jobs.c[name] for name in ("id", "kind", "state", "bytes", "pruned_at", *_TAKEN)))
     .order_by(jobs.c.id.desc())
     .limit(_LATEST)
 )
@@ -42,6 +42,7 @@ def _ended(looked_at: Select[Any]) -> Select[Any]:
             job.c.kind == bindparam("kind"),
             job.c.state.in_([State.SUCCEEDED, State.FAILED]),
             job.c.calls > 0,
+            job.c.pruned_at.is_(None),
         )
         .order_by(job.c.id.desc())
         .limit(_RECENT)
@@ -49,7 +50,9 @@ def _ended(looked_at: Select[Any]) -> Select[Any]:
 
 
 _OF_EVERYBODY = _ended(_LOOKED_AT)
-_OF_PROJECT = _ended(_LOOKED_AT.where(jobs.c.project_id == bindparam("project_id")))
+_OF_PROJECT = _ended(
+    _LOOKED_AT.where(jobs.c.project_id == bindparam("project_id"), jobs.c.pruned_at.is_(None))
+)
 
 
 def experience(connection: Connection, kind: KindName, project_id: uuid.UUID) -> Experience:

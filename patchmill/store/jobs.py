@@ -102,7 +102,9 @@ _COLUMNS = [_SHOWN[field.name] for field in fields(JobRow)]
 _THESE = any_(bindparam("job_ids", type_=ARRAY(Uuid)))
 
 _FIND = select(*_COLUMNS).where(
-    jobs.c.id == bindparam("job_id"), jobs.c.project_id == bindparam("project_id")
+    jobs.c.id == bindparam("job_id"),
+    jobs.c.project_id == bindparam("project_id"),
+    jobs.c.pruned_at.is_(None),
 )
 
 
@@ -130,7 +132,7 @@ def find_many(
 
 
 def _conditions(chosen: JobFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = [jobs.c.pruned_at.is_(None)]
     exact = {"state": chosen.state, "kind": chosen.kind, "outcome": chosen.outcome, "run_id": chosen.run}
     conditions += [jobs.c[name] == value for name, value in exact.items() if value is not None]
     if chosen.rule is not None:

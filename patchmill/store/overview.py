@@ -34,7 +34,7 @@ def names_of(connection: Connection, ids: Collection[uuid.UUID]) -> dict[uuid.UU
     return {row.id: row.name for row in connection.execute(union_all(*these))}
 
 
-_PROJECT_OF = select(jobs.c.project_id).where(jobs.c.id == bindparam("job_id"))
+_PROJECT_OF = select(jobs.c.project_id).where(jobs.c.id == bindparam("job_id"), jobs.c.pruned_at.is_(None))
 
 
 def project_of(connection: Connection, job_id: uuid.UUID) -> uuid.UUID | None:
@@ -42,7 +42,9 @@ def project_of(connection: Connection, job_id: uuid.UUID) -> uuid.UUID | None:
     return connection.scalars(_PROJECT_OF, {"job_id": job_id}).one_or_none()
 
 
-_PROJECT_OF_RUN = select(runs.c.project_id).where(runs.c.id == bindparam("run_id"))
+_PROJECT_OF_RUN = select(runs.c.project_id).where(
+    runs.c.id == bindparam("run_id"), runs.c.pruned_at.is_(None)
+)
 
 
 def project_of_run(connection: Connection, run_id: uuid.UUID) -> uuid.UUID | None:

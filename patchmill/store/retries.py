@@ -36,7 +36,7 @@ _ABOUT_ANSWERS = [ErrorCode.UNVERIFIED, ErrorCode.MODEL_DECLINED]  # the same an
 _THIS = bindparam("of_job", type_=Uuid())
 _LOCK = (
     select(jobs.c.state, jobs.c.outcome, jobs.c.erased_at)
-    .where(jobs.c.id == _THIS, jobs.c.project_id == bindparam("of_project"))
+    .where(jobs.c.id == _THIS, jobs.c.project_id == bindparam("of_project"), jobs.c.pruned_at.is_(None))
     .with_for_update(key_share=True)
 )
 _FORGET = (
@@ -90,7 +90,8 @@ def retry(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID, *, a
 
     Raises:
         NotFound: the project has no such job.
-        Conflict: the job has not ended, every finding is verified already, or its code was erased.
+        Conflict: the job has not ended, every finding is verified already, its code was erased, or its run
+            is being pruned.
     """
     subject = to_edge("job", job_id)
     locked = connection.execute(_LOCK, {"of_job": job_id, "of_project": project_id}).one_or_none()

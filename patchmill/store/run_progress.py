@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from patchmill.errors import Conflict
 from patchmill.job.state import TERMINAL, State
 from patchmill.store import outbox
 from patchmill.store.tables import events, findings, jobs, runs
@@ -30,7 +31,7 @@ from patchmill.store.tables import events, findings, jobs, runs
 _THESE = any_(bindparam("run_ids", type_=ARRAY(Uuid)))
 _LOCK = (
     select(runs.c.id, runs.c.project_id, runs.c.kind, runs.c.state, runs.c.origin, runs.c.cancel_requested)
-    .add_columns(runs.c.findings, func.jsonb_array_length(runs.c.skipped).label("skipped"))
+    .add_columns(runs.c.findings, func.jsonb_array_length(runs.c.skipped).label("skipped"), runs.c.pruned_at)
     .where(runs.c.id == _THESE)
     .order_by(runs.c.id)
     .with_for_update(key_share=True)
@@ -152,8 +153,14 @@ def begin(connection: Connection, run_ids: Collection[uuid.UUID]) -> None:
 
 
 def reopen(connection: Connection, run_ids: Collection[uuid.UUID]) -> None:
-    """Note that a job of each of these runs was asked for again: one that ended, or was to end, goes on."""
+    """Note that a job of each of these runs was asked for again: one that ended, or was to end, goes on.
+
+    Raises:
+        Conflict: a run is being pruned, and this job is next.
+    """
     locked = connection.execute(_LOCK, {"run_ids": sorted(run_ids)}).all()
+    if any(row.pruned_at is not None for row in locked):
+        raise Conflict("the job and its run are older than what is kept, and are being pruned")
     before = {row.id: row.state for row in locked}
     connection.execute(_CALL_OFF_CANCEL, {"run_ids": sorted(run_ids)})
     for row in connection.execute(_REOPEN, {"run_ids": sorted(run_ids)}).all():

@@ -202,7 +202,11 @@ _STORED += [
 _FIRST_SKIPPED = func.jsonb_path_query_array(
     runs.c.skipped, cast(f"$[0 to {SKIPPED_IN_LISTS - 1}]", JSONPATH), type_=JSONB
 ).label("skipped")
-_THIS = [runs.c.id == bindparam("run_id"), runs.c.project_id == bindparam("project_id")]
+_THIS = [
+    runs.c.id == bindparam("run_id"),
+    runs.c.project_id == bindparam("project_id"),
+    runs.c.pruned_at.is_(None),
+]
 _FIND = select(*_STORED, runs.c.skipped).where(*_THIS)
 _DIFF = select(runs.c.diff).where(*_THIS)
 _THESE = any_(bindparam("run_ids", type_=ARRAY(Uuid)))
@@ -248,7 +252,8 @@ def find_many(
 
 
 def _conditions(chosen: RunFilter) -> list[ColumnElement[bool]]:
-    conditions = [runs.c.labels[name].astext == value for name, value in (chosen.labels or {}).items()]
+    conditions: list[ColumnElement[bool]] = [runs.c.pruned_at.is_(None)]
+    conditions += [runs.c.labels[name].astext == value for name, value in (chosen.labels or {}).items()]
     if chosen.state is not None:
         conditions.append(runs.c.state == chosen.state)
     if chosen.outcome is not None:

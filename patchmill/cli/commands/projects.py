@@ -1,4 +1,4 @@
-"""`patchmill projects`: the key's project, how its jobs climb from model to model, and its share."""
+"""`patchmill projects`: the key's project, how its jobs climb, its share, and how long what ended is kept."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,18 +13,20 @@ from patchmill.cli.talk import say, shown
 from patchmill.client.documents import Project
 from patchmill.client.projects import Projects
 from patchmill.errors import ConfigurationError
+from patchmill.settings import MAX_RETENTION_DAYS
 
 app = group(
     "patchmill projects",
     "patchmill projects policy --repairs 2 --reasoning",
     "patchmill projects policy --no-escalate --reset repairs",
     "patchmill projects share --weight 2 --max-in-flight 10",
+    "patchmill projects retention --days 30",
 )
 
 
 @app.callback(invoke_without_command=True)
 def projects(context: typer.Context, *, as_json: AsJson = False) -> int:
-    """Show the key's project; the subcommands `policy` and `share` change it."""
+    """Show the key's project; the subcommands `policy`, `share` and `retention` change it."""
     if context.invoked_subcommand is not None:
         return Exit.DONE
     with served() as service:
@@ -105,6 +107,30 @@ def share(
     return _change(lambda projects: projects.change_share, given, reset, as_json=as_json)
 
 
+@app.command(epilog=ends("patchmill projects retention --days 30", "patchmill projects retention --reset"))
+def retention(
+    *,
+    days: Annotated[
+        int | None,
+        typer.Option(min=0, max=MAX_RETENTION_DAYS, help="Since a job or run ended; 0 keeps it for ever."),
+    ] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Take the installation's number again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the document as JSON.")] = False,
+) -> int:
+    """Set how long the key's project keeps jobs and runs that ended. Needs a key with the scope admin.
+
+    What is older is pruned within a minute or so, with its code, prompts and answers, and does not come back.
+    What it cost stays in usage and budgets. Without an option this shows the project.
+    """
+    if reset and days is not None:
+        raise ConfigurationError("give either --days or --reset")
+    with served() as service:
+        [project] = service.client.projects.list()
+        if reset or days is not None:
+            project = service.client.projects.change_retention(project["id"], days)
+    return _tell(project, as_json=as_json)
+
+
 def _change(
     way: Callable[[Projects], Callable[[str, Mapping[str, Any]], Project]],
     given: Mapping[str, Any],
@@ -123,6 +149,10 @@ def _change(
         [project] = service.client.projects.list()
         if changes:
             project = way(service.client.projects)(project["id"], changes)
+    return _tell(project, as_json=as_json)
+
+
+def _tell(project: Project, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(project, indent=2))
         return Exit.DONE
@@ -138,5 +168,8 @@ def _show(project: Project) -> None:
         print(f"  {name:<17} {shown(told)}{own}")
     for name, number in project["share"].items():
         print(f"  {name:<17} {'-' if number is None else number}")
+    kept = f"{project['retention_days']} days" if project["retention_days"] else "for ever"
+    own = "" if project["own_retention_days"] is None else "  (set by the project)"
+    print(f"  {'keeps what ended':<17} {kept}{own}")
     if not project["own_policy"]:
         say("the project has set nothing of its policy itself; all of that is the installation's")

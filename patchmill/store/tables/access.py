@@ -28,9 +28,12 @@ projects = Table(
     Column("weight", Integer, nullable=False, server_default=text("1")),
     Column("max_in_flight", Integer),
     Column("tokens_per_minute", BigInteger),
+    # How long what has ended is kept: none takes the installation's number, 0 is for ever.
+    Column("retention_days", Integer),
     now("created_at"),
     CheckConstraint("weight BETWEEN 1 AND 100", name="weight"),
     CheckConstraint("max_in_flight >= 1 AND tokens_per_minute >= 1", name="own_limits"),
+    CheckConstraint("retention_days >= 0", name="retention"),
 )
 
 keys = Table(

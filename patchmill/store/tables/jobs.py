@@ -54,13 +54,22 @@ runs = Table(  # one submission of reports with many findings; its jobs carry it
     Column("event_seq", Integer, nullable=False, server_default=text("1")),
     now("created_at"),
     at("finished_at"),
+    at("pruned_at"),  # since when it is there for nobody; it goes once its jobs have
     UniqueConstraint("project_id", "idempotency_key"),
     one_of("kind", "fix annotate"),
     one_of("state", "queued running finished cancelled"),
     one_of("outcome", "verified partial unchecked no_change failed"),
     CheckConstraint("(state IN ('finished', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"),
     CheckConstraint("(state = 'finished') = (outcome IS NOT NULL)", name="outcome_iff_finished"),
-    Index("ix_runs_list", "project_id", "id"),
+    Index("ix_runs_list", "project_id", "id", postgresql_where=text("pruned_at IS NULL")),
+    Index(
+        "ix_runs_ended",
+        "project_id",
+        "finished_at",
+        postgresql_where=text("finished_at IS NOT NULL AND pruned_at IS NULL"),
+    ),
+    Index("ix_runs_pruned", "id", postgresql_where=text("pruned_at IS NOT NULL")),
+    Index("ix_runs_superseded", "superseded_by", postgresql_where=text("superseded_by IS NOT NULL")),
     Index("ix_runs_open", "project_id", "id", postgresql_where=text("state IN ('queued', 'running')")),
 )
 
@@ -113,6 +122,7 @@ jobs = Table(
     at("started_at"),  # first claim
     at("finished_at"),
     at("erased_at"),  # when its code was erased: source, context, prompts, answers and edits
+    at("pruned_at"),  # since when only what the ledger and sums of usage need is left of it
     UniqueConstraint("project_id", "idempotency_key"),
     ForeignKeyConstraint(["project_id", "sha256"], ["sources.project_id", "sources.sha256"]),
     one_of("kind", "fix annotate"),
@@ -170,7 +180,13 @@ jobs = Table(
             "state = 'queued' AND wait_reason IN ('gateway_account', 'gateway_down', 'paused')"
         ),
     ),
-    Index("ix_jobs_list", "project_id", "id"),
+    Index("ix_jobs_list", "project_id", "id", postgresql_where=text("pruned_at IS NULL")),
+    Index(  # what may be pruned by itself; jobs of a run go with it
+        "ix_jobs_ended",
+        "project_id",
+        "finished_at",
+        postgresql_where=text("finished_at IS NOT NULL AND run_id IS NULL AND pruned_at IS NULL"),
+    ),
     Index("ix_jobs_run", "run_id", "state", postgresql_where=text("run_id IS NOT NULL")),
     Index("ix_jobs_source", "project_id", "sha256"),
     postgresql_with={"fillfactor": 70},  # each changes several times: there is room to do so where it is
@@ -226,7 +242,7 @@ attempts = Table(
     metadata,
     Column("job_id", Uuid, ForeignKey("jobs.id"), primary_key=True),
     Column("fence", Integer, primary_key=True),
-    Column("worker_id", Uuid, ForeignKey("workers.id"), nullable=False),
+    Column("worker_id", Uuid, nullable=False),  # whose row may be pruned by now
     now("started_at"),
     at("ended_at"),
     Column("ending", Text),  # the state that the job left this attempt in, or why it was taken back

@@ -108,4 +108,5 @@ checks = Table(
     Column("detail", Text, nullable=False),
     one_of("result", "passed failed skipped"),
     Index("ix_checks_job", "job_id", "id"),
+    Index("ix_checks_suggestion", "suggestion_id", postgresql_where=text("suggestion_id IS NOT NULL")),
 )
