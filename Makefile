@@ -7,7 +7,7 @@ BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 WORKERS := 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-ledger bench-slots bench-storm bench-usage bench-wire migrate check clean
+.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-ledger bench-retention bench-slots bench-storm bench-usage bench-wire migrate check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ bench-storm: setup ## Hold the stand-in's ledger beside ours over 2,000 calls wi
 
 bench-dispatch: setup ## Measure dispatch, claim and list with 1,000 and with 1,000,000 finished jobs
 	$(PY) -m benchmarks.dispatch
+
+bench-retention: setup ## Measure what pruning 100,000 of 1,000,000 ended jobs takes
+	$(PY) -m benchmarks.retention
 
 bench-slots: setup ## Measure how full two worker processes keep the account's slots
 	$(PY) -m benchmarks.slots

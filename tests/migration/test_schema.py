@@ -143,3 +143,19 @@ def test_names_of_ended_budgets_make_way_on_the_way_down(engine: Engine) -> None
     names = "SELECT count(DISTINCT name), count(*) FILTER (WHERE name = 'core') FROM budgets"
     with engine.connect() as connection:
         assert tuple(connection.execute(text(names)).one()) == (3, 1)
+
+
+def test_what_is_pruned_is_in_the_way_of_no_downgrade(engine: Engine) -> None:
+    make_job(engine, State.SUCCEEDED)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE jobs SET pruned_at = now(), erased_at = now()"))
+        connection.execute(text("UPDATE projects SET retention_days = 30"))
+        connection.execute(  # by a worker whose row is gone
+            text("INSERT INTO attempts (job_id, fence, worker_id) SELECT id, 1, gen_random_uuid() FROM jobs")
+        )
+
+    downgrade(engine, "0009")
+
+    assert counted(engine, "SELECT count(*) FROM attempts JOIN jobs ON jobs.id = job_id") == 1
+    upgrade(engine)
+    assert is_current(engine)

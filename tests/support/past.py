@@ -62,10 +62,13 @@ class Past:
         return ended_at is None or kept is None or ended_at >= kept or uncertain
 
 
-def random_past(seed: int, now: datetime, *, number: int = 60) -> Past:
-    """Make up jobs of two projects, of the last 200 days; some are of runs, some share files."""
+def random_past(seed: int, now: datetime, *, number: int = 60, living: float = 0.1) -> Past:
+    """Make up jobs of two projects, of the last 200 days; some are of runs, some share files.
+
+    `living` is the share of jobs that have not ended, between 0 and 1.
+    """
     rng = random.Random(seed)
-    made = [_job(rng, now) for _ in range(number)]
+    made = [_job(rng, now, living) for _ in range(number)]
     together: dict[uuid.UUID, list[PastJob]] = {}
     for job in made:
         if rng.random() < 0.4:
@@ -75,9 +78,9 @@ def random_past(seed: int, now: datetime, *, number: int = 60) -> Past:
     return Past(history=History(jobs=made), runs=together)
 
 
-def _job(rng: random.Random, now: datetime) -> PastJob:
+def _job(rng: random.Random, now: datetime, living: float) -> PastJob:
     ended_at = now - timedelta(days=rng.uniform(0, 200))
-    lives = rng.random() < 0.1
+    lives = rng.random() < living
     endings = ["settled"] * 6 + ["void", "late", "late_void", "uncertain"] + ["sent"] * lives
     return PastJob(
         calls=[
