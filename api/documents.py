@@ -126,6 +126,7 @@ def _job(row: JobRow, findings: list[JobFinding], suggestions: list[Suggestion])
         labels=dict(row.labels),
         created_at=row.created_at,
         finished_at=row.finished_at,
+        served_from=None if row.served_from is None else to_edge("job", row.served_from),
     )
 
 

@@ -124,6 +124,7 @@ QUEUED_JOB: dict[str, Any] = {
     "labels": {"team": "core"},
     "created_at": _CREATED_AT,
     "finished_at": None,
+    "served_from": None,
 }
 
 JOB: dict[str, Any] = {

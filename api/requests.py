@@ -205,7 +205,8 @@ class OptionsBody(Body):
     )
     tool_fixes: bool = Field(default=True, description="whether tools' own safe fixes are tried first")
     reuse: bool = Field(
-        default=True, description="whether the result of the same work may be served from the store"
+        default=True,
+        description="whether a job of the same work may serve its result, and this one others with its own",
     )
     edit_format: EditFormat | None = Field(None, description="how the model writes edits; null: the default")
     max_cost_usd: Usd | None = Field(

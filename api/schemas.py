@@ -149,6 +149,9 @@ class JobDocument(Shape):
     labels: dict[str, str]
     created_at: Instant
     finished_at: Instant | None
+    served_from: str | None = Field(
+        description="the job of the same work whose result this one was given; null: it did the work itself"
+    )
 
 
 class JobList(Shape):

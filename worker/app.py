@@ -12,11 +12,14 @@ from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from celery.worker import state as celery_state
 from kombu.asynchronous import set_event_loop
 
+from patchmill import __version__
 from patchmill.call.clocks import Clocks
 from patchmill.call.gateway import Gateway
 from patchmill.call.loop import CallLoop
+from patchmill.call.prompt import prompt_versions
 from patchmill.job.ladder import Policy
 from patchmill.job.retry import UnknownPolicy
+from patchmill.job.work import terms_key
 from patchmill.queue.app import QUEUES, make_celery
 from patchmill.queue.dispatch import Broker, MessageTemplate
 from patchmill.queue.slots import SlotLeases
@@ -77,13 +80,10 @@ class WorkerApp:
             capabilities=Capabilities(engine),
             prices=PriceLists(engine),
             quota=QuotaNote(engine),
-            policy=Policy(
-                model=settings.model,
-                escalation_model=settings.escalation_model,
-                fallback_model=settings.fallback_model,
-            ),
+            policy=_policy(settings),
             call_deadline_s=settings.call_deadline_s,
             unknown_policy=UnknownPolicy(settings.unknown_policy),
+            terms=_terms(settings),
         )
         self._slots = SlotKeeper(
             calls.slots,
@@ -184,6 +184,20 @@ class WorkerApp:
         self._process.broker.close()
         self._process.engine.dispose()
         log.info("worker stopped")
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        model=settings.model,
+        escalation_model=settings.escalation_model,
+        fallback_model=settings.fallback_model,
+    )
+
+
+def _terms(settings: Settings) -> bytes:
+    return terms_key(
+        _policy(settings), prompts=prompt_versions(), gateway=settings.gateway_url, version=__version__
+    )
 
 
 def _stop_this_process() -> None:

@@ -51,6 +51,7 @@ class Ended:
     fates: dict[int, Fate]
     timings: dict[str, int]
     skipped: tuple[SkippedRung, ...]
+    whole: bool  # nothing but the work itself decided it, so that it serves the same work
 
     def write(self, connection: Connection, claim: Claim) -> None:
         """End the job and store its suggestions, all or nothing.
@@ -79,6 +80,7 @@ class Ended:
             error=error,
             timings=self.timings,
             skipped_rungs=[asdict(rung) for rung in self.skipped],
+            serves=self.whole and self.fail is None,
         )
 
 
@@ -249,6 +251,7 @@ class Progress:
             fates=self._final_fates(stopped_by),
             timings=self._timings(now),
             skipped=tuple(self.skipped),
+            whole=stopped_by is None and not self.skipped and not self.unread,
         )
 
     def _verdict(self, stopped_by: Fail | None) -> Outcome | Fail:

@@ -7,7 +7,7 @@ import uuid
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
 from patchmill.call.fitting import Question
@@ -20,9 +20,10 @@ from patchmill.job.record import ErrorCode
 from patchmill.job.retry import MAX_ATTEMPTS, Fail, Wait, without_checker
 from patchmill.job.state import State
 from patchmill.kinds import KINDS
-from patchmill.store import claims, ledger
+from patchmill.store import claims, ledger, serving
 from patchmill.store.claims import Claim
 from patchmill.store.engine import passes, trouble
+from patchmill.store.same_work import lost_race
 from patchmill.telemetry import get_logger
 from worker.asking import answer
 from worker.calling import Calling, Interrupted, Reply, RungSkipped
@@ -53,11 +54,13 @@ def run_job(process: Process, job_id: uuid.UUID, dispatch_no: int) -> None:
 def _run_dispatched(process: Process, job_id: uuid.UUID, dispatch_no: int) -> None:
     """Claim the job and run it; what this thread cannot write is found in the database by the sweepers."""
     try:
-        with process.engine.begin() as connection:
-            claim = claims.claim(connection, job_id, dispatch_no, process.lease.worker_id)
+        claim = _claim(process, job_id, dispatch_no)
         if claim is None:
             return
         log.info("claimed", fence=claim.fence, kind=claim.task.kind)
+        if claim.served_from is not None:
+            log.info("served from the store", served_from=f"job_{claim.served_from.hex}")
+            return
         try:
             _run_to_a_stop(process, claim)
         except CancelRequested:
@@ -72,6 +75,25 @@ def _run_dispatched(process: Process, job_id: uuid.UUID, dispatch_no: int) -> No
             raise
         told = trouble(process.engine, error)
         log.warning("postgres is away; the job is recovered from the database", **told)
+
+
+def _claim(process: Process, job_id: uuid.UUID, dispatch_no: int) -> Claim | None:
+    """Claim the job, and end it at once where another job's result serves it.
+
+    Of jobs of the same work that are claimed in one moment one is; the others look again and find it at work.
+    """
+    while True:
+        try:
+            with process.engine.begin() as connection:
+                claim = claims.claim(
+                    connection, job_id, dispatch_no, process.lease.worker_id, terms=process.terms
+                )
+                if claim is not None and claim.served_from is not None:
+                    serving.serve(connection, claim)
+                return claim
+        except IntegrityError as error:
+            if not lost_race(error):
+                raise
 
 
 def _run_to_a_stop(process: Process, claim: Claim) -> None:

@@ -75,6 +75,7 @@ class Process:
     policy: Policy  # of projects that have set nothing of their own
     call_deadline_s: float
     unknown_policy: UnknownPolicy
+    terms: bytes  # digest of what this process brings to every job, see `job/work.py`
     rng: random.Random = field(default_factory=random.Random)
     running: InHand = field(default_factory=InHand)
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -104,7 +104,7 @@ def load(connection: Connection, row: JobRow) -> Loaded:
         document=document,
         project=overview.project_names(connection).get(row.project_id, ""),
         asked=overview.asked_of(connection, [row.id])[row.id],
-        last_reply=overview.last_reply_of(connection, row.id) if declined else None,
+        last_reply=overview.last_reply_of(connection, row.served_from or row.id) if declined else None,
         findings=jobs.findings_of(connection, [row.id])[row.id],
         source=compared or None,
         refused=overview.refused_of(connection, row.id),

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
+from patchmill.edit.formats import EDIT_FORMATS
 from patchmill.edit.protocol import EditFormat
 from patchmill.edit.span import split_lines
 from patchmill.job.record import ContextFile, KindName, Task
+from patchmill.kinds import KINDS
 from patchmill.kinds.kind import Kind
 
 WHOLE_FILE_LINES = 150  # up to here the whole file is shown; it costs less than a missing line
@@ -44,6 +46,12 @@ def prompt_version(kind: Kind, edit_format: EditFormat) -> str:
     form = json.dumps(edit_format.answer_schema, sort_keys=True)
     digest = hashlib.sha256(f"{_rules(kind, edit_format)}\0{form}".encode()).hexdigest()
     return f"{kind.name}/{edit_format.name}/{digest[:8]}"
+
+
+def prompt_versions() -> list[str]:
+    """Identify all prompts that there are."""
+    formats = EDIT_FORMATS.values()
+    return [prompt_version(kind, edit_format) for kind in KINDS.values() for edit_format in formats]
 
 
 def extents(task: Task) -> tuple[Extent, ...]:

@@ -55,6 +55,8 @@ def print_job(
         console.print(f"  instruction: {_one_line(job['instruction'])}")
     if waits:
         console.print(Text(f"  waits: {waits}", style="yellow"))
+    if job.get("served_from"):  # not said by an earlier service
+        console.print(f"  served from the store: {job['served_from']} did the same work")
     if declined:
         console.print(Text(f"  nothing is changed: {_one_line(declined)}", style="yellow"))
     if job["error"]:

@@ -103,6 +103,7 @@ class Job(TypedDict):
     labels: dict[str, str]
     created_at: str
     finished_at: str | None
+    served_from: str | None
 
 
 class JobCounts(TypedDict):

@@ -40,6 +40,9 @@ SLOT_WAIT_S = 60.0  # in a thread for a slot; the dispatcher's window keeps such
 DELIVERY_WAITS_S = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 LONGEST_ASKED_WAIT_S = 86_400.0  # an endpoint may not put a delivery off for longer
 BUDGET_POLL_S = 5.0  # a settlement wakes waiters earlier; this is for a wake-up that was lost
+# Behind a job that does the same work: its end wakes; this is for when it goes to wait itself.
+SAME_WORK_POLL_S = 60.0
+SAME_WORK_ENDS_S = 0.5  # when its row is held, maybe by its end
 
 
 class UnknownPolicy(StrEnum):

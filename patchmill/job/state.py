@@ -34,7 +34,7 @@ TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 ARROWS: dict[tuple[State, State], str] = {
     (State.QUEUED, State.DISPATCHED): "dispatched",
-    (State.DISPATCHED, State.QUEUED): "stale dispatch, or released unsent",
+    (State.DISPATCHED, State.QUEUED): "stale dispatch, released unsent, or the same work runs",
     (State.DISPATCHED, State.RUNNING): "claimed",
     (State.RUNNING, State.QUEUED): "a wait, a release, or a lost worker",
     (State.RUNNING, State.SUCCEEDED): "verified, partial, unchecked or no change",

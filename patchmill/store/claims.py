@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     CTE,
+    Boolean,
     Connection,
     Insert,
     Integer,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Update,
     Uuid,
     bindparam,
+    case,
     func,
     insert,
     select,
@@ -27,19 +29,18 @@ from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.record import (
     Annotation,
     ContextFile,
-    Finding,
     KindName,
     Options,
     Outcome,
     Priority,
     Scope,
     Task,
-    ToolEdit,
-    ToolFix,
 )
 from patchmill.job.state import TERMINAL, State, WaitReason
+from patchmill.store import same_work
 from patchmill.store.retries import ASKED_AGAIN
-from patchmill.store.tables import attempts, calls, findings, jobs, projects, runs, sources
+from patchmill.store.tables import attempts, calls, jobs, projects, runs, sources
+from patchmill.store.task_findings import findings_of
 from patchmill.store.transitions import Move, given
 from patchmill.store.workers import Held
 
@@ -74,6 +75,7 @@ class Claim:
     policy: Mapping[str, Any]  # what its project has set of the ladder
     task: Task
     replies: tuple[StoredReply, ...]
+    served_from: uuid.UUID | None  # the job of the same work whose result it is to be given
 
 
 def _open_attempt(moved: CTE) -> Insert:
@@ -97,9 +99,11 @@ _CLAIM = Move(
         "attempts": jobs.c.attempts + 1,
         "worker_id": given("worker_id"),
         "started_at": func.coalesce(jobs.c.started_at, func.now()),
+        "work_key": same_work.WORK_KEY,
+        "served_from": same_work.SERVED_FROM,
     },
-    where=[jobs.c.dispatch_no == given("dispatch_no")],
-    beside=_open_attempt,
+    where=[jobs.c.dispatch_no == given("dispatch_no"), same_work.MAY_BEGIN],
+    beside=[_open_attempt],
     giving=[
         "id",
         "project_id",
@@ -117,14 +121,22 @@ _CLAIM = Move(
         "language",
         "sha256",
         "request",
+        "served_from",
     ],
 )
 
 
-def claim(connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id: uuid.UUID) -> Claim | None:
-    """Claim a dispatched job; None when the message is old, repeated, or the job was cancelled."""
-    moved = _CLAIM.apply(connection, [job_id], dispatch_no=dispatch_no, worker_id=worker_id)
+def claim(
+    connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id: uuid.UUID, *, terms: bytes = b""
+) -> Claim | None:
+    """Claim a dispatched job; None when the message is old, repeated, or the job was cancelled.
+
+    None too when a job of the same work runs, on the same `terms` of workers: this one then waits for it. An
+    IntegrityError that is a `same_work.lost_race` says that such a job was claimed in this moment.
+    """
+    moved = _CLAIM.apply(connection, [job_id], dispatch_no=dispatch_no, worker_id=worker_id, terms=terms)
     if not moved:
+        same_work.stand_back(connection, job_id, dispatch_no, terms)
         return None
     [row] = moved
     fence = row["fence"]
@@ -150,6 +162,7 @@ def claim(connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id
             for call in earlier
             if call["reply"] is not None and call["number"] > row["answers_after"]
         ),
+        served_from=row["served_from"],
     )
 
 
@@ -178,7 +191,7 @@ _RELEASE = Move(
         "losses": _or_as_it_is("losses"),
     },
     where=[_THIS_CLAIM, ~_ASKED_TO_STOP],
-    beside=_close_attempt,
+    beside=[_close_attempt],
     telling={"budget": given("budget", Text())},
 )
 _FINISH = {
@@ -193,9 +206,10 @@ _FINISH = {
             "timings": _or_as_it_is("timings"),
             "skipped_rungs": _or_as_it_is("skipped_rungs"),
             "losses": _or_as_it_is("losses"),
+            "work_key": case((given("serves", Boolean()), jobs.c.work_key), else_=None),
         },
         where=[_THIS_CLAIM, _ASKED_TO_STOP if target is State.CANCELLED else ~_ASKED_TO_STOP],
-        beside=_close_attempt,
+        beside=[_close_attempt, same_work.wake],
     )
     for target in TERMINAL
 }
@@ -265,8 +279,12 @@ def finish(
     timings: Mapping[str, int] | None = None,
     skipped_rungs: Sequence[Mapping[str, str]] | None = None,
     losses: int | None = None,
+    serves: bool = False,
 ) -> None:
     """End a running job; timings, skipped rungs and losses that are None stay as they are.
+
+    What it found `serves` jobs of the same work, which are all due then; else the first of them is, to do it
+    itself.
 
     Raises:
         LostClaim: this claim is no longer the current one.
@@ -279,7 +297,11 @@ def finish(
         "timings": timings,
         "skipped_rungs": skipped_rungs,
         "losses": losses,
+        "serves": serves,
+        "woken": same_work.WAKE_LIMIT if serves else 1,
     }
+    if target is not State.SUCCEEDED:  # those who found something hold it already
+        connection.execute(_LOCK, {"job_id": job_id, "fence": fence})
     _leave(connection, job_id, fence, _FINISH[target], parameters)
 
 
@@ -356,7 +378,7 @@ def _task(connection: Connection, row: RowMapping, belongings: RowMapping) -> Ta
         path=row["path"],
         language=row["language"],
         source=bytes(belongings["content"]).decode(),
-        findings=_findings(connection, row["id"]),
+        findings=findings_of(connection, row["id"]),
         what=frozenset(Annotation(name) for name in request["what"]),
         instruction=request.get("instruction"),
         scope=None if scope is None else Scope(**scope),
@@ -364,22 +386,4 @@ def _task(connection: Connection, row: RowMapping, belongings: RowMapping) -> Ta
         checkers=request["checkers"],
         reported=belongings["reported"] or {},
         options=Options(**{**options, "priority": Priority(options["priority"])}),
-    )
-
-
-_FINDINGS = (
-    select(*(findings.c[field.name] for field in fields(Finding)))
-    .where(findings.c.job_id == bindparam("job_id"))
-    .order_by(findings.c.index)
-)
-
-
-def _findings(connection: Connection, job_id: uuid.UUID) -> tuple[Finding, ...]:
-    rows = connection.execute(_FINDINGS, {"job_id": job_id}).mappings()
-    return tuple(Finding(**{**row, "fixes": _fixes(row["fixes"])}) for row in rows)
-
-
-def _fixes(stored: list[dict[str, Any]]) -> tuple[ToolFix, ...]:
-    return tuple(
-        ToolFix(safe=fix["safe"], edits=tuple(ToolEdit(**edit) for edit in fix["edits"])) for fix in stored
     )

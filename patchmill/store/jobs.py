@@ -58,6 +58,7 @@ class JobRow:
     created_at: datetime
     finished_at: datetime | None
     erased_at: datetime | None
+    served_from: uuid.UUID | None  # the job of the same work whose result it was given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,9 @@ _AGAIN = {
             ),
             "calls_before": jobs.c.calls,
             "answers_after": answers_after,
+            "task_key": None,  # whoever asks again wants it done anew
+            "work_key": None,
+            "served_from": None,
         },
     )
     for source, answers_after in _ANSWERS_AFTER.items()

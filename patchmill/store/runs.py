@@ -150,7 +150,7 @@ def submit(connection: Connection, entering: RunSubmission) -> SubmittedRun:
     }
     connection.execute(_ADD_EVENT, event)
     allow_long(connection)
-    submission.submit_of_run(connection, run_id, entering.jobs)
+    submission.submit_of_run(connection, run_id, entering.jobs, entering.reported)
     if not entering.jobs:
         run_progress.count(connection, [run_id])
     superseding.settle(connection, entering.project_id, run_id, entering.origin)

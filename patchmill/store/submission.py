@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from patchmill.edit.span import split_lines
 from patchmill.errors import IdempotencyConflict
 from patchmill.job.record import Task, ToolEdit, ToolFix, fingerprint
 from patchmill.job.state import State
+from patchmill.job.work import task_key
 from patchmill.store.ids import new_id
 from patchmill.store.recordset import as_rows, given_rows
 from patchmill.store.tables import events, findings, jobs, sources
@@ -108,10 +109,14 @@ def submit(connection: Connection, submission: Submission) -> Submitted:
 
 
 def submit_of_run(
-    connection: Connection, run_id: uuid.UUID, submissions: Sequence[Submission]
+    connection: Connection,
+    run_id: uuid.UUID,
+    submissions: Sequence[Submission],
+    reported: Mapping[str, Sequence[str]],
 ) -> list[uuid.UUID]:
     """Store the jobs of a run that is new in this transaction, and give their ids in the same order.
 
+    `reported` are the rules by tool that the run's reports name in any file.
     Idempotency is the run's: that of its jobs is not looked at.
     """
     if not submissions:
@@ -122,7 +127,11 @@ def submit_of_run(
     connection.execute(
         _ADD_JOB_OF_RUN,
         [
-            {**_job_values(submission, job_id, source), "run_id": run_id}
+            {
+                **_job_values(submission, job_id, source),
+                "run_id": run_id,
+                "task_key": task_key(replace(submission.task, reported=reported)),
+            }
             for job_id, submission, source in entering
         ],
     )
@@ -195,6 +204,7 @@ def _job_values(submission: Submission, job_id: uuid.UUID, source: Mapping[str, 
         "idempotency_hash": submission.body_hash,
         "max_cost_picos": submission.max_cost_picos,
         "within": within,
+        "task_key": task_key(task),
     }
 
 

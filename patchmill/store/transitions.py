@@ -69,14 +69,14 @@ class Move:
         values: Mapping[str, Any],
         *,
         where: Iterable[ColumnElement[bool]] = (),
-        beside: Callable[[CTE], UpdateBase] | None = None,
+        beside: Sequence[Callable[[CTE], UpdateBase]] = (),
         giving: Sequence[str] = ("id",),
         telling: Mapping[str, ColumnElement[Any]] | None = None,
     ) -> None:
         """Prepare the arrow; ValueError when there is none.
 
-        `beside` makes another change, of what belongs to the moved jobs; `giving` names the columns that
-        `apply` gives, and `telling` is more for the event's data.
+        Each of `beside` makes another change, for what belongs to the moved jobs or waits for them; `giving`
+        names the columns that `apply` gives, and `telling` is more for the event's data.
         """
         if not is_legal(source, target):
             raise ValueError(f"no arrow from {source} to {target}")
@@ -92,8 +92,8 @@ class Move:
         returned = dict.fromkeys([*_TOLD, *giving])
         as_moved = select(*(moved.c[name] for name in returned)).order_by(moved.c.id)
         self._statement = as_moved.add_cte(told)
-        if beside is not None:
-            self._statement = self._statement.add_cte(beside(moved).cte("beside"))
+        for number, change in enumerate(beside):
+            self._statement = self._statement.add_cte(change(moved).cte(f"beside_{number}"))
 
     def apply(
         self, connection: Connection, job_ids: Sequence[uuid.UUID], **parameters: Any

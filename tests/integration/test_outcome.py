@@ -24,6 +24,7 @@ ENDED = Ended(
     fates={0: (FindingStatus.UNRESOLVED, "declined")},
     timings={},
     skipped=(),
+    whole=True,
 )
 WAITING = text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

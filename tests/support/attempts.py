@@ -137,6 +137,7 @@ def attempting(
             policy=Policy(model=FLASH, escalation_model=PRO, fallback_model=FALLBACK),
             call_deadline_s=call_deadline_s,
             unknown_policy=UnknownPolicy.RETRY,
+            terms=b"",
         )
         loop.start()
         lease.start()

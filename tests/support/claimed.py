@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from patchmill.budget.ledger import Amount, Fit, Room, fit
 from patchmill.budget.prices import Rates
-from patchmill.job.record import ErrorCode, Finding, KindName, Task
+from patchmill.job.record import ErrorCode, Finding, KindName, Options, Task
 from patchmill.job.retry import Fail
 from patchmill.store import claims, dispatch, ledger, workers
 from patchmill.store.access import ensure_project
@@ -23,8 +23,10 @@ PLAN = ledger.CallPlan(
 )
 
 
-def submitted(engine: Engine, number: int = 0, *, project: str = "default", **more: Any) -> uuid.UUID:
-    """Submit a fix job to a project, `default` if none is named."""
+def submitted(
+    engine: Engine, number: int = 0, *, project: str = "default", reuse: bool = False, **more: Any
+) -> uuid.UUID:
+    """Submit a fix job to a project, `default` if none is named; without `reuse` all of them are done."""
     finding = Finding(
         index=0, tool="ruff", rule="B006", message="m", severity="warning", start_line=4, end_line=4
     )
@@ -34,6 +36,7 @@ def submitted(engine: Engine, number: int = 0, *, project: str = "default", **mo
         language="python",
         source=SOURCE.format(number=number),
         findings=(finding,),
+        options=Options(reuse=reuse),
     )
     with engine.begin() as connection:
         project_id = ensure_project(connection, project)

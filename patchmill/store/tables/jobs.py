@@ -123,6 +123,10 @@ jobs = Table(
     at("finished_at"),
     at("erased_at"),  # when its code was erased: source, context, prompts, answers and edits
     at("pruned_at"),  # since when only what the ledger and sums of usage need is left of it
+    Column("task_key", LargeBinary),  # digest of what is asked for; none: it neither is served nor serves
+    Column("work_key", LargeBinary),  # digest of all that decides the result, since its latest claim
+    # The job of the same work whose result it was given; no foreign key, since that one may go earlier.
+    Column("served_from", Uuid),
     UniqueConstraint("project_id", "idempotency_key"),
     ForeignKeyConstraint(["project_id", "sha256"], ["sources.project_id", "sources.sha256"]),
     one_of("kind", "fix annotate"),
@@ -189,6 +193,28 @@ jobs = Table(
     ),
     Index("ix_jobs_run", "run_id", "state", postgresql_where=text("run_id IS NOT NULL")),
     Index("ix_jobs_source", "project_id", "sha256"),
+    # Of jobs of the same work one runs, those that have ended well serve, and the others wait.
+    Index(
+        "ix_jobs_at_work",
+        "project_id",
+        "work_key",
+        unique=True,
+        postgresql_where=text("state = 'running' AND served_from IS NULL"),
+    ),
+    Index(
+        "ix_jobs_done_work",
+        "project_id",
+        "work_key",
+        postgresql_where=text(
+            "state = 'succeeded' AND served_from IS NULL AND erased_at IS NULL AND work_key IS NOT NULL"
+        ),
+    ),
+    Index(
+        "ix_jobs_same_work",
+        "project_id",
+        "work_key",
+        postgresql_where=text("state = 'queued' AND wait_reason = 'same_work'"),
+    ),
     postgresql_with={"fillfactor": 70},  # each changes several times: there is room to do so where it is
 )
 

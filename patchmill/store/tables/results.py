@@ -102,7 +102,7 @@ checks = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("job_id", Uuid, ForeignKey("jobs.id"), nullable=False),
     Column("suggestion_id", Uuid, ForeignKey("suggestions.id")),  # none: the edit was refused
-    Column("call_id", Uuid, ForeignKey("calls.id")),  # none: the edit is a tool's own
+    Column("call_id", Uuid, ForeignKey("calls.id")),  # none: the edit is a tool's own, or a copy
     Column("check", Text, nullable=False),
     Column("result", Text, nullable=False),
     Column("detail", Text, nullable=False),
