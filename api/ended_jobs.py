@@ -57,8 +57,9 @@ def retry_job(job_id: str, caller: Writer, parts: PartsOf) -> Response:
 def erase_source(job_id: str, caller: Writer, parts: PartsOf) -> Response:
     """Erase the file, its context, prompts, answers and edits; hashes, counts and results stay readable.
 
-    409 while the job has not ended. Other jobs of the same file keep it. The diff of the job's run is erased
-    too, so suggestions of the run's other jobs can no longer be anchored in it.
+    409 while the job has not ended. Other jobs of the same file keep it, and those that were given this one's
+    result keep their copies; from now on it serves nobody. The diff of the job's run is erased too, so
+    suggestions of the run's other jobs can no longer be anchored in it.
     """
     with parts.database.begin() as connection:
         erasure.erase(

@@ -60,9 +60,7 @@ def print_job(
     if declined:
         console.print(Text(f"  nothing is changed: {_one_line(declined)}", style="yellow"))
     if job["error"]:
-        console.print(Text(f"  {shown(job['error']['message'])}", style="red"))
-        for way in _ways_on(job["id"], job["error"]):
-            console.print(f"  {way}")
+        _print_error(console, job["id"], job["error"])
     if source is not None and job["suggestions"]:
         patch = unified_diff(job["file"]["path"], source, edited(source, job["suggestions"]))
         print_patch(console, patch, indent="  ")
@@ -72,6 +70,12 @@ def print_job(
         if finding["status"] != "verified":
             _print_left(console, job["file"]["path"], finding)
     console.print(f"  {usage_text(job['usage'])}")
+
+
+def _print_error(console: Console, job_id: str, error: JobError) -> None:
+    console.print(Text(f"  {shown(error['message'])}", style="red"))
+    for way in _ways_on(job_id, error):
+        console.print(f"  {way}")
 
 
 def _ways_on(job_id: str, error: JobError) -> Sequence[str]:

@@ -47,7 +47,7 @@ def prune(api: Api) -> None:
 @pytest.fixture
 def pruned(user: User) -> str:
     """Give a job that was pruned."""
-    job: str = user.submit(**{"Idempotency-Key": "once"})["id"]
+    job: str = user.submit(None, **{"Idempotency-Key": "once"})["id"]
     end(user, job, days_ago=31)
     keep(user, 30)
     prune(user.api)

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from patchmill.store import key_secret
 from patchmill.store.access import add_key, ensure_project
 from tests.support import invariants
+from tests.support.command import run_process
 from tests.support.requests import SOURCE, mutable_default, unique
 from tests.support.stack import Stack, until
 
@@ -232,6 +233,17 @@ def test_a_job_that_is_asked_for_again_is_not_served(service: Stack) -> None:
     again = service.ended(first["id"])
 
     assert (again["outcome"], again["served_from"], again["usage"]["calls"]) == ("verified", None, 2)
+
+
+def test_people_are_told_whose_result_it_is(service: Stack) -> None:
+    body = mutable_default(unique())
+    first, second = service.run(body), service.run(body)
+    settings = {"PATCHMILL_SERVER_URL": service.api_url, "PATCHMILL_SERVER_KEY": service.key}
+
+    told = [run_process("status", job["id"], settings=settings).data for job in (first, second)]
+
+    line = f"served from the store: {first['id']} did the same work"
+    assert [line in each for each in told] == [False, True]
 
 
 def test_after_its_code_is_erased_a_job_serves_nobody_and_copies_stay(service: Stack) -> None:
