@@ -107,11 +107,11 @@ def add(
     except ValueError as error:
         raise ConfigurationError(_with_options(str(error))) from None
     (row,) = _add([made])
-    _doubt(model)
     if as_json:
         print(json.dumps(document_of(row, _status_of(row)), indent=2))
-        return Exit.DONE
-    say(f"added: {_sentence(row.price)}")
+    else:
+        say(f"added: {_sentence(row.price)}")
+    _doubt(model)
     return Exit.DONE
 
 
@@ -172,7 +172,10 @@ def _doubt(model: str) -> None:
     with transaction(database_url(settings)) as connection:
         priced = [row.price.model for row in store.list_prices(connection)]
     called = {settings.model, settings.escalation_model, settings.fallback_model}
-    close = difflib.get_close_matches(model, {*priced, *called} - {model}, n=1, cutoff=0.9)
+    meant = [
+        difflib.get_close_matches(model, names, n=1, cutoff=0.9) for names in (called, {*priced} - {model})
+    ]
+    close = meant[0] or meant[1]
     if close and model not in called and priced.count(model) == 1:
         say(f"this is the first price of {shown(model)}; if {shown(close[0])} was meant, add it for that")
 
