@@ -140,7 +140,8 @@ def _file(job: JobEstimate) -> FileEstimate:
 
 def _sums(jobs: Sequence[JobEstimate], cap: int | None) -> dict[str, Any]:
     """Add up what jobs may take; a cap over them all bounds the money, however much they may want."""
-    worst_picos = _sum(job.worst_picos for job in jobs)
+    worst_picos = _capped(_sum(job.worst_picos for job in jobs), cap)
+    expected_picos = _sum(job.expected_picos for job in jobs)
     return {
         "calls": {
             "expected": sum(len(job.expected.calls) for job in jobs),
@@ -155,8 +156,8 @@ def _sums(jobs: Sequence[JobEstimate], cap: int | None) -> dict[str, Any]:
             "worst": sum(job.worst.output_tokens for job in jobs),
         },
         "cost_usd": {
-            "expected": _usd(_sum(job.expected_picos for job in jobs)),
-            "worst": _usd(worst_picos if worst_picos is None or cap is None else min(worst_picos, cap)),
+            "expected": _usd(_capped(expected_picos, worst_picos)),
+            "worst": _usd(worst_picos),
         },
     }
 
@@ -169,6 +170,10 @@ def _sum(values: Iterable[int | None]) -> int | None:
             return None
         total += value
     return total
+
+
+def _capped(picos: int | None, cap: int | None) -> int | None:
+    return picos if picos is None or cap is None else min(picos, cap)
 
 
 def _usd(picos: int | None) -> str | None:

@@ -19,7 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the estimate as one 
 
 _WHY = {
     "wait": "has room only once what is held is settled",
-    "exhausted": "is spent",
+    "exhausted": "leaves too little for one call",
     "over": "is less than one call may cost",
 }
 _NO_PRICE = "no_price"

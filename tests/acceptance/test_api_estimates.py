@@ -223,7 +223,7 @@ def test_a_cap_of_its_own_below_one_call_is_in_the_way(payer: User) -> None:
 
     assert (found["fits"], found["blocked_by"]) == (False, "max_cost_usd")
     assert found["blocked"] == {"answer": "over", "resets_at": None, "waits": False}
-    assert found["cost_usd"]["worst"] == "0.00001"
+    assert found["cost_usd"] == {"expected": "0.00001", "worst": "0.00001"}
 
 
 @pytest.mark.parametrize(
