@@ -22,10 +22,10 @@ import anyio
 import anyio.to_thread
 
 from api.database import Database
-from api.schemas import rfc3339
 from patchmill.deliver import signature, webhook
 from patchmill.deliver.post import Answer, Poster
 from patchmill.errors import Unavailable
+from patchmill.instants import rfc3339
 from patchmill.job import retry
 from patchmill.store import outbox
 from patchmill.store.ids import to_edge

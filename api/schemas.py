@@ -1,18 +1,13 @@
 """The shapes of answers, exactly as they go over the wire; `api.requests` has those of requests."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from patchmill.instants import rfc3339
 from patchmill.job.record import ErrorCode, FindingStatus, KindName, Outcome
 from patchmill.job.state import State, WaitReason
-
-
-def rfc3339(at: datetime) -> str:
-    """Write an instant in UTC with `Z` and microseconds."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
 
 Instant = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
 Usd = Annotated[str, Field(description="US dollars as a decimal string", pattern=r"^-?\d+(\.\d+)?$")]

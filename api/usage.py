@@ -10,11 +10,11 @@ from api.auth import Reader
 from api.openapi import answers, problems
 from api.parts import PartsOf
 from api.query import PAGE, Limit, refuse_unknown
-from api.schemas import rfc3339
 from api.usage_question import MAX_DAYS, MAX_GROUPS, UTC_ZONE, Asked, next_cursor, read_question
 from api.usage_rows import CSV, csv_headers, csv_text, group_documents, sums_document
 from api.usage_shapes import USAGE, USAGE_CSV, Usage
 from patchmill.errors import InvalidFields, NotAcceptable
+from patchmill.instants import rfc3339
 from patchmill.store.usage import GROUPS, moment, total, usage
 
 router = APIRouter(prefix="/v1/usage", tags=["usage"], dependencies=[Depends(refuse_unknown())])

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from patchmill.budget.prices import Calendar, Price, Rates, from_usd, to_usd
 from patchmill.budget.windows import time_zones
+from patchmill.instants import rfc3339
 
 TOKENS_PER_RATE = 1_000_000
 MAX_RATE_PICOS = 10**12  # a dollar a token: a whole context of it still fits the ledger
@@ -167,11 +168,7 @@ def document_of(row: PriceRow, status: str) -> dict[str, Any]:
         "peak": None
         if calendar is None
         else {"time_zone": calendar.time_zone, "hours": hours_text(calendar)},
-        "valid_from": _time(price.valid_from),
-        "valid_to": None if price.valid_to is None else _time(price.valid_to),
+        "valid_from": rfc3339(price.valid_from),
+        "valid_to": None if price.valid_to is None else rfc3339(price.valid_to),
         "source": row.source,
     }
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -7,6 +7,7 @@ from typing import Any
 
 from patchmill import __version__
 from patchmill.deliver.signature import sign
+from patchmill.instants import rfc3339
 
 TYPES = (
     "job.succeeded",
@@ -29,7 +30,7 @@ def body(kind: str, at: datetime, data: Mapping[str, Any]) -> str:
 
     `at` is the message's own time, with `Z` and microseconds; `data` is written in the order of its names.
     """
-    message = {"type": kind, "timestamp": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "data": data}
+    message = {"type": kind, "timestamp": rfc3339(at), "data": data}
     return json.dumps(message, separators=(",", ":"))
 
 

@@ -2,13 +2,14 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, literal, select, text, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from patchmill.budget.prices import to_usd
+from patchmill.instants import rfc3339
 from patchmill.store import outbox
 from patchmill.store.ids import to_edge
 from patchmill.store.tables import budget_alerts, budgets, keys, windows
@@ -176,8 +177,8 @@ def _data(row: RowMapping, percent: int) -> dict[str, Any]:
         "window": {
             "kind": row["window"],
             "time_zone": row["time_zone"],
-            "starts_at": _time(row["starts_at"]),
-            "resets_at": _time(row["resets_at"]),
+            "starts_at": rfc3339(row["starts_at"]),
+            "resets_at": None if row["resets_at"] is None else rfc3339(row["resets_at"]),
         },
         "percent": percent,
         "limit": _limit(row),
@@ -193,7 +194,3 @@ def _data(row: RowMapping, percent: int) -> dict[str, Any]:
 def _limit(row: RowMapping) -> dict[str, Any]:
     picos = row["limit_picos"]
     return {"usd": None if picos is None else to_usd(picos), "tokens": row["limit_tokens"]}
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from patchmill.instants import rfc3339
 from patchmill.job.circuit import Circuit, Condition
 from patchmill.store.ids import new_id_each, to_edge
 from patchmill.store.recordset import as_rows, given_rows
@@ -107,7 +108,7 @@ def tell_of_gateway(connection: Connection, circuit: Circuit) -> None:
         "state": circuit.state,
         "reason": circuit.why,
         "message": circuit.message or None,
-        "since": circuit.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "since": rfc3339(circuit.since),
         "url": "/v1/gateway",
     }
     type_ = "gateway.resumed" if circuit.state is Condition.OK else "gateway.paused"

@@ -26,6 +26,7 @@ from api import (
 )
 from api.app import create_app
 from api.dashboard.body_fields import body_fields
+from patchmill.instants import rfc3339
 from patchmill.settings import Settings
 
 PROBLEM = "application/problem+json"
@@ -173,7 +174,7 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 def test_money_and_times_have_one_form() -> None:
     at = TypeAdapter(schemas.Instant).validate_python("2026-11-22T12:00:00+02:00")
 
-    assert schemas.rfc3339(at) == "2026-11-22T10:00:00.000000Z"
+    assert rfc3339(at) == "2026-11-22T10:00:00.000000Z"
 
 
 @pytest.mark.parametrize("operation", ["/v1/jobs", "/v1/runs"])

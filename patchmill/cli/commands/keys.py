@@ -12,6 +12,7 @@ from patchmill.cli.installation import PROJECT
 from patchmill.cli.new_key import Scope, add_key, project_id
 from patchmill.cli.talk import say, shown
 from patchmill.errors import ConfigurationError
+from patchmill.instants import rfc3339
 from patchmill.settings import load
 from patchmill.store import access, key_secret
 from patchmill.store.ids import to_edge
@@ -133,11 +134,11 @@ def _document(row: access.KeyRow) -> dict[str, Any]:
         "project": to_edge("prj", row.project_id),
         "prefix": f"{key_secret.PREFIX}{row.public_id}",
         "scopes": list(row.scopes),
-        "expires_at": _rfc3339(row.expires_at),
-        "last_used_at": _rfc3339(row.last_used_at),
-        "revoked_at": _rfc3339(row.revoked_at),
+        "expires_at": _written(row.expires_at),
+        "last_used_at": _written(row.last_used_at),
+        "revoked_at": _written(row.revoked_at),
     }
 
 
-def _rfc3339(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _written(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)

@@ -13,6 +13,7 @@ from patchmill.cli.database import database_url, transaction
 from patchmill.cli.exits import ends
 from patchmill.cli.talk import say
 from patchmill.errors import ConfigurationError
+from patchmill.instants import rfc3339
 from patchmill.settings import load
 from patchmill.store import auditing, password, people
 from patchmill.store.people import UserRow
@@ -154,6 +155,6 @@ def _document(row: UserRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "role": row.role,
-        "created_at": row.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "disabled_at": None if row.disabled_at is None else row.disabled_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "created_at": rfc3339(row.created_at),
+        "disabled_at": None if row.disabled_at is None else rfc3339(row.disabled_at),
     }
