@@ -181,11 +181,13 @@ def _limits(row: BudgetRow) -> dict[str, int | None]:
 
 
 def _wake(parts: Parts, row: BudgetRow) -> None:
-    """Let those who wait for a budget look again, in a transaction that holds jobs and nothing else."""
-    with parts.database.begin() as connection:
-        woken = budget_waiters.wake(connection, row)
-    if woken:
-        parts.waker.wake()
+    """Let those who wait for a budget look again, in transactions that hold jobs and nothing else."""
+    woken = budget_waiters.WAKE_LIMIT
+    while woken == budget_waiters.WAKE_LIMIT:
+        with parts.database.begin() as connection:
+            woken = budget_waiters.wake(connection, row)
+        if woken:
+            parts.waker.wake()
 
 
 def _record(

@@ -7,9 +7,10 @@ from sqlalchemy import Engine
 
 from patchmill.budget.admission import Asking, answer
 from patchmill.budget.ledger import Amount, Fit, Room, shortfall
+from patchmill.budget.prices import MAX_PICOS
 from patchmill.budget.tokens import input_bound
 from patchmill.call.request import ChatRequest, request_body
-from patchmill.job.retry import NoRoom, in_a_crowd, without_room
+from patchmill.job.retry import NoRoom, beyond_counting, in_a_crowd, without_room
 from patchmill.store import ledger
 from patchmill.store.claims import Claim
 from patchmill.store.engine import one_by_one
@@ -81,8 +82,10 @@ def _decide(rooms: Sequence[Room], asking: Asking, prices: PriceList) -> ledger.
     found = answer(asking, prices.rows, rooms, now)
     if found is None:
         raise NoPrice
+    if found.hold.picos > MAX_PICOS:
+        raise ledger.Refused(beyond_counting())
     if found.blocked is not None:
-        raise ledger.Refused(without_room(_no_room(found.hold, found.fit, found.blocked, now)))
+        raise ledger.Refused(without_room(_no_room(found.hold, found.fit, found.blocked)))
     return ledger.Admission(
         max_tokens=found.output_tokens,
         hold=found.hold,
@@ -92,14 +95,16 @@ def _decide(rooms: Sequence[Room], asking: Asking, prices: PriceList) -> ledger.
     )
 
 
-def _no_room(hold: Amount, blocked: Fit, room: Room, now: datetime) -> NoRoom:
+def _no_room(hold: Amount, blocked: Fit, room: Room) -> NoRoom:
     resets_at = room.resets_at
     return NoRoom(
         budget=room.budget,
         only_held=blocked is Fit.WAIT,
         over=blocked is Fit.OVER,
         waits=room.waits,
-        resets_in_s=None if resets_at is None else (resets_at - now).total_seconds(),
+        resets_in_s=room.resets_in_s,
         resets_at=None if resets_at is None else resets_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         shortfall=shortfall(hold, room),
+        tokens=hold.tokens,
+        picos=hold.picos,
     )

@@ -20,9 +20,10 @@ from patchmill.job.record import ErrorCode
 from patchmill.job.retry import MAX_ATTEMPTS, Fail, Wait, without_checker
 from patchmill.job.state import State
 from patchmill.kinds import KINDS
-from patchmill.store import claims, ledger, serving
+from patchmill.store import budget_waiters, claims, ledger, serving
 from patchmill.store.claims import Claim
 from patchmill.store.engine import passes, trouble
+from patchmill.store.ids import from_edge
 from patchmill.store.same_work import lost_race
 from patchmill.telemetry import get_logger
 from worker.asking import answer
@@ -200,8 +201,10 @@ def _give_back(process: Process, claim: Claim, stop: Interrupted) -> None:
     if isinstance(decision, Fail):
         _fail(process, claim, decision)
         return
-    process.persist(
-        lambda connection: claims.release(
+    blocked = decision.blocked
+
+    def write(connection: Connection) -> None:
+        claims.release(
             connection,
             claim.job_id,
             claim.fence,
@@ -209,9 +212,14 @@ def _give_back(process: Process, claim: Claim, stop: Interrupted) -> None:
             after_s=decision.after_s,
             refund=not decision.costs_attempt,
             failures_in_a_row=stop.server_errors,
-            budget=None if decision.blocked is None else decision.blocked.budget,
+            budget=None if blocked is None else blocked.budget,
         )
-    )
+        budget_id = None if blocked is None or blocked.budget is None else from_edge("bud", blocked.budget)
+        if blocked is not None and blocked.used_up and budget_id is not None:
+            hold = {"tokens": blocked.tokens, "picos": blocked.picos}
+            budget_waiters.look_again(connection, claim.job_id, budget_id, **hold)
+
+    process.persist(write)
     log.info("waits", reason=decision.reason, after_s=round(decision.after_s, 3))
 
 

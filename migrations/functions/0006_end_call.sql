@@ -5,9 +5,9 @@
 -- uncertain one of which still nothing is known: {"ended": false}. Else {"ended": true}, with `freed` when a
 -- budget's window or a run's cap was given room back, and how many jobs that waited for it are `woken`: the first
 -- `p_wake` of them in the order of their submission. Those look for room that was held again within `p_poll`
--- anyway; room that was uncertain may let go on who waits for a new window, too.
+-- anyway, and wake the next; room that was uncertain lets all go on who wait for a new window, too.
 --
--- Locks: the job, the call, then waiting jobs that nobody else holds (never waited for), the windows by id last.
+-- Locks: the job, the call, the windows by id, and waiting jobs that nobody else holds, never waited for.
 CREATE FUNCTION end_call(
     p_job uuid, p_call uuid, p_state text, p_phases text[], p_tokens bigint[], p_picos bigint[],
     p_values jsonb, p_told jsonb, p_wake integer, p_poll interval, p_overrun text
@@ -126,19 +126,8 @@ BEGIN
 
     SELECT array_agg(window_id ORDER BY window_id) INTO window_ids FROM call_windows WHERE call_id = p_call;
     freed := 'release' = ANY (p_phases) AND (window_ids IS NOT NULL OR job.run_id IS NOT NULL);
-    IF freed AND EXISTS (
-        SELECT 1 FROM jobs WHERE state = 'queued' AND wait_reason = 'budget' AND run_at > now()
-    ) THEN
-        UPDATE jobs SET run_at = now() WHERE id IN (
-            SELECT w.id FROM jobs w
-            WHERE w.state = 'queued' AND w.wait_reason = 'budget' AND w.run_at > now()
-                AND w.run_at <= CASE source WHEN 'uncertain' THEN 'infinity' ELSE now() + p_poll END
-                AND (w.project_id = job.project_id OR EXISTS (
-                    SELECT 1 FROM windows JOIN budgets ON budgets.id = windows.budget_id
-                    WHERE windows.id = ANY (window_ids) AND budgets.scope = 'installation'))
-            ORDER BY w.id LIMIT p_wake FOR NO KEY UPDATE OF w SKIP LOCKED
-        );
-        GET DIAGNOSTICS woken = ROW_COUNT;
+    IF freed AND source = 'held' THEN
+        woken := wake_waiters(job.project_id, window_ids, now() + p_poll, p_wake);
     END IF;
     IF window_ids IS NOT NULL THEN
         IF cardinality(window_ids) > 1 THEN
@@ -154,6 +143,9 @@ BEGIN
             uncertain_picos = uncertain_picos + kept * call.hold_picos
                 - CASE source WHEN 'uncertain' THEN call.hold_picos ELSE 0 END
         WHERE id = ANY (window_ids);
+    END IF;
+    IF freed AND source = 'uncertain' THEN -- last: who begins to wait for a window at this moment locks it first
+        woken := wake_waiters(job.project_id, window_ids, 'infinity', 5000);
     END IF;
     RETURN jsonb_build_object('ended', true, 'freed', freed, 'woken', woken);
 END $$

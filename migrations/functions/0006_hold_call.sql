@@ -21,6 +21,7 @@ DECLARE
     budgets_there integer;
     missing jsonb;
     fits boolean := true;
+    most CONSTANT bigint := 9223372036854775807; -- what a counter can hold, where nothing else is the limit
 BEGIN
     IF p_tokens IS NULL OR p_picos IS NULL OR p_tokens < 0 OR p_picos < 0 THEN
         RAISE EXCEPTION 'a hold is of no less than nothing: % tokens, % picos', p_tokens, p_picos
@@ -42,7 +43,7 @@ BEGIN
     IF p_asked->>'price_mark' <> price_mark(p_asked->>'model') THEN
         RETURN '{"answer": "new_prices"}';
     END IF;
-    IF job.max_cost_picos - job.cost_picos - job.held_picos - job.uncertain_picos < p_picos THEN
+    IF coalesce(job.max_cost_picos, most) - job.cost_picos - job.held_picos - job.uncertain_picos < p_picos THEN
         fits := false;
     END IF;
 
@@ -72,8 +73,8 @@ BEGIN
            )
     INTO window_ids, caps_picos, caps_tokens, fits, budgets_there FROM (
         SELECT w.id, b.limit_picos, b.limit_tokens,
-            coalesce(b.limit_picos - w.settled_picos - w.held_picos - w.uncertain_picos >= p_picos, true)
-            AND coalesce(b.limit_tokens - w.settled_tokens - w.held_tokens - w.uncertain_tokens >= p_tokens, true)
+            coalesce(b.limit_picos, most) - w.settled_picos - w.held_picos - w.uncertain_picos >= p_picos AND
+            coalesce(b.limit_tokens, most) - w.settled_tokens - w.held_tokens - w.uncertain_tokens >= p_tokens
             AS enough
         FROM budgets b JOIN windows w ON w.budget_id = b.id AND w.starts_at = (
             SELECT x.starts_at FROM windows x WHERE x.budget_id = b.id AND x.starts_at <= now()
@@ -95,13 +96,14 @@ BEGIN
     IF NOT fits THEN
         RETURN jsonb_build_object('answer', 'no_room', 'rooms', (
             SELECT jsonb_build_array(jsonb_build_object(
-                'cap_picos', job.max_cost_picos, 'settled_picos', job.cost_picos,
+                'cap_picos', coalesce(job.max_cost_picos, most), 'settled_picos', job.cost_picos,
                 'held_picos', job.held_picos, 'uncertain_picos', job.uncertain_picos
             )) || run_room || coalesce(jsonb_agg(jsonb_build_object(
                 'budget', b.id, 'waits', b.at_limit = 'wait', 'resets_at', w.resets_at,
-                'cap_picos', b.limit_picos, 'settled_picos', w.settled_picos,
+                'resets_in_s', extract(epoch FROM w.resets_at - clock_timestamp())::double precision,
+                'cap_picos', coalesce(b.limit_picos, most), 'settled_picos', w.settled_picos,
                 'held_picos', w.held_picos, 'uncertain_picos', w.uncertain_picos,
-                'cap_tokens', b.limit_tokens, 'settled_tokens', w.settled_tokens,
+                'cap_tokens', coalesce(b.limit_tokens, most), 'settled_tokens', w.settled_tokens,
                 'held_tokens', w.held_tokens, 'uncertain_tokens', w.uncertain_tokens
             ) ORDER BY w.id), '[]')
             FROM windows w JOIN budgets b ON b.id = w.budget_id WHERE w.id = ANY (window_ids)

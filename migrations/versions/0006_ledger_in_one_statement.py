@@ -14,6 +14,7 @@ FUNCTIONS = Path(__file__).parent.parent / "functions"
 MADE = {
     "price_mark": "text",
     "hold_call": "uuid, integer, uuid, bigint, bigint, jsonb, jsonb",
+    "wake_waiters": "uuid, uuid[], timestamptz, integer",
     "end_call": "uuid, uuid, text, text[], bigint[], bigint[], jsonb, jsonb, integer, interval, text",
     "tell_first_token": "uuid, uuid, jsonb",
 }

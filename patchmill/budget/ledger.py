@@ -88,6 +88,7 @@ class Room:
     resets_at: datetime | None = None
     waits: bool = False  # the policy at the limit: wait for the next window, or fail
     budget: str | None = None  # whose it is: `bud_…`, or `run_…` for a run's cap; None: the job's own cap
+    resets_in_s: float | None = None  # by the clock that begins windows; whoever decides may have another
 
     @property
     def used(self) -> Amount:

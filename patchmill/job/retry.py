@@ -63,7 +63,10 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoRoom:
-    """Why a hold did not fit: by what is held (`only_held`), or until `resets_in_s` (None: for ever)."""
+    """Why a hold did not fit: by what is held (`only_held`), or until `resets_in_s` (None: for ever).
+
+    `tokens` and `picos` are the hold, the least that would be of use.
+    """
 
     budget: str | None  # whose cap: `bud_…`, or `run_…`; None: the job's own
     only_held: bool
@@ -72,6 +75,8 @@ class NoRoom:
     resets_in_s: float | None
     resets_at: str | None
     shortfall: str  # what one call may take, and what is left
+    tokens: int
+    picos: int
 
     @property
     def used_up(self) -> bool:
@@ -246,6 +251,12 @@ def without_room(blocked: NoRoom) -> Decision:
         details=details,
         blocked=blocked,
     )
+
+
+def beyond_counting() -> Fail:
+    """End a job whose call could cost more than can be written down, by an absurd price."""
+    message = "one call may cost more than the ledger can hold; look at the price of its model"
+    return Fail(code=ErrorCode.OVER_BUDGET, message=message, retryable=False)
 
 
 def in_a_crowd() -> Wait:

@@ -36,6 +36,7 @@ def _room(row: Row) -> Room:
         resets_at=None if resets_at is None else datetime.fromisoformat(resets_at),
         waits=row.get("waits", False),
         budget=_whose(row),
+        resets_in_s=row.get("resets_in_s"),
     )
 
 

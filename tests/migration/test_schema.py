@@ -46,7 +46,7 @@ def test_the_functions_of_the_ledger_are_there_once_each(engine: Engine) -> None
     names = FUNCTIONS.replace("count(*)", "p.proname") + " AND p.proname NOT LIKE 'refuse%' ORDER BY 1"
     with engine.connect() as connection:
         assert connection.scalars(text(names)).all() == [
-            *("end_call", "hold_call", "price_mark", "tell_first_token")
+            *("end_call", "hold_call", "price_mark", "tell_first_token", "wake_waiters")
         ]
 
 

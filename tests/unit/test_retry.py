@@ -165,6 +165,8 @@ def blocked(*, only_held: bool = False, over: bool = False, waits: bool = True) 
         resets_in_s=60.0,
         resets_at="later",
         shortfall="it may cost $2, and $1 of $9 is left",
+        tokens=1_000,
+        picos=10**9,
     )
 
 
