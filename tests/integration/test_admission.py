@@ -1,10 +1,12 @@
 """What a worker does with the room that there is: all, less, wait, or one of two ends."""
 
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import Engine, insert, text
 
+from patchmill.budget.ledger import Amount
 from patchmill.budget.models import capability_of
 from patchmill.budget.windows import WindowKind
 from patchmill.call.request import ChatRequest
@@ -18,7 +20,8 @@ from patchmill.store.ids import to_edge
 from patchmill.store.prices import add_prices_if_none
 from patchmill.store.tables import prices
 from tests.support import invariants
-from tests.support.claimed import claimed
+from tests.support.claimed import admitted, claimed
+from tests.support.ledger_world import Clock
 from tests.support.limits import change, limit
 from worker.admission import NoPrice, admit
 from worker.price_lists import PriceLists
@@ -156,3 +159,42 @@ def test_a_model_without_a_price_is_not_asked_and_is_once_it_has_one(engine: Eng
         add_prices_if_none(connection, PRICES, "test")
 
     assert ask(engine, lists).max_tokens == WANTED
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_wait_for_the_next_window_is_by_the_clock_that_begins_it(
+    engine: Engine, lists: PriceLists, hours: int
+) -> None:
+    limit(engine, tokens=whole_hold(engine, lists), window=WindowKind.HOUR)
+    ask(engine, lists)
+    change(engine, "UPDATE windows SET settled_tokens = held_tokens, held_tokens = 0")
+
+    with patch("worker.admission.datetime", Clock(datetime.now(UTC) + timedelta(hours=hours))):
+        decision = refused(engine, lists)
+
+    [(left_s,)] = invariants.rows(engine, "SELECT extract(epoch FROM resets_at - now()) FROM windows")
+    assert isinstance(decision, Wait)
+    assert decision.after_s == pytest.approx(float(left_s), abs=60)
+
+
+def test_a_call_of_an_absurd_price_is_over_any_budget(engine: Engine, lists: PriceLists) -> None:
+    dear = dict.fromkeys(("input_picos", "cached_picos", "output_picos"), 2**63 // 1_000)
+    price = {"model": MODEL, "valid_from": datetime(2026, 1, 1, tzinfo=UTC), "source": "test"}
+    with engine.begin() as connection:
+        connection.execute(insert(prices).values(**price, **dear))
+
+    decision = refused(engine, lists)
+
+    assert isinstance(decision, Fail)
+    assert (decision.code, decision.retryable) == (ErrorCode.OVER_BUDGET, False)
+    assert invariants.rows(engine, "SELECT id FROM calls") == []
+
+
+@pytest.mark.parametrize("unit", ["picos", "tokens"])
+def test_what_a_window_can_count_is_a_limit_too(engine: Engine, lists: PriceLists, unit: str) -> None:
+    most = 2**63 - 1
+    limit(engine, None if unit == "picos" else most, most if unit == "picos" else None)
+    admitted(engine, claimed(engine), Amount(tokens=1, picos=1))
+    change(engine, f"UPDATE windows SET settled_{unit} = {2**63 - 3}")
+
+    assert isinstance(refused(engine, lists), Wait)

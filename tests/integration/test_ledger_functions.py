@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from patchmill.budget.ledger import Account, Amount, Fit, Room, Spent, Terms, fit, settled
-from patchmill.budget.prices import Rates
+from patchmill.budget.prices import MAX_PICOS, Rates
 from patchmill.job.circuit import Condition, Trip, Why
 from patchmill.job.retry import Wait
 from patchmill.job.state import WaitReason
@@ -100,7 +100,9 @@ def test_the_database_and_the_arithmetic_agree_on_what_fits(
 
 
 def amounts_of(room: Room) -> tuple[object, ...]:
-    return room.cap_tokens, room.cap_picos, room.settled, room.held, room.uncertain
+    """What a room holds; where nothing limits it, the database says what a counter can hold."""
+    caps = (None if cap == MAX_PICOS else cap for cap in (room.cap_tokens, room.cap_picos))
+    return *caps, room.settled, room.held, room.uncertain
 
 
 def set_own_room(engine: Engine, job_id: uuid.UUID, cap: int | None, used: tuple[int, int, int]) -> Room:
