@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -168,6 +168,22 @@ def test_the_folder_counts_where_a_text_can_speak_of_it(change: dict[str, Any]) 
     here = replace(TASK, **change)
 
     assert task_key(here) != task_key(replace(here, path="lib/app.py"))
+
+
+@pytest.mark.parametrize(
+    ("record", "weighed"),
+    [
+        (Task, "kind path language source findings what instruction scope context checkers reported options"),
+        (Options, "model escalate tool_fixes reuse edit_format max_calls priority"),
+        (Finding, "index tool rule message severity start_line end_line start_column end_column fixes"),
+        (ToolFix, "safe edits"),
+        (ToolEdit, "start_line start_column end_line end_column text"),
+        (ContextFile, "path content"),
+    ],
+)
+def test_no_field_is_new_without_a_word_about_the_key(record: Any, weighed: str) -> None:
+    """Whoever adds one decides whether it changes the result, in `job/work.py` and in the lists above."""
+    assert [field.name for field in fields(record)] == weighed.split()
 
 
 def test_a_task_that_wants_no_other_result_has_no_key() -> None:
