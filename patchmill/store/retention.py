@@ -112,7 +112,19 @@ def _of_each_project(narrowed: Select[Any]) -> Select[Any]:
     return select(first).select_from(_AGES.join(first, true())).limit(_LIMIT)
 
 
-_OPEN = calls.c.state.in_(["sent", "uncertain"])
+def _none(found: Select[Any]) -> ColumnElement[bool]:
+    """Say that there is none, looked for row by row.
+
+    Joined to many rows of which a few are taken, the planner would rather read a whole table than an index.
+    """
+    return found.with_only_columns(func.count()).scalar_subquery() == 0
+
+
+_SETTLED = _none(
+    select(calls.c.id)
+    .where(calls.c.job_id == jobs.c.id, calls.c.state.in_(["sent", "uncertain"]))
+    .correlate(jobs)
+)
 _JOBS_ENDED = (
     select(jobs.c.id, jobs.c.finished_at)
     .where(
@@ -123,7 +135,7 @@ _JOBS_ENDED = (
     )
     .order_by(jobs.c.finished_at)
 )
-_OLD_JOBS = _of_each_project(_JOBS_ENDED.where(~exists().where(calls.c.job_id == jobs.c.id, _OPEN)))
+_OLD_JOBS = _of_each_project(_JOBS_ENDED.where(_SETTLED))
 _OF_PRUNED_RUNS = (
     select(jobs.c.id, jobs.c.finished_at)
     .join(runs, runs.c.id == jobs.c.run_id)
@@ -143,13 +155,8 @@ _RUNS_ENDED = (
 _OLD_RUNS = _of_each_project(
     _RUNS_ENDED.where(
         # An earlier run that is kept says which one superseded it.
-        ~exists().where(_EARLIER.c.superseded_by == runs.c.id),
-        ~exists(
-            select(jobs.c.id)
-            .join(calls, calls.c.job_id == jobs.c.id)
-            .where(jobs.c.run_id == runs.c.id, _OPEN)
-            .correlate(runs)
-        ),
+        _none(select(_EARLIER.c.id).where(_EARLIER.c.superseded_by == runs.c.id).correlate(runs)),
+        _none(select(jobs.c.id).where(jobs.c.run_id == runs.c.id, ~_SETTLED).correlate(runs)),
     )
 )
 
