@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, text, update
 
 from patchmill.store.drift import rebuild
+from patchmill.store.engine import allow_long
 from patchmill.store.ids import new_id
 from patchmill.store.retention import Age
 from patchmill.store.tables import (
@@ -105,6 +106,7 @@ def _job(rng: random.Random, now: datetime, living: float) -> PastJob:
 
 def store_past(connection: Connection, past: Past) -> None:
     """Store it with every text that it may have, and a budget over all of its calls."""
+    allow_long(connection)
     store(connection, past.history)
     for run_id, members in past.runs.items():
         _store_run(connection, past, run_id, members)
