@@ -21,7 +21,7 @@ from patchmill.store.prices import add_prices_if_none
 from patchmill.store.tables import prices
 from tests.support import invariants
 from tests.support.claimed import admitted, claimed
-from tests.support.ledger_world import Clock
+from tests.support.ledger_ground import Clock
 from tests.support.limits import change, limit
 from worker.admission import NoPrice, admit
 from worker.price_lists import PriceLists

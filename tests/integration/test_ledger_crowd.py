@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import Engine, select, text
 
-from patchmill.budget.ledger import Fit, Room, fit
+from patchmill.budget.ledger import Fit, Room, fit, shortfall
 from patchmill.budget.reconciliation import Use
 from patchmill.budget.windows import WindowKind
 from patchmill.errors import CancelRequested, Conflict, LostClaim, NotFound
@@ -272,6 +272,7 @@ def _decide(rooms: Sequence[Room]) -> ledger.Admission:
                 waits=True,
                 resets_in_s=room.resets_in_s or 86_400.0,
                 resets_at=None,
+                shortfall=shortfall(HOLD, room),
                 tokens=HOLD.tokens,
                 picos=HOLD.picos,
             )
