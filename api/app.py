@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from api import (
     budgets,
+    bulk,
     calls,
     ended_jobs,
     estimates,
@@ -20,9 +21,11 @@ from api import (
     metrics,
     models,
     openapi,
+    pauses,
     prices,
     problems,
     projects,
+    queues,
     results,
     runs,
     stats,
@@ -30,6 +33,7 @@ from api import (
     uncertain,
     usage,
     webhooks,
+    workers,
 )
 from api.courier import CONNECTIONS, Courier, Pace
 from api.dashboard import install as dashboard
@@ -53,6 +57,7 @@ ROUTED = (  # in the order in which the reference lists them
     submit,
     jobs,
     ended_jobs,
+    bulk,
     events,
     calls,
     results,
@@ -63,6 +68,9 @@ ROUTED = (  # in the order in which the reference lists them
     stats,
     usage,
     gateway,
+    pauses,
+    queues,
+    workers,
     uncertain,
     models,
     projects,

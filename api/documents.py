@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from api.database import Connection
+from api.paused import by_what as paused_by
 from api.schemas import (
     JobDocument,
     JobError,
@@ -10,6 +11,7 @@ from api.schemas import (
     JobFinding,
     JobTimings,
     JobUsage,
+    Pause,
     Suggestion,
 )
 from patchmill.budget.prices import to_usd
@@ -28,11 +30,12 @@ def job_documents(connection: Connection, rows: Sequence[JobRow]) -> list[JobDoc
     findings = jobs.findings_of(connection, [row.id for row in rows])
     suggestions = results.suggestions_of(connection, ended) if ended else {}
     evidence = results.evidence_of(connection, ended) if any(suggestions.values()) else {}
+    paused = paused_by(connection, rows)
     documents = []
     for row in rows:
         offered = suggestions.get(row.id, [])
         shown = [Suggestion(**document(one, evidence.get(one.id, ()))) for one in offered]
-        documents.append(_job(row, _findings(row, findings[row.id], offered), shown))
+        documents.append(_job(row, _findings(row, findings[row.id], offered), shown, paused.get(row.id)))
     return documents
 
 
@@ -95,8 +98,11 @@ def _unjudged(job: JobRow, finding: FindingRow) -> bool:
     return job.finished_at is not None and finding.status == FindingStatus.PENDING
 
 
-def _job(row: JobRow, findings: list[JobFinding], suggestions: list[Suggestion]) -> JobDocument:
+def _job(
+    row: JobRow, findings: list[JobFinding], suggestions: list[Suggestion], paused: Pause | None
+) -> JobDocument:
     waits = row.state is State.QUEUED and row.wait_reason is not None
+    held_back = paused is not None and paused.what in {"project", "queue"}
     return JobDocument(
         id=to_edge("job", row.id),
         project=to_edge("prj", row.project_id),
@@ -106,7 +112,8 @@ def _job(row: JobRow, findings: list[JobFinding], suggestions: list[Suggestion])
         outcome=None if row.outcome is None else Outcome(row.outcome),
         attempt=row.fence,
         wait_reason=WaitReason(row.wait_reason) if waits and row.wait_reason else None,
-        run_at=row.run_at if waits else None,
+        run_at=row.run_at if waits and not held_back else None,
+        paused_by=paused,
         cancel_requested=row.cancel_requested,
         file=JobFile(path=row.path, sha256=row.sha256.hex(), language=row.language, bytes=row.bytes),
         instruction=row.instruction,

@@ -95,6 +95,7 @@ QUEUED_JOB: dict[str, Any] = {
     "attempt": 0,
     "wait_reason": None,
     "run_at": None,
+    "paused_by": None,
     "cancel_requested": False,
     "file": {
         "path": "src/app.py",

@@ -5,20 +5,23 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
 from api import gateway_shapes
 from api.account import account_of
+from api.answering import json_answer
 from api.auth import Reader
 from api.gateway_shapes import Gateway, ModelState, Quota
 from api.live_shapes import Slots
 from api.openapi import answers, problems
-from api.parts import PartsOf
+from api.parts import Parts, PartsOf
+from api.paused import that_concern
 from api.query import refuse_unknown
 from patchmill.errors import InvalidFields
 from patchmill.job.circuit import GATEWAY, Circuit
-from patchmill.store import circuits, stats
+from patchmill.store import circuits, pauses, stats
 from patchmill.store.circuits import Quota as QuotaRow
 
 router = APIRouter(prefix="/v1/gateway", tags=["gateway"], dependencies=[Depends(refuse_unknown())])
@@ -32,15 +35,21 @@ router = APIRouter(prefix="/v1/gateway", tags=["gateway"], dependencies=[Depends
         **problems(InvalidFields),
     },
 )
-def read_gateway(_: Reader, parts: PartsOf) -> Response:
+def read_gateway(caller: Reader, parts: PartsOf) -> Response:
     """Say whether calls can be made. While the account is paused, jobs wait and nothing fails."""
+    return json_answer(gateway_document(parts, caller.project_id))
+
+
+def gateway_document(parts: Parts, project_id: UUID) -> Gateway:
+    """Give the gateway as it is now, with the pauses that concern a project."""
     with parts.database.begin() as connection:
         known = circuits.every_one(connection)
         quota = circuits.quota(connection)
         on_the_wire = stats.on_the_wire(connection)
         account = account_of(connection, datetime.now(UTC))
+        paused = that_concern(pauses.standing(connection), project_id)
     slots = parts.slots.read(on_the_wire=on_the_wire)
-    document = Gateway.model_validate(
+    return Gateway.model_validate(
         {
             **circuit_fields(known.pop(GATEWAY, None)),
             "models": [ModelState(model=name, **circuit_fields(each)) for name, each in known.items()],
@@ -49,9 +58,9 @@ def read_gateway(_: Reader, parts: PartsOf) -> Response:
             "balance": account.balance,
             "forecast": account.forecast,
             "reconciliation": account.reconciliation,
+            "pauses": paused,
         }
     )
-    return Response(document.model_dump_json(), media_type="application/json")
 
 
 def circuit_fields(circuit: Circuit | None) -> dict[str, Any]:
@@ -63,6 +72,7 @@ def circuit_fields(circuit: Circuit | None) -> dict[str, Any]:
         "since": None if circuit is None else circuit.since,
         "resumes_at": None if circuit is None else circuit.until,
         "next_probe_at": None if circuit is None else circuit.probe_at,
+        "actor": None if circuit is None else circuit.actor,
     }
 
 

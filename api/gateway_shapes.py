@@ -8,8 +8,9 @@ from api import account_shapes
 from api.account_shapes import Balance, BalanceForecast, Reconciliation
 from api.fields import MAX_INT, Short
 from api.live_shapes import Slots
+from api.operator_shapes import PAUSE
 from api.requests import Body
-from api.schemas import Instant, Shape, Usd
+from api.schemas import Instant, Pause, Shape, Usd
 from patchmill.job.circuit import Why
 from patchmill.job.ladder import MAX_REPAIRS
 from patchmill.job.turns import MAX_WEIGHT
@@ -25,6 +26,7 @@ class CircuitState(Shape):
     since: Instant | None
     resumes_at: Instant | None = Field(description="when it ends by itself, where the gateway said so")
     next_probe_at: Instant | None = Field(description="when one waiting job may try")
+    actor: str | None = Field(description="who paused it, where somebody did: `user:NAME`, `key_…` or `host`")
 
 
 class ModelState(CircuitState):
@@ -53,6 +55,7 @@ class Gateway(CircuitState):
     balance: Balance | None = Field(description="null until the gateway has told it")
     forecast: BalanceForecast
     reconciliation: Reconciliation
+    pauses: list[Pause] = Field(description="of the queues, and of the key's project")
 
 
 class PolicyFields(Shape):
@@ -87,6 +90,7 @@ class Project(Shape):
     share: Share
     retention_days: int = Field(description="how long jobs and runs that ended are kept; 0 is for ever")
     own_retention_days: int | None = Field(description="what the project has set itself")
+    paused: Pause | None = Field(description="none of its jobs begins")
     created_at: Instant
 
 
@@ -136,6 +140,7 @@ _OK = {
     "since": _AT,
     "resumes_at": None,
     "next_probe_at": None,
+    "actor": None,
 }
 _POLICY: dict[str, Any] = {
     "model": "deepseek-v4-flash",
@@ -154,6 +159,7 @@ GATEWAY: dict[str, Any] = {
     "since": _AT,
     "resumes_at": None,
     "next_probe_at": "2026-11-22T12:00:31.000000Z",
+    "actor": None,
     "models": [{"model": "deepseek-v4-pro", **_OK}],
     "slots": {"limit": 25, "used": 0},
     "quota": {
@@ -167,6 +173,7 @@ GATEWAY: dict[str, Any] = {
     "balance": account_shapes.BALANCE,
     "forecast": account_shapes.FORECAST,
     "reconciliation": account_shapes.RECONCILIATION,
+    "pauses": [PAUSE],
 }
 PROJECT: dict[str, Any] = {
     "id": "prj_019ab3e8114c7b02b1c7d9e0f3a25b48",
@@ -176,6 +183,7 @@ PROJECT: dict[str, Any] = {
     "share": {"weight": 2, "max_in_flight": 10, "tokens_per_minute": None},
     "retention_days": 30,
     "own_retention_days": 30,
+    "paused": None,
     "created_at": _AT,
 }
 PROJECT_LIST: dict[str, Any] = {"data": [PROJECT], "next_cursor": None}

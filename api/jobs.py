@@ -27,7 +27,7 @@ from api.query import (
 )
 from api.schemas import JobDocument, JobList
 from patchmill.errors import InvalidFields, NotFound
-from patchmill.job.record import KindName, Outcome
+from patchmill.job.record import ErrorCode, KindName, Outcome
 from patchmill.job.state import State
 from patchmill.store import jobs
 from patchmill.store.ids import from_edge
@@ -53,6 +53,7 @@ def list_jobs(
     state: Annotated[State | None, Query()] = None,
     kind: Annotated[KindName | None, Query()] = None,
     outcome: Annotated[Outcome | None, Query()] = None,
+    error: Annotated[ErrorCode | None, Query(description="the code of a failed job's error")] = None,
     run: Annotated[str | None, Query(description="an id `run_…`")] = None,
     project: Annotated[str | None, Query(description="an id `prj_…`; a key sees its own alone")] = None,
     rule: Text = None,
@@ -74,6 +75,7 @@ def list_jobs(
         labels=labels_of(request),
         created_after=created_after,
         created_before=created_before,
+        error=error,
         q=q,
     )
     before = from_cursor(cursor)

@@ -107,7 +107,7 @@ class CallList(Shape):
 
 
 class JobNumbers(Shape):
-    """Jobs of the project that have not ended: `queued` are due, `waiting` are queued for later."""
+    """Jobs of the project that have not ended: `queued` are due, `waiting` are for later or paused."""
 
     queued: int
     waiting: int

@@ -48,6 +48,7 @@ MODEL: dict[str, Any] = {
     "since": None,
     "resumes_at": None,
     "next_probe_at": None,
+    "actor": None,
     "model": "deepseek-v4-flash",
     "roles": ["first"],
     "price": {

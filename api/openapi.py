@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 from api.account_shapes import DecisionBody
 from api.budget_shapes import BudgetChange, BudgetRequest
 from api.gateway_shapes import ProjectChange
+from api.operator_shapes import BulkRequest, PauseRequest
 from api.price_shapes import PriceRequest
 from api.problems import MEDIA_TYPE
 from api.requests import JobRequest, KeyRequest
@@ -45,6 +46,8 @@ _REQUESTS = (
     KeyRequest,
     ProjectChange,
     DecisionBody,
+    PauseRequest,
+    BulkRequest,
     WebhookRequest,
     WebhookChange,
     ReplayRequest,

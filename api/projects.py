@@ -16,12 +16,14 @@ from api.gateway_shapes import PolicyFields, Project, ProjectChange, ProjectList
 from api.openapi import BODY_PROBLEMS, answers, problems, takes
 from api.parts import Parts, PartsOf
 from api.query import PAGE, Cursor, Limit, from_cursor, refuse_unknown
+from api.schemas import Pause
 from patchmill.budget.prices import rates_at
 from patchmill.errors import FieldError, InvalidFields, NotFound
-from patchmill.store import access, auditing
+from patchmill.store import access, auditing, pauses
 from patchmill.store.access import ProjectRow
 from patchmill.store.ids import from_edge, to_edge
 from patchmill.store.prices import prices_of
+from patchmill.store.queues import pause_document
 
 router = APIRouter(prefix="/v1/projects", tags=["projects"], dependencies=[Depends(refuse_unknown())])
 
@@ -41,8 +43,8 @@ def list_projects(caller: Reader, parts: PartsOf, limit: Limit = PAGE, cursor: C
     del limit
     after = from_cursor(cursor)
     with parts.database.begin() as connection:
-        row = access.project(connection, caller.project_id)
-    data = [_document(row, parts)] if after is None else []
+        own = project_document(connection, access.project(connection, caller.project_id), parts)
+    data = [own] if after is None else []
     listed = ProjectList(data=data, next_cursor=None)
     return json_answer(listed)
 
@@ -57,10 +59,10 @@ def list_projects(caller: Reader, parts: PartsOf, limit: Limit = PAGE, cursor: C
 )
 def read_project(project_id: str, caller: Reader, parts: PartsOf) -> Response:
     """Read the key's project with its policy, its share, and how long it keeps what ended."""
-    _refuse_other(project_id, caller)
+    refuse_other(project_id, caller)
     with parts.database.begin() as connection:
-        row = access.project(connection, caller.project_id)
-    return json_answer(_document(row, parts))
+        document = project_document(connection, access.project(connection, caller.project_id), parts)
+    return json_answer(document)
 
 
 @router.patch(
@@ -78,7 +80,7 @@ def change_project(project_id: str, caller: Admin, body: JsonBytes, parts: Parts
     What is older than a lower `retention_days` begins to be pruned within a minute, and does not come back.
     """
     asked = read_model(body, ProjectChange)
-    _refuse_other(project_id, caller)
+    refuse_other(project_id, caller)
     policy = {} if asked.policy is None else asked.policy.model_dump(exclude_unset=True)
     share = {} if asked.share is None else asked.share.model_dump(exclude_unset=True)
     ages = "retention_days" in asked.model_fields_set
@@ -96,8 +98,8 @@ def change_project(project_id: str, caller: Admin, body: JsonBytes, parts: Parts
         if ages:
             access.change_retention(connection, caller.project_id, asked.retention_days)
             _record(connection, caller, "project.retention", {"days": asked.retention_days})
-        row = access.project(connection, caller.project_id)
-    return json_answer(_document(row, parts))
+        document = project_document(connection, access.project(connection, caller.project_id), parts)
+    return json_answer(document)
 
 
 def _record(connection: Connection, caller: Caller, action: str, changes: dict[str, Any]) -> None:
@@ -110,7 +112,8 @@ def _record(connection: Connection, caller: Caller, action: str, changes: dict[s
     )
 
 
-def _refuse_other(text: str, caller: Caller) -> None:
+def refuse_other(text: str, caller: Caller) -> None:
+    """Refuse a project that is not the key's own, as one that is not there."""
     if from_edge("prj", text) != caller.project_id:
         raise NotFound(f"there is no project {text[:100]}")
 
@@ -129,7 +132,9 @@ def _refuse_unpriced(connection: Connection, changes: dict[str, Any]) -> None:
         raise InvalidFields(wrong)
 
 
-def _document(row: ProjectRow, parts: Parts) -> Project:
+def project_document(connection: Connection, row: ProjectRow, parts: Parts) -> Project:
+    """Give a project with what it has not set itself filled in."""
+    pause = pause_document(pauses.of_project(pauses.standing(connection), row.id))
     return Project(
         id=to_edge("prj", row.id),
         name=row.name,
@@ -140,5 +145,6 @@ def _document(row: ProjectRow, parts: Parts) -> Project:
         ),
         retention_days=parts.retention_days if row.retention_days is None else row.retention_days,
         own_retention_days=row.retention_days,
+        paused=None if pause is None else Pause.model_validate(pause),
         created_at=row.created_at,
     )

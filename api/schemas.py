@@ -120,6 +120,16 @@ class JobError(Shape):
     details: dict[str, Any]
 
 
+class Pause(Shape):
+    """A project or a queue of which no job begins, or calls that are not made."""
+
+    what: Literal["project", "queue", "installation", "model"]
+    name: str = Field(description="the project's, the queue's or the model's; `gateway` for the installation")
+    reason: str
+    actor: str | None = Field(description="`user:NAME`, `key_…`, or `host`; null where nobody did it by hand")
+    since: Instant
+
+
 class JobDocument(Shape):
     """A job and everything that it has found so far."""
 
@@ -132,6 +142,7 @@ class JobDocument(Shape):
     attempt: int
     wait_reason: WaitReason | None
     run_at: Instant | None
+    paused_by: Pause | None = Field(description="what it waits for while `wait_reason` is `paused`")
     cancel_requested: bool
     file: JobFile
     instruction: str | None = Field(description="null without one, and once the code is erased")

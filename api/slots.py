@@ -24,6 +24,13 @@ class SlotBoard:
             use = None
         return use or SlotUse(limit=self.cap, used=on_the_wire)
 
+    def held(self) -> dict[str, int] | None:
+        """Say how many slots each worker process holds, by its id; None while Redis does not say."""
+        try:
+            return self._leases.held()
+        except redis.RedisError:
+            return None
+
     def close(self) -> None:
         """Give the connections back."""
         self._leases.close()

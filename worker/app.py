@@ -31,6 +31,7 @@ from worker.circuits import Circuits
 from worker.clock import Clock, window_for
 from worker.lease import Lease
 from worker.outage import wait_for_schema
+from worker.pauses import Pauses
 from worker.price_lists import PriceLists
 from worker.process import Process
 from worker.quota import QuotaNote
@@ -77,6 +78,7 @@ class WorkerApp:
             lease=lease,
             broker=Broker(where.redis_url, max_connections=self._threads + SPARE_CONNECTIONS),
             circuits=Circuits(engine),
+            pauses=Pauses(engine),
             capabilities=Capabilities(engine),
             prices=PriceLists(engine),
             quota=QuotaNote(engine),

@@ -37,6 +37,7 @@ from patchmill.job.retry import (
     decide,
     given_back,
     until_circuit_closes,
+    while_paused,
     without_slot,
 )
 from patchmill.kinds.kind import Kind
@@ -130,11 +131,18 @@ class Calling:
             raise self._calls_spent(step)
         if self._process.lease.draining:
             raise self._interrupted(given_back())
+        self._refuse_while_paused()
         urgent = self._claim.task.options.priority is Priority.INTERACTIVE
         with self._process.calls.slot(min(SLOT_WAIT_S, self._deadline_s()), urgent=urgent) as slot:
             if slot is None:
                 raise self._interrupted(self._without_slot())
+            self._refuse_while_paused()  # it may have been a minute
             return self._ask_whoever_answers(step, prompt, slot, floor_tokens)
+
+    def _refuse_while_paused(self) -> None:
+        """Give the job back when its project or its queue is paused."""
+        if self._process.pauses.hold(self._claim):
+            raise self._interrupted(while_paused())
 
     @property
     def resumed(self) -> bool:

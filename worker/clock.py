@@ -75,6 +75,7 @@ class Clock:
             _Timer(min(often, ALERTS_S), lambda: budget_alerts.sweep(engine)),
             _Timer(often, self._count_processes),
             _Timer(min(often, POLL_S), process.circuits.refresh),
+            _Timer(min(often, POLL_S), process.pauses.refresh),
             _Timer(often, process.capabilities.refresh),
             _Timer(2 * often, process.quota.write),
             _Timer(often, reconciler.tick),

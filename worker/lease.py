@@ -9,6 +9,7 @@ import uuid
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from patchmill import __version__
 from patchmill.store import workers
 from patchmill.store.engine import trouble
 from patchmill.store.ids import new_id
@@ -80,7 +81,7 @@ class Lease:
             try:
                 with self._engine.begin() as connection:
                     if not registered:
-                        workers.register(connection, self.worker_id, self.name)
+                        workers.register(connection, self.worker_id, self.name, __version__)
                     elif not workers.beat(connection, self.worker_id, draining=self.draining):
                         log.error("this worker was declared stopped; it takes no more work")
                         return

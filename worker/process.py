@@ -23,6 +23,7 @@ from patchmill.telemetry import get_logger
 from worker.capabilities import Capabilities
 from worker.circuits import Circuits, Permit
 from worker.lease import Lease
+from worker.pauses import Pauses
 from worker.price_lists import PriceLists
 from worker.quota import QuotaNote
 
@@ -69,6 +70,7 @@ class Process:
     lease: Lease
     broker: Broker
     circuits: Circuits
+    pauses: Pauses
     capabilities: Capabilities
     prices: PriceLists
     quota: QuotaNote

@@ -24,8 +24,8 @@ from api.parts import PartsOf
 from api.uncertain import AMOUNTS, decision_of
 from patchmill.budget.reconciliation import HOUR
 from patchmill.job.circuit import GATEWAY, Circuit, Condition
+from patchmill.job.pause import MAX_REASON
 from patchmill.store import accounts, circuits, decisions, metrics, reconciliations, stats
-from patchmill.store.circuits import MAX_REASON
 from patchmill.store.ids import known_id
 from patchmill.store.metrics import CacheUse
 from patchmill.store.reconciliations import LOOKS_BACK

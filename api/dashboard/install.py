@@ -12,6 +12,7 @@ from api.dashboard import (
     notices,
     overview,
     page_route,
+    queues_page,
     reference,
     rendering,
     run_list,
@@ -22,7 +23,10 @@ from api.dashboard import (
 from api.dashboard.sign_in import SignIns
 from patchmill.store.ids import to_edge
 
-NOTICED = (overview, job_list, job_page, run_list, run_page, spend_page, budgets_page, gateway_page)
+NOTICED = (
+    *(overview, job_list, job_page, run_list, run_page),
+    *(spend_page, budgets_page, queues_page, gateway_page),
+)
 PAGES = (*NOTICED, sign_in, reference, live, assets)
 
 

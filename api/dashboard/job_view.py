@@ -169,7 +169,11 @@ def _spans(document: JobDocument) -> list[tuple[str, int]]:
 
 
 def _wait(loaded: Loaded) -> WaitInWords | None:
-    reason = loaded.document.wait_reason
+    reason, paused = loaded.document.wait_reason, loaded.document.paused_by
+    if paused is not None and paused.what in {"project", "queue"}:
+        return WaitInWords(
+            why=f"The {paused.what} {paused.name} is paused", until="goes on when that is resumed", at=None
+        )
     return None if reason is None else wait_of(reason, loaded.row.run_at, loaded.open_ones)
 
 

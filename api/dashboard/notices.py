@@ -13,7 +13,8 @@ from api.parts import Parts, PartsOf
 from patchmill.budget.prices import rates_at
 from patchmill.job.circuit import GATEWAY, Circuit
 from patchmill.job.ladder import Policy
-from patchmill.store import access, budget_alerts, circuits, reconciliations, workers
+from patchmill.job.pause import Pause
+from patchmill.store import access, budget_alerts, circuits, pauses, reconciliations, workers
 from patchmill.store.budget_alerts import Told
 from patchmill.store.ids import to_edge
 from patchmill.store.prices import prices_of
@@ -29,6 +30,7 @@ class Notice:
     circuit: Circuit | None = None
     waiting: int = 0  # jobs that wait for the gateway or its models, told once
     link: str | None = None  # a page that has more
+    pause: Pause | None = None  # of a project or a queue, which an administrator may end
 
 
 def put_up(request: Request, person: Viewer, parts: PartsOf) -> None:
@@ -47,6 +49,7 @@ def notices(connection: Connection, parts: Parts) -> list[Notice]:
         in_the_way = [open_ones[name] for name in names if name in open_ones]
         waiting = circuits.count_waiting(connection)
         told = [_of_circuit(circuit, 0 if number else waiting) for number, circuit in enumerate(in_the_way)]
+    told += [_of_pause(each) for each in pauses.standing(connection)]
     told += _of_drift(connection)
     if not workers.count_live(connection, lease_ttl_s=parts.lease_ttl_s):
         what = "No worker is alive, so no job runs."
@@ -61,6 +64,13 @@ def _unpriced(connection: Connection, policy: Policy) -> list[str]:
     now = datetime.now(UTC)
     models = ladder_models(connection, policy)
     return [model for model in models if rates_at(prices_of(connection, model), now) is None]
+
+
+def _of_pause(pause: Pause) -> Notice:
+    option = f"--{pause.part.what} {pause.name}"
+    advice = f"They begin when an administrator resumes: here, or by patchmill resume {option}."
+    what = f"The {pause.part.what} {pause.name} is paused: its jobs wait."
+    return Notice(what=what, advice=advice, pause=pause)
 
 
 def _of_unpriced(model: str) -> Notice:

@@ -1,11 +1,13 @@
 """What `patchmill doctor` says of `GET /v1/gateway`: whether calls are made, else what lets them go on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from patchmill.cli.doctor_line import Line
 from patchmill.cli.exits import Exit
 from patchmill.cli.talk import some
+from patchmill.cli.waiting import paused_since, resuming
+from patchmill.client.documents import Pause
 from patchmill.job.circuit import Condition, Why
 
 _KEY = "set the workers' PATCHMILL_GATEWAY_API_KEY to a key that the gateway takes"
@@ -41,6 +43,12 @@ def calls(gateway: Mapping[str, Any]) -> Iterator[Line]:
             yield Line.warn("model", detail, _advice(each, f"patchmill resume --model {each['model']}"))
 
 
+def pauses(found: Iterable[Pause]) -> Iterator[Line]:
+    """Say which projects and queues are paused."""
+    for each in found:
+        yield Line.warn("paused", paused_since(each), f"`{resuming(each)}` lets its jobs begin again")
+
+
 def account(reconciliation: Mapping[str, Any]) -> Iterator[Line]:
     """Say whether the gateway's account agrees with the ledger."""
     state, drift = reconciliation["state"], reconciliation["drift"]
@@ -74,7 +82,8 @@ def _stopped(gateway: Mapping[str, Any]) -> Line:
 
 def _why(circuit: Mapping[str, Any]) -> str:
     message = f": {circuit['message']}" if circuit["message"] else ""
-    return f"{circuit['reason']} since {circuit['since']}{message}"
+    by = f" by {circuit['actor']}" if circuit.get("actor") else ""
+    return f"{circuit['reason']}{by} since {circuit['since']}{message}"
 
 
 def _advice(circuit: Mapping[str, Any], command: str) -> str:

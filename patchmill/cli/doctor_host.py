@@ -10,9 +10,11 @@ from sqlalchemy.exc import OperationalError
 from patchmill.budget.prices import rates_at
 from patchmill.cli.checkers_at_hand import versions
 from patchmill.cli.database import connected
+from patchmill.cli.doctor_calls import pauses
 from patchmill.cli.doctor_line import Line
 from patchmill.cli.exits import exit_of
 from patchmill.cli.masking import masked_url
+from patchmill.cli.pausing import documents_of_pauses
 from patchmill.cli.talk import some
 from patchmill.errors import ConfigurationError, PatchmillError, Unavailable
 from patchmill.settings import Settings, check_redis_url
@@ -92,6 +94,8 @@ def _contents(engine: Engine, settings: Settings) -> Iterator[Line]:
         now = datetime.now(UTC)
         without = [model for model in models if rates_at(prices_of(connection, model), now) is None]
         live = workers.count_live(connection, lease_ttl_s=settings.lease_ttl_s)
+        paused = documents_of_pauses(connection)
+    yield from pauses(paused)
     if without:
         advice = f"nothing is sent to a model without a price; `patchmill prices add {without[0]} …` adds one"
         yield Line.fail("prices", f"there is none for {' and '.join(without)}", advice)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from patchmill import __version__
-from patchmill.cli.doctor_calls import account, calls
+from patchmill.cli.doctor_calls import account, calls, pauses
 from patchmill.cli.doctor_line import Line
 from patchmill.cli.exits import Exit, exit_of
 from patchmill.client.connection import is_loopback
@@ -22,7 +22,7 @@ MAX_SKEW_S = 30.0  # the header tells whole seconds, and the answer takes its ti
 REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
-def server(_: Settings) -> Iterator[Line]:
+def server(settings: Settings) -> Iterator[Line]:
     """Look at the server that commands speak to."""
     try:
         found = find_server()
@@ -41,7 +41,7 @@ def server(_: Settings) -> Iterator[Line]:
             yield _key(answer)
             yield from _clock(answer)
             if answer.is_success:
-                yield from _calls(http, found)
+                yield from _calls(http, found, settings)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         yield Line.fail(
             "server",
@@ -100,12 +100,14 @@ def _clock(answer: httpx.Response) -> Iterator[Line]:
         )
 
 
-def _calls(http: httpx.Client, found: Server) -> Iterator[Line]:
+def _calls(http: httpx.Client, found: Server, settings: Settings) -> Iterator[Line]:
     """Ask how its gateway is; a server that is too old to tell is passed over."""
     answer = http.get("/v1/gateway", headers={"Authorization": f"Bearer {found.key}"})
     gateway = _document(answer)
     if answer.is_success and "models" in gateway:
         yield from calls(gateway)
+        if settings.database_url is None:  # else that tells of all projects
+            yield from pauses(gateway.get("pauses", []))
         if "reconciliation" in gateway:
             yield from account(gateway["reconciliation"])
 

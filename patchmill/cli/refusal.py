@@ -31,13 +31,20 @@ _OPTIONS = {
     "/at_limit": "--at-limit",
     "/alert_percent": "--alert",
     "/name": "NAME",
+    **{
+        f"/{name}": f"--{name}"
+        for name in ("state", "kind", "outcome", "error", "run", "rule", "repository", "q")
+    },
+    "/labels": "--label",
+    "/created_after": "--since",
+    "/expect": "--expect",
     "/usd": "--billed",
     "/input_tokens": "--input-tokens",
     "/output_tokens": "--output-tokens",
     "/reason": "--reason",
 }
 _WHOLE = {"/limit": "--usd, --tokens"}
-_OF_QUERY = {"group_by": "--by"}
+_OF_QUERY = {"group_by": "--by", "created_after": "--since"}
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """Why jobs wait, in words, and when they go on: the job's reason, and the gateway's state."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from patchmill.cli.talk import shown
-from patchmill.client.documents import CircuitState, Gateway, Job
+from patchmill.client.documents import CircuitState, Gateway, Job, Pause
 from patchmill.client.http import Client
 from patchmill.job.circuit import Condition, Why
 from patchmill.job.state import WaitReason
@@ -18,6 +19,7 @@ _WORDS: Mapping[str, str] = {
     WaitReason.PAUSED: "calls are paused",
     WaitReason.SAME_WORK: "another job does the same work",
 }
+_NAMED = frozenset({"project", "queue"})
 _OF_GATEWAY = frozenset({WaitReason.GATEWAY_ACCOUNT, WaitReason.GATEWAY_DOWN, WaitReason.PAUSED})
 _ASK = _OF_GATEWAY | {WaitReason.RATE_LIMIT}  # a spend cap is one of these
 
@@ -46,6 +48,9 @@ def moment(at: str) -> str:
 
 
 def _wait(job: Job, gateway: Gateway | None) -> Wait:
+    pause = job.get("paused_by")
+    if pause is not None and pause["what"] in _NAMED:
+        return Wait(paused_since(pause), f"goes on with `{resuming(pause)}`")
     reason = job["wait_reason"] or ""
     why = _WORDS.get(reason, reason)
     circuit = None if gateway is None else _in_the_way(reason, gateway)
@@ -56,6 +61,20 @@ def _wait(job: Job, gateway: Gateway | None) -> Wait:
     said = [circuit["reason"] if circuit["reason"] != Why.OPERATOR else None, circuit["message"]]
     told = ": ".join(" ".join(shown(each).split()) for each in said if each)
     return Wait(f"{why} ({told})" if told else why, _until(circuit))
+
+
+def paused_since(pause: Pause) -> str:
+    """Write what is paused, by whom, since when and why."""
+    by = f" by {shown(pause['actor'])}" if pause["actor"] else ""
+    reason = " ".join(shown(pause["reason"]).split())
+    name = " ".join(shown(pause["name"]).split())
+    since = f"paused{by} since {moment(pause['since'])}"
+    return f"the {pause['what']} {name} is {since}" + (f": {reason}" if reason else "")
+
+
+def resuming(pause: Pause) -> str:
+    """Give the command that ends the pause of a project or a queue."""
+    return f"patchmill resume --{pause['what']} {shlex.quote(pause['name'])}"
 
 
 def _until(circuit: CircuitState) -> str:

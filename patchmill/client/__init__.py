@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Finding,
         Job,
         JobError,
+        Pause,
         Run,
         Skipped,
         Suggestion,
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     )
     from patchmill.client.events import Event
     from patchmill.client.http import Client
+    from patchmill.client.operating import Bulk, Queues, Worker
     from patchmill.client.problem import ApiError
     from patchmill.errors import ConfigurationError, Unauthenticated, Unavailable
 
 __all__ = [
     "ApiError",
+    "Bulk",
     "Call",
     "Client",
     "ConfigurationError",
@@ -37,6 +40,8 @@ __all__ = [
     "Finding",
     "Job",
     "JobError",
+    "Pause",
+    "Queues",
     "Run",
     "Skipped",
     "Suggestion",
@@ -44,15 +49,19 @@ __all__ = [
     "Unavailable",
     "Usage",
     "UsageReport",
+    "Worker",
 ]
 
 _HOMES = {
     "ApiError": "patchmill.client.problem",
     "Client": "patchmill.client.http",
+    "Bulk": "patchmill.client.operating",
     "ConfigurationError": "patchmill.errors",
     "Event": "patchmill.client.events",
+    "Queues": "patchmill.client.operating",
     "Unauthenticated": "patchmill.errors",
     "Unavailable": "patchmill.errors",
+    "Worker": "patchmill.client.operating",
 }
 
 

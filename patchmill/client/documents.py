@@ -79,6 +79,16 @@ class JobError(TypedDict):
     details: dict[str, Any]
 
 
+class Pause(TypedDict):
+    """A project or a queue of which no job begins; or calls that are not made."""
+
+    what: str
+    name: str
+    reason: str
+    actor: str | None
+    since: str
+
+
 class Job(TypedDict):
     """A job, and everything that it has found so far."""
 
@@ -91,6 +101,7 @@ class Job(TypedDict):
     attempt: int
     wait_reason: str | None
     run_at: str | None
+    paused_by: Pause | None
     cancel_requested: bool
     file: JobFile
     instruction: str | None
@@ -252,6 +263,7 @@ class CircuitState(TypedDict):
     since: str | None
     resumes_at: str | None
     next_probe_at: str | None
+    actor: str | None
 
 
 class ModelState(CircuitState):
@@ -269,6 +281,7 @@ class Gateway(CircuitState):
     balance: dict[str, Any] | None
     forecast: dict[str, Any]
     reconciliation: dict[str, Any]
+    pauses: list[Pause]
 
 
 class UncertainCall(TypedDict):

@@ -13,6 +13,15 @@ from patchmill.client.budgets import Budgets
 from patchmill.client.connection import CALM_ATTEMPTS, FIRST_PAUSE_S, Connection, is_outage, pause
 from patchmill.client.documents import Call, Estimate, Gateway, Job, Run, Suggestion, UsageReport
 from patchmill.client.events import Event, follow
+from patchmill.client.operating import (
+    Bulk,
+    Queues,
+    Worker,
+    act_on_all,
+    change_pause,
+    queues_of,
+    workers_of,
+)
 from patchmill.client.pages import pages
 from patchmill.client.problem import ApiError
 from patchmill.client.projects import Projects
@@ -164,6 +173,52 @@ class Client:
         It is not sent again if it may have arrived: a second time could be one retry too many.
         """
         return cast("Job", self._connection.json("POST", f"{_job(job_id)}/retry", repeatable=False))
+
+    def retry_all(
+        self,
+        filters: Mapping[str, Any],
+        *,
+        expect: int | None = None,
+        as_of: str | None = None,
+        limit: int | None = None,
+    ) -> Bulk:
+        """Start all jobs anew that filters name and that may be; without `expect` they are only counted.
+
+        Filters are those of `jobs`, with `error`, and with labels as `{"labels": {"team": "core"}}`. With
+        `expect` and the `as_of` of the count it is done, to at most 10,000 at once, if they are as many.
+        """
+        return act_on_all(self._connection, "retry", filters, expect=expect, as_of=as_of, limit=limit)
+
+    def cancel_all(
+        self,
+        filters: Mapping[str, Any],
+        *,
+        expect: int | None = None,
+        as_of: str | None = None,
+        limit: int | None = None,
+    ) -> Bulk:
+        """Stop all jobs that filters name, as `retry_all` starts them."""
+        return act_on_all(self._connection, "cancel", filters, expect=expect, as_of=as_of, limit=limit)
+
+    def workers(self) -> list[Worker]:
+        """Give the installation's worker processes, the latest start first; needs `admin`."""
+        return workers_of(self._connection)
+
+    def queues(self) -> Queues:
+        """Give the installation's queues, with the part of the key's project; needs `admin`."""
+        return queues_of(self._connection)
+
+    def pause(self, reason: str = "", *, project: str | None = None, queue: str | None = None) -> None:
+        """Pause a project by its id, a queue, or without either all calls; needs `admin`."""
+        body = {"reason": reason}
+        change_pause(self._connection, "pause", project=project, queue=queue, body=body, params={})
+
+    def resume(
+        self, *, project: str | None = None, queue: str | None = None, model: str | None = None
+    ) -> None:
+        """Resume what `pause` paused, or calls of a model; needs `admin`."""
+        params = {} if model is None else {"model": model}
+        change_pause(self._connection, "resume", project=project, queue=queue, body=None, params=params)
 
     @overload
     def suggestions(self, job_id: str) -> list[Suggestion]: ...

@@ -54,6 +54,7 @@ class Circuit:
     until: datetime | None
     probe_at: datetime | None
     probes: int
+    actor: str | None = None  # who paused it, where somebody did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class Trip:
     why: Why
     message: str
     until_s: float | None = None
+    actor: str | None = None
 
 
 FOR_OPERATORS = (Why.OPERATOR, Why.OVERRUN)  # nothing else closes or replaces these

@@ -273,6 +273,11 @@ def given_back() -> Wait:
     return Wait(after_s=0.0, reason=None, costs_attempt=False)
 
 
+def while_paused() -> Wait:
+    """Give a job back whose project or queue is paused: it is due, and is dispatched once that ends."""
+    return Wait(after_s=0.0, reason=WaitReason.PAUSED, costs_attempt=False)
+
+
 def without_slot(rng: random.Random) -> Wait:
     """Wait in the queue, not in a thread, when all places among the calls in flight stay taken."""
     return Wait(after_s=rng.uniform(0.5, 2.0), reason=WaitReason.RATE_LIMIT, costs_attempt=False)

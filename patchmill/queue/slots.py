@@ -77,19 +77,34 @@ class SlotLeases:
         Raises:
             RedisError: Redis did not answer.
         """
+        state, living = self._living()
+        if not living:
+            return None
+        cap = min(each["cap"] for each in living.values())
+        used = sum(each["used"] for each in living.values())
+        return SlotUse(limit=min(cap, state.get("limit", cap)), used=used)
+
+    def held(self) -> dict[str, int]:
+        """Say how many slots each process holds that has reported lately, by the name that it reports under.
+
+        Raises:
+            RedisError: Redis did not answer.
+        """
+        _, living = self._living()
+        return {process: each["held"] for process, each in living.items()}
+
+    def _living(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Read what is stored, and of it the processes whose lease has not run out."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.get(KEY)
         pipeline.time()
         stored, (seconds, micros) = pipeline.execute()
         if stored is None:
-            return None
+            return {}, {}
         state = json.loads(stored)
         now = seconds * 1000 + micros // 1000
-        living = [each for each in dict(state["processes"]).values() if each["ends"] > now]
-        if not living:
-            return None
-        cap = min(each["cap"] for each in living)
-        return SlotUse(limit=min(cap, state.get("limit", cap)), used=sum(each["used"] for each in living))
+        processes = dict(state["processes"])
+        return state, {name: each for name, each in processes.items() if each["ends"] > now}
 
     def close(self) -> None:
         """Give the connections back."""

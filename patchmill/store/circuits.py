@@ -25,12 +25,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from patchmill.job.circuit import FOR_OPERATORS, GATEWAY, Circuit, Condition, Trip, Why
+from patchmill.job.pause import MAX_REASON
 from patchmill.job.retry import LONGEST_BACKOFF_S, waits_for
 from patchmill.job.state import State, WaitReason
 from patchmill.store import auditing, outbox
 from patchmill.store.tables import circuits, jobs
 
-MAX_REASON = 300  # characters of what an operator says
 WAKE_LIMIT = 10_000  # jobs woken at once, in about a second; a transaction may last five
 
 _COLUMNS = [circuits.c[field.name] for field in fields(Circuit)]
@@ -61,6 +61,7 @@ _NEW = upsert(circuits).values(
     state=bindparam("to_state"),
     why=bindparam("reason"),
     message=bindparam("words"),
+    actor=bindparam("by", type_=Text),
     until=func.now() + bindparam("for", type_=Interval),
     probe_at=func.now() + bindparam("probe_after", type_=Interval),
 )
@@ -72,6 +73,7 @@ _TRIP = (
             "state": _NEW.excluded.state,
             "why": _NEW.excluded.why,
             "message": _NEW.excluded.message,
+            "actor": _NEW.excluded.actor,
             "until": _NEW.excluded.until,
             "since": func.now(),
             "probe_at": _NEW.excluded.probe_at,
@@ -92,6 +94,7 @@ def trip(connection: Connection, what: Trip, *, probe_after_s: float | None) -> 
             "to_state": what.state,
             "reason": what.why,
             "words": what.message,
+            "by": what.actor,
             "for": None if what.until_s is None else timedelta(seconds=what.until_s),
             "probe_after": None if probe_after_s is None else timedelta(seconds=probe_after_s),
         },
@@ -140,7 +143,8 @@ _CLOSE = (
         circuits.c.state != Condition.OK,
         circuits.c.why == func.coalesce(bindparam("reason", type_=Text), circuits.c.why),
     )
-    .values(state=Condition.OK, why=None, message="", since=func.now(), until=None, probe_at=None, probes=0)
+    .values(state=Condition.OK, why=None, message="", actor=None, since=func.now())
+    .values(until=None, probe_at=None, probes=0)
     .returning(*_COLUMNS)
 )
 _FOR_CIRCUITS = [WaitReason.GATEWAY_ACCOUNT, WaitReason.GATEWAY_DOWN, WaitReason.PAUSED]
@@ -190,7 +194,8 @@ def close(connection: Connection, name: str, *, why: Why | None = None) -> bool:
 
 def pause(connection: Connection, reason: str, *, actor: str) -> bool:
     """Let nobody call until somebody resumes; False when an operator had paused already."""
-    what = Trip(name=GATEWAY, state=Condition.PAUSED, why=Why.OPERATOR, message=reason[:MAX_REASON])
+    message = reason[:MAX_REASON]
+    what = Trip(name=GATEWAY, state=Condition.PAUSED, why=Why.OPERATOR, message=message, actor=actor)
     paused = trip(connection, what, probe_after_s=None)
     if paused:
         details = {"reason": reason}

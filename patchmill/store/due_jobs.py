@@ -32,7 +32,8 @@ class Standing:
 _READY = "j.state = 'queued' AND j.wait_reason IS NULL AND j.run_at <= now()"
 _WAITED = "j.state = 'queued' AND j.wait_reason IS NOT NULL AND j.run_at <= now()"
 _LINES = [
-    f"j.priority BETWEEN '{priority}' AND '{priority}' AND {which} ORDER BY {order}"
+    f"j.priority BETWEEN '{priority}' AND '{priority}' AND {which}"  # noqa: S608 - constants
+    f" AND NOT EXISTS (SELECT 1 FROM pauses b WHERE b.queue = '{priority}') ORDER BY {order}"
     for priority in Priority
     for which, order in ((_READY, "j.priority, j.id"), (_WAITED, "j.priority, j.run_at, j.id"))
 ]
@@ -75,7 +76,10 @@ FROM taking_part t
 JOIN projects p ON p.id = t.project_id
 LEFT JOIN in_flight f ON f.project_id = t.project_id
 LEFT JOIN turns s ON s.project_id = t.project_id
-CROSS JOIN LATERAL (SELECT count(*) AS number FROM (SELECT 1 FROM ({_COUNTED}) all_due LIMIT :at_most) d) due
+LEFT JOIN pauses b ON b.project_id = t.project_id
+CROSS JOIN LATERAL (
+    SELECT count(*) AS number FROM (SELECT 1 FROM ({_COUNTED}) all_due WHERE b.id IS NULL LIMIT :at_most) d
+) due
 """).bindparams(  # noqa: S608 - constants
     # Planning takes longer than running: with this number in the text one plan serves again.
     bindparam("at_most", type_=Integer(), literal_execute=True),
@@ -87,7 +91,7 @@ def standing(connection: Connection, *, at_most: int) -> Standing | None:
     """Read who takes part, None when nobody does; of each project at most so many due jobs are counted.
 
     A project whose calls of the last minute have used its tokens has no more in flight than it has; what is
-    on the wire counts with all that it holds.
+    on the wire counts with all that it holds. Of a paused project, and in a paused queue, nothing is due.
     """
     given = {"at_most": at_most, "minute_ago": first_id(datetime.now(UTC) - MINUTE)}
     rows = connection.execute(_STANDING, given).mappings().all()
@@ -121,10 +125,12 @@ def standing(connection: Connection, *, at_most: int) -> Standing | None:
 
 _SHOWN = "SELECT j.id, j.priority, j.sha256, j.run_at FROM jobs j WHERE j.project_id = asked.project_id"
 _SAME_FILE = (
-    "j.sha256 BETWEEN asked.file AND asked.file AND j.state = 'queued' AND j.run_at <= now()"
-    " ORDER BY j.sha256, j.id"
+    f"SELECT * FROM ({_SHOWN}"  # noqa: S608 - constants
+    " AND j.sha256 BETWEEN asked.file AND asked.file AND j.state = 'queued' AND j.run_at <= now()"
+    " ORDER BY j.sha256, j.id LIMIT asked.number) same"
+    " WHERE NOT EXISTS (SELECT 1 FROM pauses b WHERE b.queue = same.priority)"
 )
-_CANDIDATES = _united(f"{_SHOWN} AND {line} LIMIT asked.number" for line in (*_LINES, _SAME_FILE))
+_CANDIDATES = _united([*(f"{_SHOWN} AND {line} LIMIT asked.number" for line in _LINES), _SAME_FILE])
 _FIRST_IN_LINE = text(f"""
 SELECT asked.project_id, c.id, c.priority, c.sha256 AS file,
     c.priority = 'bulk' AND c.run_at < now() - make_interval(secs => :aged_s) AS aged

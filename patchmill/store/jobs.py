@@ -12,8 +12,10 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     Uuid,
+    and_,
     any_,
     bindparam,
+    case,
     exists,
     func,
     or_,
@@ -21,14 +23,19 @@ from sqlalchemy import (
     update,
 )
 
-from patchmill.job.state import State
+from patchmill.job.record import Priority
+from patchmill.job.state import State, WaitReason
+from patchmill.store import pauses
 from patchmill.store.tables import findings, jobs, sources
 from patchmill.store.transitions import Move
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """A job as stored, in the columns that its document shows."""
+    """A job as stored, in the columns that its document shows.
+
+    The reason why it waits is `paused`, too, when it is due and a pause of its project or queue keeps it.
+    """
 
     id: uuid.UUID
     project_id: uuid.UUID
@@ -36,6 +43,7 @@ class JobRow:
     kind: str
     state: State
     outcome: str | None
+    priority: Priority
     fence: int
     wait_reason: str | None
     run_at: datetime
@@ -96,7 +104,12 @@ class JobFilter:
     q: str | None = None  # a part of the path, or of an error's message
 
 
-_SHOWN = {**dict(jobs.c.items()), "instruction": jobs.c.request["instruction"].astext.label("instruction")}
+_HELD_BACK = and_(jobs.c.state == State.QUEUED, jobs.c.run_at <= func.now(), pauses.holds_back())
+_SHOWN = {
+    **dict(jobs.c.items()),
+    "instruction": jobs.c.request["instruction"].astext.label("instruction"),
+    "wait_reason": case((_HELD_BACK, WaitReason.PAUSED), else_=jobs.c.wait_reason).label("wait_reason"),
+}
 _COLUMNS = [_SHOWN[field.name] for field in fields(JobRow)]
 
 
@@ -124,7 +137,7 @@ def find_many(
     limit: int,
 ) -> list[JobRow]:
     """Give a project's jobs, or those of all, newest first, older than the job `before`."""
-    statement = select(*_COLUMNS).where(*_conditions(chosen)).order_by(jobs.c.id.desc()).limit(limit)
+    statement = select(*_COLUMNS).where(*conditions(chosen)).order_by(jobs.c.id.desc()).limit(limit)
     if project_id is not None:
         statement = statement.where(jobs.c.project_id == project_id)
     if before is not None:
@@ -132,29 +145,30 @@ def find_many(
     return [_job(row) for row in connection.execute(statement).mappings()]
 
 
-def _conditions(chosen: JobFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [jobs.c.pruned_at.is_(None)]
+def conditions(chosen: JobFilter) -> list[ColumnElement[bool]]:
+    """Give what a filter asks of the rows of `jobs`."""
+    asked: list[ColumnElement[bool]] = [jobs.c.pruned_at.is_(None)]
     exact = {"state": chosen.state, "kind": chosen.kind, "outcome": chosen.outcome, "run_id": chosen.run}
-    conditions += [jobs.c[name] == value for name, value in exact.items() if value is not None]
+    asked += [jobs.c[name] == value for name, value in exact.items() if value is not None]
     if chosen.rule is not None:
-        conditions.append(exists().where(findings.c.job_id == jobs.c.id, findings.c.rule == chosen.rule))
+        asked.append(exists().where(findings.c.job_id == jobs.c.id, findings.c.rule == chosen.rule))
     if chosen.repository is not None:
-        conditions.append(jobs.c.origin["repository"].astext == chosen.repository)
-    conditions += [jobs.c.labels[name].astext == value for name, value in (chosen.labels or {}).items()]
+        asked.append(jobs.c.origin["repository"].astext == chosen.repository)
+    asked += [jobs.c.labels[name].astext == value for name, value in (chosen.labels or {}).items()]
     if chosen.error is not None:
-        conditions.append(jobs.c.error["code"].astext == chosen.error)
+        asked.append(jobs.c.error["code"].astext == chosen.error)
     if chosen.created_after is not None:
-        conditions.append(jobs.c.created_at > chosen.created_after)
+        asked.append(jobs.c.created_at > chosen.created_after)
     if chosen.created_before is not None:
-        conditions.append(jobs.c.created_at < chosen.created_before)
+        asked.append(jobs.c.created_at < chosen.created_before)
     if chosen.q is not None:
         message = jobs.c.error["message"].astext
-        conditions.append(
+        asked.append(
             or_(
                 jobs.c.path.icontains(chosen.q, autoescape=True), message.icontains(chosen.q, autoescape=True)
             )
         )
-    return conditions
+    return asked
 
 
 _FINDING_NAMES = [field.name for field in fields(FindingRow)]
@@ -220,4 +234,4 @@ def stop(connection: Connection, locked: Mapping[uuid.UUID, State]) -> None:
 
 
 def _job(row: RowMapping) -> JobRow:
-    return JobRow(**{**row, "state": State(row["state"])})
+    return JobRow(**{**row, "state": State(row["state"]), "priority": Priority(row["priority"])})

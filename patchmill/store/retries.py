@@ -6,11 +6,14 @@ failed on.
 """
 
 import uuid
+from collections.abc import Mapping
 
 from sqlalchemy import (
+    ARRAY,
     Connection,
     Float,
     Uuid,
+    any_,
     bindparam,
     case,
     cast,
@@ -39,10 +42,11 @@ _LOCK = (
     .where(jobs.c.id == _THIS, jobs.c.project_id == bindparam("of_project"), jobs.c.pruned_at.is_(None))
     .with_for_update(key_share=True)
 )
+_THESE = any_(bindparam("of_jobs", type_=ARRAY(Uuid)))
 _FORGET = (
-    delete(checks).where(checks.c.job_id == _THIS),
-    delete(suggestions).where(suggestions.c.job_id == _THIS),
-    update(findings).where(findings.c.job_id == _THIS).values(status="pending", reason=None),
+    delete(checks).where(checks.c.job_id == _THESE),
+    delete(suggestions).where(suggestions.c.job_id == _THESE),
+    update(findings).where(findings.c.job_id == _THESE).values(status="pending", reason=None),
 )
 _DEADLINE_S = func.coalesce(
     cast(jobs.c.request[ASKED_AGAIN]["deadline_s"].astext, Float),
@@ -102,8 +106,6 @@ def retry(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID, *, a
         raise no_such("job", subject)
     state = State(locked.state)
     _refuse_needless(subject, state, locked.outcome, erased=locked.erased_at is not None)
-    for statement in _FORGET:
-        connection.execute(statement, {"of_job": job_id})
     auditing.record(
         connection,
         actor=actor,
@@ -111,11 +113,21 @@ def retry(connection: Connection, project_id: uuid.UUID, job_id: uuid.UUID, *, a
         subject=subject,
         details={"state": state, "outcome": locked.outcome},
     )
-    _AGAIN[state].apply(connection, [job_id])
+    begin_again(connection, {job_id: state})
     row = find(connection, project_id, job_id)
     if row is None:
         raise no_such("job", subject)
     return row
+
+
+def begin_again(connection: Connection, locked: Mapping[uuid.UUID, State]) -> None:
+    """Forget what ended jobs had found, and queue them again; their rows are locked, by their states."""
+    for statement in _FORGET:
+        connection.execute(statement, {"of_jobs": list(locked)})
+    for source, move in _AGAIN.items():
+        these = [job_id for job_id, state in locked.items() if state is source]
+        if these:
+            move.apply(connection, these)
 
 
 def _refuse_needless(subject: str, state: State, outcome: str | None, *, erased: bool) -> None:

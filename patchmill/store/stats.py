@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
 
 from patchmill.job.circuit import GATEWAY, Condition
 from patchmill.job.state import TERMINAL, State
-from patchmill.store import circuits, workers
+from patchmill.store import circuits, pauses, workers
 from patchmill.store.tables import calls, events, jobs
 from patchmill.store.usage import spent_today
 
@@ -19,9 +19,8 @@ RATE_WINDOW_S = 60
 class Stats:
     """Numbers of one moment; jobs, rates and money are a project's where one was named.
 
-    `queued` jobs are due, `waiting` ones are queued for later. The rates count what came in and what ended
-    within the last minute. Calls on the wire and workers
-    are the whole installation's.
+    `queued` jobs are due, `waiting` ones are queued for later, or held back by a pause. The rates count what
+    came in and what ended within the last minute. Calls on the wire and workers are the whole installation's.
     """
 
     at: datetime
@@ -68,11 +67,12 @@ def on_the_wire(connection: Connection) -> int:
 
 
 _ON_THE_WIRE = select(func.count()).select_from(calls).where(calls.c.state == "sent")
-_DUE = and_(jobs.c.state == State.QUEUED, jobs.c.run_at <= func.now())
+_QUEUED = jobs.c.state == State.QUEUED
+_DUE = and_(_QUEUED, jobs.c.run_at <= func.now(), ~pauses.holds_back())
 _WORK = select(
     func.count().filter(_DUE).label("queued"),
     func.min(jobs.c.run_at).filter(_DUE).label("oldest"),
-    func.count().filter(jobs.c.state == State.QUEUED, jobs.c.run_at > func.now()).label("waiting"),
+    func.count().filter(_QUEUED, ~_DUE).label("waiting"),
     func.count().filter(jobs.c.state == State.DISPATCHED).label("dispatched"),
     func.count().filter(jobs.c.state == State.RUNNING).label("running"),
 ).where(jobs.c.state.in_([State.QUEUED, State.DISPATCHED, State.RUNNING]))

@@ -3,10 +3,14 @@
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 
-from sqlalchemy import Connection, and_, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, case, exists, func, insert, or_, select, tuple_, update
 
 from patchmill.store.tables import calls, jobs, workers
+
+RECENTLY = timedelta(hours=1)  # who ended or fell silent within it is listed
 
 Held = tuple[uuid.UUID, int]  # a job's id and the number of the dispatch that it was claimed by
 
@@ -21,9 +25,32 @@ class LostJob:
     orphan: bool
 
 
-def register(connection: Connection, worker_id: uuid.UUID, name: str) -> None:
+class Standing(StrEnum):
+    """How a worker process is."""
+
+    WORKING = "working"
+    DRAINING = "draining"  # it finishes what it has, and takes no more
+    SILENT = "silent"  # it has not beaten for a lease time: its jobs are taken over
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """A start of a worker process, with the jobs that it runs by what Postgres knows."""
+
+    id: uuid.UUID
+    name: str
+    version: str | None
+    standing: Standing
+    started_at: datetime
+    heartbeat_at: datetime
+    stopped_at: datetime | None
+    jobs: int
+
+
+def register(connection: Connection, worker_id: uuid.UUID, name: str, version: str | None = None) -> None:
     """Add this start of a worker process; ids are never reused."""
-    connection.execute(insert(workers).values(id=worker_id, name=name))
+    connection.execute(insert(workers).values(id=worker_id, name=name, version=version))
 
 
 def beat(connection: Connection, worker_id: uuid.UUID, *, draining: bool) -> bool:
@@ -52,6 +79,44 @@ def count_live(connection: Connection, *, lease_ttl_s: float) -> int:
         )
         or 0
     )
+
+
+_IN_HAND = (
+    select(func.count())
+    .where(jobs.c.state == "running", jobs.c.worker_id == workers.c.id)
+    .correlate(workers)
+    .scalar_subquery()
+)
+
+
+def list_recent(connection: Connection, *, lease_ttl_s: float) -> list[Worker]:
+    """Give the processes that live, or did lately, or still have jobs: the latest start first."""
+    silent = workers.c.heartbeat_at <= func.now() - func.make_interval(0, 0, 0, 0, 0, 0, lease_ttl_s)
+    lately = func.coalesce(workers.c.stopped_at, workers.c.heartbeat_at) > func.now() - RECENTLY
+    standing = case(
+        (workers.c.stopped_at.is_not(None), Standing.STOPPED),
+        (silent, Standing.SILENT),
+        (workers.c.draining, Standing.DRAINING),
+        else_=Standing.WORKING,
+    )
+    rows = connection.execute(
+        select(workers, standing.label("standing"), _IN_HAND.label("jobs"))
+        .where(or_(lately, exists().where(jobs.c.state == "running", jobs.c.worker_id == workers.c.id)))
+        .order_by(workers.c.started_at.desc(), workers.c.id)
+    )
+    return [
+        Worker(
+            id=row.id,
+            name=row.name,
+            version=row.version,
+            standing=Standing(row.standing),
+            started_at=row.started_at,
+            heartbeat_at=row.heartbeat_at,
+            stopped_at=row.stopped_at,
+            jobs=row.jobs,
+        )
+        for row in rows
+    ]
 
 
 def lock_lost_job(

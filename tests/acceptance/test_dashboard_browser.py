@@ -329,6 +329,7 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         "/spend?days=7&by=day,rule",
         "/budgets",
         f"/budgets/{budget(service)}",
+        "/queues",
         "/gateway",
         "/docs",
         "/nowhere",
@@ -358,7 +359,9 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         assert [each for each in opened.complaints if "404" not in each] == []
 
 
-@pytest.mark.parametrize("address", ["/", "/jobs", "/runs", "/spend", "/budgets", "/gateway", "/docs", "job"])
+@pytest.mark.parametrize(
+    "address", ["/", "/jobs", "/runs", "/spend", "/budgets", "/queues", "/gateway", "/docs", "job"]
+)
 def test_pages_fit_a_narrow_screen(service: Stack, site: str, browser: Browser, address: str) -> None:
     job = submit(service)
     service.ended(job)

@@ -30,6 +30,7 @@ from tests.support.stack import until
 from worker.capabilities import Capabilities
 from worker.circuits import Circuits
 from worker.lease import Lease
+from worker.pauses import Pauses
 from worker.pipeline import run_job
 from worker.price_lists import PriceLists
 from worker.process import Process
@@ -130,6 +131,7 @@ def attempting(
             calls=loop,
             lease=lease,
             broker=broker,
+            pauses=Pauses(engine),
             circuits=circuits(engine),
             capabilities=Capabilities(engine),
             prices=PriceLists(engine),

@@ -152,22 +152,28 @@ class Stack:
     def make_key(self) -> None:
         """Make a project, a key and the price list."""
         engine = open_engine(self.database_url, pool_size=1)
+        with engine.begin() as connection:
+            add_prices_if_none(connection, PRICES, "test")
+        engine.dispose()
+        self.key = self.key_of("default")
+
+    def key_of(self, project: str) -> str:
+        """Make a key of a project, which is made if it is not there."""
+        engine = open_engine(self.database_url, pool_size=1)
         secret = key_secret.make()
         pepper = key_secret.load_pepper(None, self.data_dir)
         with engine.begin() as connection:
-            project_id = ensure_project(connection, "default")
             add_key(
                 connection,
-                project_id=project_id,
+                project_id=ensure_project(connection, project),
                 name="test",
                 public_id=secret.public_id,
                 secret_hash=key_secret.digest(secret, pepper),
                 scopes=("jobs:read", "jobs:write", "admin"),
                 expires_at=None,
             )
-            add_prices_if_none(connection, PRICES, "test")
         engine.dispose()
-        self.key = secret.text()
+        return secret.text()
 
     def logs(self) -> str:
         """Give the end of every process's log, for a failing test to show."""

@@ -14,6 +14,7 @@ from api import (
     gateway_shapes,
     live_shapes,
     model_shapes,
+    operator_shapes,
     price_shapes,
     requests,
     rules,
@@ -40,6 +41,7 @@ SHAPES = (
     webhook_shapes,
     gateway_shapes,
     model_shapes,
+    operator_shapes,
     estimate_shapes,
     usage_shapes,
     budget_shapes,
@@ -117,6 +119,8 @@ def test_every_example_of_a_request_fits_its_schema(document: dict[str, Any]) ->
         webhook_shapes.ReplayRequest,
         gateway_shapes.ProjectChange,
         account_shapes.DecisionBody,
+        operator_shapes.PauseRequest,
+        operator_shapes.BulkRequest,
     }
 
 

@@ -16,7 +16,9 @@ def refused(*pointers: str) -> ApiError:
 @pytest.mark.parametrize(
     ("pointer", "request_", "expected"),
     [
-        ("/query/created_after", None, "--created-after"),
+        ("/query/created_after", None, "--since"),
+        ("/query/pull_request", None, "--pull-request"),
+        ("/labels/team", None, "--label"),
         ("/query/label.a~1b", None, "--label a/b"),
         ("/origin/pull_request", None, "--pull-request"),
         ("/origin", None, "/origin"),

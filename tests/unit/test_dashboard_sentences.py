@@ -14,8 +14,10 @@ LATER, EARLIER = NOW + timedelta(minutes=15), NOW + timedelta(minutes=5)
 
 
 def circuit(name: str, state: Condition, why: Why, **more: datetime) -> Circuit:
-    times = {"until": None, "probe_at": None, **more}
-    return Circuit(name=name, state=state, why=why, message="", since=NOW, probes=0, **times)
+    until, probe_at = more.get("until"), more.get("probe_at")
+    return Circuit(
+        name=name, state=state, why=why, message="", since=NOW, probes=0, until=until, probe_at=probe_at
+    )
 
 
 def test_every_code_has_its_words() -> None:

@@ -1,4 +1,4 @@
-"""`patchmill pause`: no call is made from now on, and nothing is lost meanwhile."""
+"""`patchmill pause`: no call is made, or no job of a project or a queue begins, until `resume`."""
 
 from typing import Annotated
 
@@ -6,16 +6,25 @@ import typer
 
 from patchmill.cli.database import database_url, transaction
 from patchmill.cli.exits import ends
+from patchmill.cli.pausing import Project, Queue, part_of
 from patchmill.cli.talk import say
 from patchmill.settings import load
-from patchmill.store import circuits
+from patchmill.store import circuits, pauses
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command(epilog=ends("patchmill pause", 'patchmill pause --reason "the invoice is being looked into"'))
+@app.command(
+    epilog=ends(
+        'patchmill pause --reason "the invoice is being looked into"',
+        'patchmill pause --project default --reason "its budget is being discussed"',
+        "patchmill pause --queue bulk",
+    )
+)
 def pause(
     *,
+    project: Project = None,
+    queue: Queue = None,
     reason: Annotated[
         str, typer.Option(help="Why, for those who look at the dashboard.", show_default=False)
     ] = "",
@@ -23,9 +32,22 @@ def pause(
     """Make no call from the next second on, in the whole installation.
 
     Jobs are accepted, and what costs nothing is done; those that need a model wait (`paused`) until
-    `patchmill resume`. Calls on the wire are finished, since they are paid for. Needs
-    PATCHMILL_DATABASE_URL, or a running `patchmill up` with the same PATCHMILL_DATA_DIR.
+    `patchmill resume`. Calls on the wire are finished, since they are paid for.
+
+    With --project or --queue, none of its jobs begins: they would take places from others. Those that run
+    make no further call and wait, too.
+
+    Needs PATCHMILL_DATABASE_URL, or a running `patchmill up` with the same PATCHMILL_DATA_DIR.
     """
     with transaction(database_url(load())) as connection:
-        paused = circuits.pause(connection, reason, actor="host")
-    say("calls are paused; `patchmill resume` lets them go on" if paused else "calls were paused already")
+        part = part_of(connection, project=project, queue=queue)
+        if part is None:
+            paused = circuits.pause(connection, reason, actor="host")
+        else:
+            paused = pauses.pause(connection, part, reason, actor="host")
+    if part is None:
+        say("calls are paused; `patchmill resume` lets them go on" if paused else "calls were paused already")
+        return
+    name = f"{part.what} {project or queue}"
+    again = f"`patchmill resume --{part.what} {project or queue}`"
+    say(f"the {name} is paused; {again} lets it go on" if paused else f"the {name} was paused already")

@@ -6,7 +6,17 @@ Times are aware UTC; money is pico-US-dollars (1e-12 USD) in bigint; tokens are 
 from patchmill.store.tables.access import audit, keys, projects, sessions, users
 from patchmill.store.tables.base import metadata
 from patchmill.store.tables.gateway import circuits, models
-from patchmill.store.tables.jobs import attempts, events, findings, jobs, runs, sources, turns, workers
+from patchmill.store.tables.jobs import (
+    attempts,
+    events,
+    findings,
+    jobs,
+    pauses,
+    runs,
+    sources,
+    turns,
+    workers,
+)
 from patchmill.store.tables.money import budget_alerts, budgets, call_windows, ledger_entries, prices, windows
 from patchmill.store.tables.outbox import deliveries, webhooks
 from patchmill.store.tables.reconciliation import accounts, balances, call_decisions, reconciliations
@@ -32,6 +42,7 @@ __all__ = [
     "ledger_entries",
     "metadata",
     "models",
+    "pauses",
     "prices",
     "projects",
     "reconciliations",

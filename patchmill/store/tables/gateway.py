@@ -12,6 +12,7 @@ circuits = Table(  # one row for the gateway, and one for each model that ever w
     Column("state", Text, nullable=False, server_default="ok"),
     Column("why", Text),
     Column("message", Text, nullable=False, server_default=""),  # the gateway's own words, or an operator's
+    Column("actor", Text),  # who paused it, as the audit names them; none where a call's end opened it
     now("since"),
     at("until"),  # when the gateway said that it ends
     at("probe_at"),  # when one call may try; whoever takes the turn moves it on

@@ -230,6 +230,19 @@ turns = Table(  # where dispatchers stopped in each project, see `job/turns.py`
     Column("same_file", Integer, nullable=False),  # how many of that file were one after the other
 )
 
+pauses = Table(  # projects and queues of which no job begins, see `job/pause.py`
+    "pauses",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("project_id", Uuid, ForeignKey("projects.id"), unique=True),
+    Column("queue", Text, unique=True),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),  # as the audit names them
+    now("since"),
+    one_of("queue", "interactive bulk"),
+    CheckConstraint("(project_id IS NULL) <> (queue IS NULL)", name="of_one"),
+)
+
 findings = Table(
     "findings",
     metadata,
@@ -260,6 +273,7 @@ workers = Table(  # one row per start of a worker process, never reused
     now("heartbeat_at"),
     at("stopped_at"),
     Column("draining", Boolean, nullable=False, server_default=text("false")),
+    Column("version", Text),  # of Patchmill; none of a process that did not tell it yet
     Index("ix_workers_live", "heartbeat_at", postgresql_where=text("stopped_at IS NULL")),
 )
 
