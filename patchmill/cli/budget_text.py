@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from patchmill.cli.talk import shown
-from patchmill.client.documents import Budget, BudgetDetail, BurnDownStep
+from patchmill.client.budget_documents import Budget, BudgetDetail, BurnDownStep
 
 WIDTH = 20
 CHART_WIDTH = 40

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 from urllib.parse import quote
 
+from patchmill.client.budget_documents import Budget, BudgetDetail
 from patchmill.client.connection import Connection
-from patchmill.client.documents import Budget, BudgetDetail
 from patchmill.client.pages import pages
 
 _PATH = "/v1/budgets"

@@ -11,7 +11,7 @@ from patchmill.cli.exits import Exit, ends
 from patchmill.cli.listing import AsJson, group
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
-from patchmill.client.documents import BudgetDetail
+from patchmill.client.budget_documents import BudgetDetail
 from patchmill.client.http import Client
 from patchmill.errors import ConfigurationError
 
