@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from patchmill.cli.waiting import Wait, waits_of
 from patchmill.client.documents import Job, Run
 from patchmill.client.http import ENDED, RUN_ENDED, Client
+from patchmill.client.problem import ApiError
 from patchmill.edit.formats import EDIT_FORMATS
 from patchmill.errors import ConfigurationError
 
@@ -88,8 +90,17 @@ def standing(client: Client, work: Work) -> Standing:
 
 
 def _why_declined(client: Client, job: Job) -> str | None:
-    """Give the reason in the model's last answer; None if that is erased, or says none."""
-    replies = [call["reply"] for call in client.calls(job["id"]) if call["reply"]]
+    """Give the reason in the model's last answer; None if that is erased, or says none.
+
+    The answer belongs to the job that did the work, which may be kept no longer.
+    """
+    try:
+        calls = client.calls(job.get("served_from") or job["id"])
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return None
+    replies = [call["reply"] for call in calls if call["reply"]]
     reasons = [form.parse(reply).declined for reply in replies[-1:] for form in EDIT_FORMATS.values()]
     return next(filter(None, reasons), None)
 

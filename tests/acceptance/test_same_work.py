@@ -246,6 +246,19 @@ def test_people_are_told_whose_result_it_is(service: Stack) -> None:
     assert [line in each for each in told] == [False, True]
 
 
+def test_the_calls_of_a_served_job_are_none_and_nothing_is_changed_twice(service: Stack) -> None:
+    file = {"path": "a.py", "content": f"x = {unique()}\n"}
+    body = {"kind": "fix", "file": file, "instruction": "write a poem"}
+    first, second = service.run(body), service.run(body)
+
+    assert (first["outcome"], second["outcome"]) == ("no_change", "no_change")
+    assert second["served_from"] == first["id"]
+    with service.http() as http:
+        answer = http.get(f"/v1/jobs/{second['id']}/calls")
+    assert answer.status_code == 200
+    assert (answer.json()["data"], answer.json()["skipped_rungs"]) == ([], [])
+
+
 def test_after_its_code_is_erased_a_job_serves_nobody_and_copies_stay(service: Stack) -> None:
     body = mutable_default(unique())
     first, second = service.run(body), service.run(body)

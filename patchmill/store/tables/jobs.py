@@ -113,7 +113,8 @@ jobs = Table(
     count("uncertain_picos"),
     json("timings"),
     json("error", nullable=True),
-    Column("skipped_rungs", JSONB, nullable=False, server_default=text("'[]'")),  # [{rung, model, reason}]
+    # the rungs of the ladder that were not taken: [{rung, model, reason}]
+    Column("skipped_rungs", JSONB(none_as_null=True), nullable=False, server_default=text("'[]'")),
     Column("event_seq", Integer, nullable=False, server_default=text("1")),
     Column("calls_before", Integer, nullable=False, server_default=text("0")),  # made before the latest retry
     Column("answers_after", Integer, nullable=False, server_default=text("0")),  # later calls' answers serve
