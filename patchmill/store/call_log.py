@@ -118,5 +118,5 @@ _SKIPPED = select(jobs.c.skipped_rungs).where(jobs.c.id == bindparam("job_id"))
 
 def skipped_rungs(connection: Connection, job_id: uuid.UUID) -> list[dict[str, str]]:
     """Give the rungs of the ladder that a job left out: rung, model and reason of each."""
-    skipped: list[dict[str, str]] = connection.scalars(_SKIPPED, {"job_id": job_id}).one()
-    return skipped
+    skipped: list[dict[str, str]] | None = connection.scalars(_SKIPPED, {"job_id": job_id}).one()
+    return skipped or []  # earlier versions wrote null for jobs that failed before they had any
