@@ -32,7 +32,7 @@ from patchmill.budget.prices import Price, Rates
 from patchmill.budget.windows import BEGINNING, WindowKind
 from patchmill.dev.child import Tether
 from patchmill.dev.services import embedded
-from patchmill.job.record import Finding, KindName, Task
+from patchmill.job.record import Finding, KindName, Options, Task
 from patchmill.store import access, claims, dispatch, ledger, workers
 from patchmill.store.budgets import add_budget
 from patchmill.store.drift import Drift, drift
@@ -217,7 +217,14 @@ class Stage:
             index=0, tool="ruff", rule="B006", message="m", severity="warning", start_line=1, end_line=1
         )
         source = f"x = {number}\n"
-        task = Task(kind=KindName.FIX, path="a.py", language="python", source=source, findings=(finding,))
+        task = Task(
+            kind=KindName.FIX,
+            path="a.py",
+            language="python",
+            source=source,
+            findings=(finding,),
+            options=Options(reuse=False),
+        )
         with self._engine.begin() as connection:
             project_id = access.ensure_project(connection, project)
             submission = Submission(project_id=project_id, key_id=None, task=task, origin={}, labels={})

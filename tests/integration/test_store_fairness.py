@@ -382,7 +382,8 @@ def test_a_dispatch_reads_the_heads_of_lines_and_not_all_that_is_queued(engine: 
         connection.execute(text("ANALYZE"))
 
     rows_read = text(
-        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'jobs'"
+        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables"
+        " WHERE relname = 'jobs'"
     )
     with engine.begin() as connection:
         before = connection.scalar(rows_read) or 0  # by this connection a moment ago
