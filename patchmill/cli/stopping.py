@@ -7,6 +7,7 @@ from typing import Self
 
 from patchmill.cli.exits import Exit, Interrupted
 from patchmill.cli.talk import say
+from patchmill.errors import Unavailable
 
 _CODES = {
     signal.SIGINT: Exit.INTERRUPTED,  # somebody broke it off
@@ -19,7 +20,8 @@ class Stop:
     """Whether the user wants to stop, noticed where the command waits, so that nothing is left half started.
 
     As a context manager it listens to the signals. `hurry` is set by the second one. `word` is what the
-    first one is answered with.
+    first one is answered with. A terminal's Ctrl-C also reaches what is just being started, so what could not
+    be had after it is no failure of its own: it raises Interrupted, too.
     """
 
     def __init__(self, word: str = "stopping; once more stops at once") -> None:
@@ -44,10 +46,12 @@ class Stop:
         return self
 
     def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what `signal` gave, it takes
+        if self._asked.is_set() and isinstance(error, Unavailable):
+            raise Interrupted(self._code) from error
 
     def _notice(self, number: int, _frame: FrameType | None) -> None:
         if self._asked.is_set():
