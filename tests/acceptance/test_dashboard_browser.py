@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Browser, Page, Response, Route, expect
 from sqlalchemy import Connection
 
 from patchmill.job.circuit import GATEWAY
@@ -205,6 +205,19 @@ def test_an_administrator_pauses_calls_and_the_live_page_follows(seen: Watched) 
     page.get_by_role("alert").get_by_role("button", name="Resume").click()
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(beside.get_by_role("alert")).to_have_count(0)
+    assert seen.complaints == []
+
+
+def test_a_page_whose_scripts_come_late_is_live_as_well(service: Stack, seen: Watched) -> None:
+    page, held = seen.page, list[Route]()
+    page.route("**/static/hx-sse*", lambda route: held.append(route))
+    page.goto("/", wait_until="commit")
+    page.wait_for_function("window.htmx && new Promise((done) => setTimeout(done, 0, true))")
+    held[0].continue_()
+
+    job = submit(service)
+
+    expect(page.locator(f"#row-{job}")).to_be_visible()
     assert seen.complaints == []
 
 
