@@ -210,7 +210,11 @@ def test_an_administrator_pauses_calls_and_the_live_page_follows(seen: Watched) 
 
 def test_a_page_whose_scripts_come_late_is_live_as_well(service: Stack, seen: Watched) -> None:
     page, held = seen.page, list[Route]()
-    page.route("**/static/hx-sse*", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/static/hx-sse*", hold)
     page.goto("/", wait_until="commit")
     page.wait_for_function("window.htmx && new Promise((done) => setTimeout(done, 0, true))")
     held[0].continue_()
