@@ -95,7 +95,9 @@ class SkippedRung(Shape):
 
     rung: Literal["first", "repair", "escalation", "fallback"]
     model: str
-    reason: Literal["calls_spent", "budget_exhausted", "over_budget", "unavailable", "no_price"]
+    reason: Literal[
+        "calls_spent", "budget_exhausted", "over_budget", "unavailable", "no_price", "same_answer"
+    ]
 
 
 class CallList(Shape):

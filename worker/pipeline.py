@@ -14,8 +14,9 @@ from patchmill.call.fitting import Question
 from patchmill.edit.apply import locate
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
 from patchmill.edit.protocol import Proposal, Rejection
+from patchmill.edit.span import split_lines
 from patchmill.errors import CancelRequested, LostClaim
-from patchmill.job.ladder import steps
+from patchmill.job.ladder import Rung, SkippedRung, steps
 from patchmill.job.record import ErrorCode
 from patchmill.job.retry import MAX_ATTEMPTS, Fail, Wait, without_checker
 from patchmill.job.state import State
@@ -26,6 +27,7 @@ from patchmill.store.engine import passes, trouble
 from patchmill.store.ids import from_edge
 from patchmill.store.same_work import lost_race
 from patchmill.telemetry import get_logger
+from patchmill.verify.feedback import quoted
 from worker.asking import answer
 from worker.calling import Calling, Interrupted, Reply, RungSkipped
 from worker.outcome import Ended, Progress, error_of
@@ -149,7 +151,12 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
     calling = Calling(process, claim, kind, edit_format)
     question = Question(task=task, kind=kind, edit_format=edit_format, mended=tuple(progress.mended_lines))
     max_tokens = kind.max_tokens
+    before: Proposal | None = None
+    repeats = False
     for step in steps(process.policy.changed(claim.policy), task.options):
+        if repeats and step.rung is Rung.REPAIR:
+            progress.skip(SkippedRung(rung=step.rung, model=step.model, reason="same_answer"))
+            continue
         try:
             reply, prompt = answer(calling, step, question, max_tokens)
         except RungSkipped as skipped:
@@ -165,6 +172,8 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
         if proposal.declined is not None:
             progress.decline(proposal.declined)
             return
+        repeats = before is not None and proposal.edits == before.edits
+        before = proposal
         feedback = _try(stage, progress, proposal, reply)
         if progress.checker_failed:
             _wait_for_checker(process, claim)
@@ -186,14 +195,18 @@ def _try(stage: Stage, progress: Progress, proposal: Proposal, reply: Reply) -> 
     located = locate(stage.task.source, proposal.edits, scope=None if scope is None else scope.as_pair())
     rejections = (*proposal.rejections, *located.rejections)
     feedback = progress.take(stage, located.hunks, proposal, rejections, reply)
-    parts = [*(_tell(rejection) for rejection in rejections), feedback]
+    lines = split_lines(stage.task.source)
+    parts = [*(_tell(rejection, lines) for rejection in rejections), feedback]
     if not proposal.edits and not rejections:
         parts.append("The answer holds no edit block.")
     return "\n".join(part for part in parts if part)
 
 
-def _tell(rejection: Rejection) -> str:
-    return f"Block {rejection.edit + 1}: {rejection.reason}: {rejection.detail}"
+def _tell(rejection: Rejection, lines: list[str]) -> str:
+    told = f"Block {rejection.edit + 1}: {rejection.reason}: {rejection.detail}"
+    if rejection.near is None:
+        return told
+    return f"{told}\nThe file has there:\n{quoted(lines, *rejection.near)}"
 
 
 def _give_back(process: Process, claim: Claim, stop: Interrupted) -> None:

@@ -79,6 +79,7 @@ SKIPPED: Mapping[str, str] = {  # reasons of a rung that no call was made for
     "over_budget": "one call could have cost more than a limit allows",
     "unavailable": "the model could not be had",
     "no_price": "no price is known for the model",
+    "same_answer": "the model had given the same answer twice",
 }
 
 ANOMALIES: Mapping[str, str] = {  # what is odd about answers that were taken all the same

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Self
 
-from patchmill.edit.match import BOM, Match, Refusal, SourceLines, find
+from patchmill.edit.match import BOM, PAGE_BREAK, Match, Refusal, SourceLines, find
 from patchmill.edit.protocol import Edit, Rejection, RejectionReason
 from patchmill.edit.span import Hunk, line_content, line_end, split_lines
 
@@ -43,7 +43,8 @@ def locate(source: str, edits: Sequence[Edit], *, scope: tuple[int, int] | None 
         if isinstance(result, Hunk):
             placed.append((result, number))
         else:
-            rejections.append(Rejection(edit=number, reason=result.reason, detail=result.detail))
+            refused = Rejection(edit=number, reason=result.reason, detail=result.detail, near=result.near)
+            rejections.append(refused)
     placed.sort(key=lambda pair: _range(pair[0]))
     return Located(
         hunks=tuple(hunk for hunk, _ in placed),
@@ -191,7 +192,7 @@ def _rewritten(source: SourceLines, match: Match, search: list[str], replace: li
     """The matched lines as the edit wants them, with ends; None if a line cannot be indented as needed.
 
     A line that search and replacement share keeps the file's bytes; any other takes the end of the line
-    in whose place it comes, or of the one that it is added after.
+    in whose place it comes, or of the one that it is added after, and a page break that the search left out.
     """
     new: list[str] = []
     open_end = match.at + len(search) == len(source.lines) and not line_end(source.lines[-1])
@@ -204,6 +205,8 @@ def _rewritten(source: SourceLines, match: Match, search: list[str], replace: li
             if shifted is None:
                 return None
             place = max(min(low + offset, high - 1), 0)
+            if offset < high - low and not search[place].startswith(PAGE_BREAK):
+                shifted = source.page_break_at(match.at + place) + shifted
             closes_file = open_end and start + offset == len(replace) - 1
             new.append(shifted + ("" if closes_file else source.end_at(match.at + place)))
     for index, line in enumerate(new[:-1]):

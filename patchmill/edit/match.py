@@ -13,6 +13,7 @@ from patchmill.edit.protocol import RejectionReason
 from patchmill.edit.span import line_content, line_end, split_lines
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+PAGE_BREAK = "\f"  # may stand before a line without being a part of its indentation
 
 _BLANK = " \t\f\v"
 _INDENT = " \t"
@@ -40,13 +41,18 @@ class SourceLines:
 
     @cached_property
     def trimmed(self) -> list[str]:
-        """The contents without trailing whitespace."""
-        return [line.rstrip(_BLANK) for line in self.contents]
+        """The contents without trailing whitespace, and without a page break before them."""
+        return [line.rstrip(_BLANK).lstrip(PAGE_BREAK) for line in self.contents]
 
     @cached_property
     def bodies(self) -> list[str]:
         """The contents without trailing whitespace and indentation."""
         return [line.lstrip(_INDENT) for line in self.trimmed]
+
+    def page_break_at(self, index: int) -> str:
+        """The page breaks before a line."""
+        content = self.contents[index]
+        return content[: len(content) - len(content.lstrip(PAGE_BREAK))]
 
     def end_at(self, index: int) -> str:
         """The line end in use at a line: its own, or if the last line has none, that of the line before."""
@@ -81,10 +87,11 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why an edit cannot be used."""
+    """Why an edit cannot be used; `near` is the lines that it may mean, 1-based, both included."""
 
     reason: RejectionReason
     detail: str
+    near: tuple[int, int] | None = None
 
 
 def find(source: SourceLines, search: Sequence[str]) -> Match | Refusal:
@@ -93,7 +100,7 @@ def find(source: SourceLines, search: Sequence[str]) -> Match | Refusal:
     The first way of comparing that finds anything decides: exactly; without trailing whitespace; with
     all lines indented by the same tabs or the same spaces more, or less, than in the file.
     """
-    trimmed = [line.rstrip(_BLANK) for line in search]
+    trimmed = [line.rstrip(_BLANK).lstrip(PAGE_BREAK) for line in search]
     bodies = [line.lstrip(_INDENT) for line in trimmed]
     places = _first(_windows(source.contents, search)) or _first(_windows(source.trimmed, trimmed))
     if places:
@@ -111,8 +118,9 @@ def find(source: SourceLines, search: Sequence[str]) -> Match | Refusal:
             f"the search text is at {_line_list(places)} with other indentation; "
             "tabs and spaces must be as in the file"
         )
-        return Refusal(reason=RejectionReason.NOT_FOUND, detail=detail)
-    return Refusal(reason=RejectionReason.NOT_FOUND, detail=_why_absent(source, bodies))
+        near = (places[0] + 1, places[0] + len(search))
+        return Refusal(reason=RejectionReason.NOT_FOUND, detail=detail, near=near)
+    return _absent(source, bodies)
 
 
 def _windows(lines: Sequence[str], search: Sequence[str]) -> Iterator[int]:
@@ -172,18 +180,24 @@ def _line_list(indexes: list[int]) -> str:
     return f"line{'s' if len(indexes) > 1 else ''} {listed}{more}"
 
 
-def _why_absent(source: SourceLines, bodies: list[str]) -> str:
+def _absent(source: SourceLines, bodies: list[str]) -> Refusal:
     """Name the first search line that is nowhere in the file and the most similar line that is."""
     known = set(source.bodies)
-    missing = next((number for number, body in enumerate(bodies, start=1) if body not in known), None)
+    missing = next((index for index, body in enumerate(bodies) if body not in known), None)
     if missing is None:
-        return "each line of the search text is in the file, but they do not stand together in this order"
-    wanted = bodies[missing - 1]
-    detail = f"line {missing} of the search text, {wanted[:_QUOTED]!r}, is nowhere in the file"
-    nearest = _nearest(source, wanted)
-    if nearest is None:
-        return detail
-    return f"{detail}; the most similar is line {nearest + 1}, {source.contents[nearest][:_QUOTED]!r}"
+        detail = "each line of the search text is in the file, but they do not stand together in this order"
+        first = next(index for index, body in enumerate(bodies) if body)
+        begins = source.bodies.index(bodies[first]) - first
+    else:
+        wanted = bodies[missing]
+        detail = f"line {missing + 1} of the search text, {wanted[:_QUOTED]!r}, is nowhere in the file"
+        nearest = _nearest(source, wanted)
+        if nearest is None:
+            return Refusal(reason=RejectionReason.NOT_FOUND, detail=detail)
+        detail += f"; the most similar is line {nearest + 1}, {source.contents[nearest][:_QUOTED]!r}"
+        begins = nearest - missing
+    near = (max(begins, 0) + 1, min(begins + len(bodies), len(source.lines)))
+    return Refusal(reason=RejectionReason.NOT_FOUND, detail=detail, near=near)
 
 
 def _nearest(source: SourceLines, wanted: str) -> int | None:

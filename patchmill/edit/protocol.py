@@ -28,11 +28,15 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """An edit that was refused: its number in the answer (from 0), the reason, and what was wrong."""
+    """An edit that was refused: its number in the answer (from 0), the reason, and what was wrong.
+
+    `near` is the lines of the file that it may mean, 1-based, both included.
+    """
 
     edit: int
     reason: RejectionReason
     detail: str
+    near: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from patchmill.job.record import Options
 
-MAX_REPAIRS = 3
+MAX_REPAIRS = 2
 GROWTH = 4  # an answer that was cut short is asked for again with this many times the tokens
 REASONING_TOKENS = 4_096  # room in `max_tokens` beside the answer, since reasoning counts as output
 
@@ -63,7 +63,8 @@ class Step:
 class SkippedRung:
     """A rung that was not taken, and why.
 
-    `budget_exhausted`, `over_budget`, `unavailable`, `no_price`, or `calls_spent`.
+    `budget_exhausted`, `over_budget`, `unavailable`, `no_price`, `calls_spent`, or `same_answer` for a model
+    that has just given the same answer twice.
     """
 
     rung: Rung
@@ -78,7 +79,7 @@ def steps(policy: Policy, options: Options) -> tuple[Step, ...]:
     if fallback == first:
         fallback = None
     climbed = [Step(rung=Rung.FIRST, model=first, fallback=fallback)]
-    climbed += [Step(rung=Rung.REPAIR, model=first, fallback=fallback)] * policy.repairs
+    climbed += [Step(rung=Rung.REPAIR, model=first, fallback=fallback)] * min(policy.repairs, MAX_REPAIRS)
     higher = policy.escalation_model
     if options.escalate and policy.escalate and higher is not None and higher != first:
         climbed.append(Step(rung=Rung.ESCALATION, model=higher, reasoning=policy.reasoning))

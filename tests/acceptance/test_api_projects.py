@@ -35,9 +35,9 @@ def test_a_share_is_set_number_by_number_and_taken_back(user: User) -> None:
 
 
 def test_policy_and_share_may_be_changed_at_once_and_each_is_written_down(user: User) -> None:
-    changed = change(user, {"policy": {"repairs": 3}, "share": {"weight": 2}})
+    changed = change(user, {"policy": {"repairs": 2}, "share": {"weight": 2}})
 
-    assert (changed["policy"]["repairs"], changed["share"]["weight"]) == (3, 2)
+    assert (changed["policy"]["repairs"], changed["share"]["weight"]) == (2, 2)
     subject = to_edge("prj", user.project_id)
     with user.api.engine.connect() as connection:
         rows = connection.execute(
@@ -47,7 +47,7 @@ def test_policy_and_share_may_be_changed_at_once_and_each_is_written_down(user: 
         ).all()
     actor = to_edge("key", user.key_id)
     assert [tuple(row) for row in rows] == [
-        (actor, "project.policy", {"repairs": 3}),
+        (actor, "project.policy", {"repairs": 2}),
         (actor, "project.share", {"weight": 2}),
     ]
 

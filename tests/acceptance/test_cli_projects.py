@@ -23,13 +23,13 @@ def shown(done: Done) -> Any:
 
 def test_a_policy_is_set_shown_and_taken_back(run: Callable[..., Done]) -> None:
     before = shown(run("--json"))[0]
-    changed = shown(run("policy", "--repairs", "3", "--no-escalate", "--json"))
+    changed = shown(run("policy", "--repairs", "2", "--no-escalate", "--json"))
     text = run().data
     reset = shown(run("policy", "--reset", "repairs", "--json"))
 
     assert before["own_policy"] == {}
-    assert (changed["policy"]["repairs"], changed["policy"]["escalate"]) == (3, False)
-    assert "repairs           3  (set by the project)" in text
+    assert (changed["policy"]["repairs"], changed["policy"]["escalate"]) == (2, False)
+    assert "repairs           2  (set by the project)" in text
     assert "escalate          no  (set by the project)" in text
     assert reset["own_policy"] == {"escalate": False}
     assert reset["policy"]["repairs"] == before["policy"]["repairs"]

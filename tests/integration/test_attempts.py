@@ -204,6 +204,23 @@ def test_a_job_that_may_not_pay_gives_the_probe_back(attempts: Attempts) -> None
         assert circuits.open_ones(connection) == {}
 
 
+def test_a_model_that_answers_the_same_twice_is_not_asked_a_third_time(attempts: Attempts) -> None:
+    attempts.behave(script=[{"content": USELESS, "times": 9}])
+    job_id = attempts.submit()
+    with attempts.engine.begin() as connection:
+        connection.execute(text("UPDATE projects SET policy = '{\"repairs\": 2}'"))
+
+    job = attempts.run(job_id)
+
+    assert [(rung, model) for rung, model, _ in attempts.calls()] == [
+        ("first", FLASH),
+        ("repair", FLASH),
+        ("escalation", PRO),
+    ]
+    assert job["skipped_rungs"] == [{"rung": "repair", "model": FLASH, "reason": "same_answer"}]
+    check_money(attempts)
+
+
 def test_the_stronger_model_is_left_out_where_the_job_cannot_pay_for_it(attempts: Attempts) -> None:
     attempts.behave(script=[{"content": USELESS, "times": 9}])
     job_id = attempts.submit()

@@ -159,6 +159,30 @@ def test_other_indentation_is_not_guessed(source: str, search: str, replace: str
     assert "indentation" in result.rejections[0].detail
 
 
+def test_a_page_break_before_a_line_needs_no_mention_and_stays() -> None:
+    source = "a = 1\n\fdef f():\n    pass\n"
+
+    assert edited(source, ("def f():\n    pass\n", "def f(x):\n    pass\n")) == source.replace("f()", "f(x)")
+    assert edited(source, ("\fdef f():\n", "def f(x):\n")) == "a = 1\ndef f(x):\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    ("search", "near"),
+    [
+        ("alpha = 1\nbeta = 3\n", (1, 2)),
+        ("alphas = 1\nbeta = 2\n", (1, 2)),
+        ("gamma = 3\nalpha = 1\n", (3, 3)),
+        ("zzz\n", None),
+    ],
+)
+def test_what_is_not_found_names_the_lines_that_it_may_mean(
+    search: str, near: tuple[int, int] | None
+) -> None:
+    result = located("alpha = 1\n  beta = 2\ngamma = 3\n", (search, "x\n"))
+
+    assert [each.near for each in result.rejections] == [near]
+
+
 @pytest.mark.parametrize(
     ("search", "detail"),
     [

@@ -50,7 +50,7 @@ def policy(
         str | None, typer.Option(help="Answers while the first model cannot be had.")
     ] = None,
     repairs: Annotated[
-        int | None, typer.Option(min=0, help="How often the first model is told what was wrong, at most 3.")
+        int | None, typer.Option(min=0, help="How often the first model is told what was wrong, at most 2.")
     ] = None,
     escalate: Annotated[
         bool | None, typer.Option("--escalate/--no-escalate", help="Ask the stronger model at all.")
