@@ -40,7 +40,9 @@ from worker.slots import SlotKeeper
 from worker.tasks import register
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-PING_AFTER_S = 1.0  # a round trip less in each transaction of a job; every write here can be repeated
+# A round trip less in each transaction of a job: every write here can be repeated, and a connection that
+# was closed is noticed without it. Who drops one in silence, as firewalls do, does so after a longer rest.
+PING_AFTER_S = 30.0
 SPARE_CONNECTIONS = 4  # beside those of the jobs: for the clock and for the lease
 
 log = get_logger(__name__)

@@ -1,6 +1,7 @@
 """The connection to Postgres: one pool a process, short transactions, UTC."""
 
 import re
+import select
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,8 +44,9 @@ _SESSION = (
 def open_engine(url: str, *, pool_size: int, ping_after_s: float = 0.0) -> Engine:
     """Make the process's engine; connects on first use.
 
-    A connection that has rested for `ping_after_s` is asked whether it still lives before it is used. One
-    that dies in less time fails its next statement, and with it all of the pool is made anew.
+    Before use, a connection is asked whether it still lives if it has rested for `ping_after_s`, or if its
+    socket has something to say, mostly that Postgres has closed it. One that dies unnoticed fails its next
+    statement, and with it all of the pool is made anew.
 
     Raises:
         ConfigurationError: the URL is not one of Postgres.
@@ -110,12 +112,20 @@ def _ping_if_rested(
     engine: Engine, after_s: float, connection: Any, record: ConnectionPoolEntry, _proxy: object
 ) -> None:
     rests_since = record.info.get(_RESTS_SINCE)  # not there yet when it was only just made
-    if rests_since is None or time.monotonic() - rests_since < after_s:
+    if rests_since is None:
         return
     try:
-        engine.dialect.do_ping(connection)
+        if time.monotonic() - rests_since >= after_s or _has_something_to_say(connection):
+            engine.dialect.do_ping(connection)
     except psycopg.Error as error:
         raise InvalidatePoolError from error
+
+
+def _has_something_to_say(connection: Any) -> bool:
+    """Look at the socket, without a round trip: nobody was asked anything, so it should be silent."""
+    look = select.poll()
+    look.register(connection.fileno(), select.POLLIN)
+    return bool(look.poll(0))
 
 
 # SQLSTATE classes: connection, rolled back, resources, not in this state, operator, system.

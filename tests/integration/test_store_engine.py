@@ -18,12 +18,30 @@ def take_small_steps(connection: Connection) -> None:
         connection.execute(text("SELECT pg_sleep(0.01)"))
 
 
+def pid_of(connection: Connection) -> int:
+    return int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
+
+
 @pytest.mark.parametrize("url", ["postgres://user@host/db", "mysql://host/db"])
 def test_an_address_with_another_beginning_is_told_the_right_one(url: str) -> None:
     with pytest.raises(
         ConfigurationError, match=r"needs PostgreSQL: postgresql\+psycopg://user:password@host"
     ):
         open_engine(url, pool_size=1)
+
+
+def test_a_connection_that_was_closed_while_it_rested_is_not_used_however_short_the_rest(
+    engine: Engine, database_url: str
+) -> None:
+    resting = open_engine(database_url, pool_size=1, ping_after_s=600)
+    with resting.connect() as connection:
+        closed = pid_of(connection)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 30000)"), {"pid": closed})
+
+    with resting.connect() as connection:
+        assert pid_of(connection) != closed
+    resting.dispose()
 
 
 def test_a_transaction_of_any_number_of_statements_and_pauses_is_limited(engine: Engine) -> None:
