@@ -16,9 +16,9 @@ from patchmill.job.record import ErrorCode, FindingStatus, KindName, Outcome
 from patchmill.job.retry import Fail
 from patchmill.job.state import State
 from patchmill.kinds.fix import is_instructed
-from patchmill.store import claims, results
+from patchmill.store import claims
 from patchmill.store.claims import Claim
-from patchmill.store.results import CheckRow
+from patchmill.store.results import CheckRow, Found
 from patchmill.verify.candidate import lines_of
 from patchmill.verify.evidence import CheckName, Result, UnresolvedReason
 from patchmill.verify.run import Group, Verdict
@@ -54,33 +54,24 @@ class Ended:
     whole: bool  # nothing but the work itself decided it, so that it serves the same work
 
     def write(self, connection: Connection, claim: Claim) -> None:
-        """End the job and store its suggestions, all or nothing.
+        """End the job and store its suggestions, all or nothing, in one statement.
 
         Raises:
             LostClaim: the job was taken from this worker; nothing is written.
             CancelRequested: somebody asked to stop the job; nothing is written.
         """
-        target = State.SUCCEEDED if self.fail is None else State.FAILED
-        error = None if self.fail is None else error_of(self.fail)
-        claims.lock(connection, claim.job_id, claim.fence)  # first, as everybody locks jobs
         offered, evidence = rows(claim.task.path, claim.task.source, self.offers)
-        results.store(
-            connection,
-            claim.job_id,
-            offered=offered,
-            evidence=[*evidence, *self.refused],
-            fates=self.fates,
-        )
-        claims.finish(  # last, since a run counts what its ended jobs have found
+        claims.finish(
             connection,
             claim.job_id,
             claim.fence,
-            target,
+            State.SUCCEEDED if self.fail is None else State.FAILED,
             outcome=self.outcome,
-            error=error,
+            error=None if self.fail is None else error_of(self.fail),
             timings=self.timings,
             skipped_rungs=[asdict(rung) for rung in self.skipped],
             serves=self.whole and self.fail is None,
+            found=Found(offered=offered, evidence=[*evidence, *self.refused], fates=self.fates),
         )
 
 

@@ -23,7 +23,7 @@ from patchmill.job.state import State
 from patchmill.kinds import KINDS
 from patchmill.store import budget_waiters, claims, ledger, serving
 from patchmill.store.claims import Claim
-from patchmill.store.engine import passes, trouble
+from patchmill.store.engine import one_by_one, passes, trouble
 from patchmill.store.ids import from_edge
 from patchmill.store.same_work import lost_race
 from patchmill.telemetry import get_logger
@@ -81,29 +81,36 @@ def _run_dispatched(process: Process, job_id: uuid.UUID, dispatch_no: int) -> No
 
 
 def _claim(process: Process, job_id: uuid.UUID, dispatch_no: int) -> Claim | None:
-    """Claim the job, and end it at once where another job's result serves it.
+    """Claim the job: at once where its work is new, as it mostly is; else by a closer look.
 
     Of jobs of the same work that are claimed in one moment one is; the others look again and find it at work.
     """
     while True:
         try:
-            with process.engine.begin() as connection:
-                claim = claims.claim(
+            with one_by_one(process.engine) as connection:
+                claim = claims.claim_new(
                     connection, job_id, dispatch_no, process.lease.worker_id, terms=process.terms
                 )
-                if claim is not None and claim.served_from is not None:
-                    serving.serve(connection, claim)
-                return claim
+            return claim or _claim_same(process, job_id, dispatch_no)
         except IntegrityError as error:
             if not lost_race(error):
                 raise
+
+
+def _claim_same(process: Process, job_id: uuid.UUID, dispatch_no: int) -> Claim | None:
+    """Claim the job and end it at once if another job's result serves it, or let it wait for one at work."""
+    with process.engine.begin() as connection:
+        claim = claims.claim(connection, job_id, dispatch_no, process.lease.worker_id, terms=process.terms)
+        if claim is not None and claim.served_from is not None:
+            serving.serve(connection, claim)
+        return claim
 
 
 def _run_to_a_stop(process: Process, claim: Claim) -> None:
     """Work until the job ends or waits, and write down which."""
     try:
         ended = _work(process, claim)
-        process.persist(lambda connection: ended.write(connection, claim))
+        process.persist_at_once(lambda connection: ended.write(connection, claim))
         log.info("ended", outcome=ended.outcome, code=ended.fail.code if ended.fail else None)
     except Interrupted as stop:
         _give_back(process, claim, stop)

@@ -1,4 +1,8 @@
-"""A worker takes a job, keeps it, and gives it back: claims by compare-and-set, fenced by their number."""
+"""A worker takes a job, keeps it, and gives it back: claims by compare-and-set, fenced by their number.
+
+Taking a job is one statement: it writes job, attempt, event and run, and reads all that the work needs. Its
+end is one statement, too, the database's function `end_job`.
+"""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -6,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import (
     CTE,
-    Boolean,
+    ColumnElement,
     Connection,
     Insert,
     Integer,
@@ -18,7 +23,6 @@ from sqlalchemy import (
     Update,
     Uuid,
     bindparam,
-    case,
     func,
     insert,
     select,
@@ -36,11 +40,12 @@ from patchmill.job.record import (
     Scope,
     Task,
 )
-from patchmill.job.state import TERMINAL, State, WaitReason
-from patchmill.store import same_work
+from patchmill.job.state import State, WaitReason
+from patchmill.store import run_progress, same_work
+from patchmill.store.results import NOTHING, Found
 from patchmill.store.retries import ASKED_AGAIN
 from patchmill.store.tables import attempts, calls, jobs, projects, runs, sources
-from patchmill.store.task_findings import findings_of
+from patchmill.store.task_findings import as_findings, findings_of
 from patchmill.store.transitions import Move, given
 from patchmill.store.workers import Held
 
@@ -83,6 +88,20 @@ def _open_attempt(moved: CTE) -> Insert:
     return insert(attempts).from_select(["job_id", "fence", "worker_id"], claimed)
 
 
+def _read(moved: CTE) -> Sequence[ColumnElement[Any]]:
+    """Read what belongs to a claimed job: its source, its project's policy, its run's rules, its findings."""
+    shared = (sources.c.project_id == moved.c.project_id) & (sources.c.sha256 == moved.c.sha256)
+    return [
+        select(sources.c.content).where(shared).scalar_subquery().label("content"),
+        select(projects.c.policy)
+        .where(projects.c.id == moved.c.project_id)
+        .scalar_subquery()
+        .label("policy"),
+        select(runs.c.reported).where(runs.c.id == moved.c.run_id).scalar_subquery().label("reported"),
+        findings_of(moved.c.id).label("findings"),
+    ]
+
+
 def _close_attempt(moved: CTE) -> Update:
     return (
         update(attempts)
@@ -91,39 +110,43 @@ def _close_attempt(moved: CTE) -> Update:
     )
 
 
-_CLAIM = Move(
-    State.DISPATCHED,
-    State.RUNNING,
-    {
-        "fence": jobs.c.fence + 1,
-        "attempts": jobs.c.attempts + 1,
-        "worker_id": given("worker_id"),
-        "started_at": func.coalesce(jobs.c.started_at, func.now()),
-        "work_key": same_work.WORK_KEY,
-        "served_from": same_work.SERVED_FROM,
-    },
-    where=[jobs.c.dispatch_no == given("dispatch_no"), same_work.MAY_BEGIN],
-    beside=[_open_attempt],
-    giving=[
-        "id",
-        "project_id",
-        "key_id",
-        "fence",
-        "attempts",
-        "failures_in_a_row",
-        "max_cost_picos",
-        "calls_before",
-        "answers_after",
-        "created_at",
-        "deadline_at",
-        "kind",
-        "path",
-        "language",
-        "sha256",
-        "request",
-        "served_from",
-    ],
-)
+def _claiming(*, where: ColumnElement[bool], served_from: ColumnElement[Any] | None) -> Move:
+    return Move(
+        State.DISPATCHED,
+        State.RUNNING,
+        {
+            "fence": jobs.c.fence + 1,
+            "attempts": jobs.c.attempts + 1,
+            "worker_id": given("worker_id"),
+            "started_at": func.coalesce(jobs.c.started_at, func.now()),
+            "work_key": same_work.WORK_KEY,
+            "served_from": served_from,
+        },
+        where=[jobs.c.dispatch_no == given("dispatch_no"), where],
+        beside=[_open_attempt, run_progress.begin],
+        giving=[
+            *("id", "project_id", "key_id", "fence", "attempts", "failures_in_a_row", "max_cost_picos"),
+            *("calls_before", "answers_after", "created_at", "deadline_at"),
+            *("kind", "path", "language", "sha256", "request", "served_from"),
+        ],
+        reading=_read,
+    )
+
+
+_CLAIM_NEW = _claiming(where=same_work.IS_NEW, served_from=None)
+_CLAIM = _claiming(where=same_work.MAY_BEGIN, served_from=same_work.SERVED_FROM)
+
+
+def claim_new(
+    connection: Connection, job_id: uuid.UUID, dispatch_no: int, worker_id: uuid.UUID, *, terms: bytes = b""
+) -> Claim | None:
+    """Claim a dispatched job of new work: the usual case, in one statement, for `engine.one_by_one`.
+
+    None when `claim` has to look closer. An IntegrityError that is a `same_work.lost_race` says that a job of
+    the same work was claimed in this moment.
+    """
+    moved = _CLAIM_NEW.apply(connection, [job_id], dispatch_no=dispatch_no, worker_id=worker_id, terms=terms)
+    return _claim(connection, moved[0]) if moved else None
 
 
 def claim(
@@ -131,17 +154,20 @@ def claim(
 ) -> Claim | None:
     """Claim a dispatched job; None when the message is old, repeated, or the job was cancelled.
 
-    None too when a job of the same work runs, on the same `terms` of workers: this one then waits for it. An
-    IntegrityError that is a `same_work.lost_race` says that such a job was claimed in this moment.
+    None too when a job of the same work runs, on the same `terms` of workers: this one then waits for it. If
+    one has done it, its result is kept as it is until this transaction ends. For errors see `claim_new`.
     """
     moved = _CLAIM.apply(connection, [job_id], dispatch_no=dispatch_no, worker_id=worker_id, terms=terms)
     if not moved:
         same_work.stand_back(connection, job_id, dispatch_no, terms)
         return None
-    [row] = moved
-    fence = row["fence"]
+    return _claim(connection, moved[0])
+
+
+def _claim(connection: Connection, row: RowMapping) -> Claim:
+    """Give the claim; calls of earlier attempts are read after it, for one may have ended while it waited."""
+    fence, job_id = row["fence"], row["id"]
     earlier = _earlier_calls(connection, job_id) if fence > 1 else ()
-    belongings = _belongings(connection, row)
     return Claim(
         job_id=job_id,
         project_id=row["project_id"],
@@ -155,8 +181,8 @@ def claim(
         max_cost_picos=row["max_cost_picos"],
         created_at=_asked_at(row),
         deadline_at=row["deadline_at"],
-        policy=belongings["policy"],
-        task=_task(connection, row, belongings),
+        policy=row["policy"],
+        task=_task(row),
         replies=tuple(
             _reply(call)
             for call in earlier
@@ -194,25 +220,6 @@ _RELEASE = Move(
     beside=[_close_attempt],
     telling={"budget": given("budget", Text())},
 )
-_FINISH = {
-    target: Move(
-        State.RUNNING,
-        target,
-        {
-            "finished_at": func.now(),
-            "worker_id": None,
-            "outcome": given("outcome"),
-            "error": given("error"),
-            "timings": _or_as_it_is("timings"),
-            "skipped_rungs": _or_as_it_is("skipped_rungs"),
-            "losses": _or_as_it_is("losses"),
-            "work_key": case((given("serves", Boolean()), jobs.c.work_key), else_=None),
-        },
-        where=[_THIS_CLAIM, _ASKED_TO_STOP if target is State.CANCELLED else ~_ASKED_TO_STOP],
-        beside=[_close_attempt, same_work.wake],
-    )
-    for target in TERMINAL
-}
 _LOCK = (
     select(_ASKED_TO_STOP)
     .where(
@@ -265,7 +272,13 @@ def release(
         "losses": losses,
         "budget": budget,
     }
-    _leave(connection, job_id, fence, _RELEASE, parameters)
+    if not _RELEASE.apply(connection, [job_id], fence=fence, **parameters):
+        lock(connection, job_id, fence)
+        raise LostClaim(f"the claim {fence} of job {job_id} cannot be released")
+
+
+# Handed to the driver as it is: to build and bind it would take as long as the rest of the work here.
+_END = "SELECT end_job(%(job_id)s, %(fence)s::integer, %(target)s, %(end)s, %(found)s, %(wake)s::integer)"
 
 
 def finish(
@@ -280,37 +293,42 @@ def finish(
     skipped_rungs: Sequence[Mapping[str, str]] | None = None,
     losses: int | None = None,
     serves: bool = False,
+    found: Found = NOTHING,
 ) -> None:
-    """End a running job; timings, skipped rungs and losses that are None stay as they are.
+    """End a running job with what it found; timings, skipped rungs and losses that are None stay as they are.
 
-    What it found `serves` jobs of the same work, which are all due then; else the first of them is, to do it
-    itself.
+    One statement writes it all: `migrations/functions/0013_end_job.sql`. What was found `serves` jobs of the
+    same work, which are all due then; else the first of them is, to do it itself.
 
     Raises:
         LostClaim: this claim is no longer the current one.
         CancelRequested: the job is to be cancelled, and `target` is another end; nothing is written.
     """
-    parameters = {
-        "ending": target,
+    end = {
         "outcome": outcome,
         "error": error,
         "timings": timings,
         "skipped_rungs": skipped_rungs,
         "losses": losses,
         "serves": serves,
-        "woken": same_work.WAKE_LIMIT if serves else 1,
     }
-    if target is not State.SUCCEEDED:  # those who found something hold it already
-        connection.execute(_LOCK, {"job_id": job_id, "fence": fence})
-    _leave(connection, job_id, fence, _FINISH[target], parameters)
-
-
-def _leave(
-    connection: Connection, job_id: uuid.UUID, fence: int, way: Move, parameters: Mapping[str, Any]
-) -> None:
-    if not way.apply(connection, [job_id], fence=fence, **parameters):
-        lock(connection, job_id, fence)
-        raise LostClaim(f"the claim {fence} of job {job_id} cannot end so")
+    given_ = {
+        "job_id": job_id,
+        "fence": fence,
+        "target": target.value,
+        "end": Jsonb(end),
+        "found": Jsonb(found.given()),
+        "wake": same_work.WAKE_LIMIT if serves else 1,
+    }
+    match connection.exec_driver_sql(_END, given_).scalar_one():
+        case "ended":
+            return
+        case "cancelled":
+            raise CancelRequested(f"job {job_id} is to be cancelled")
+        case "not_cancelled":
+            raise LostClaim(f"the claim {fence} of job {job_id} was not asked to stop")
+        case _:
+            raise LostClaim(f"the claim {fence} of job {job_id} has ended")
 
 
 def running_of(connection: Connection, worker_id: uuid.UUID) -> list[Held]:
@@ -349,27 +367,9 @@ def _reply(call: RowMapping) -> StoredReply:
     )
 
 
-_BELONGINGS = (
-    select(sources.c.content, projects.c.policy, runs.c.reported)
-    .select_from(
-        sources.join(projects, projects.c.id == sources.c.project_id).outerjoin(
-            runs, runs.c.id == bindparam("run_id", type_=Uuid)
-        )
-    )
-    .where(sources.c.project_id == bindparam("project_id"), sources.c.sha256 == bindparam("sha256"))
-)
-
-
-def _belongings(connection: Connection, row: RowMapping) -> RowMapping:
-    """Read what a job shares with others: its source, its project's policy, its run's rules."""
-    parameters = {name: row[name] for name in ("project_id", "sha256", "run_id")}
-    found = connection.execute(_BELONGINGS, parameters).mappings().one()
-    if found["content"] is None:
+def _task(row: RowMapping) -> Task:
+    if row["content"] is None:
         raise LookupError("a job's source is kept as long as the job")
-    return found
-
-
-def _task(connection: Connection, row: RowMapping, belongings: RowMapping) -> Task:
     request = row["request"]
     options = request["options"]
     scope = request["scope"]
@@ -377,13 +377,13 @@ def _task(connection: Connection, row: RowMapping, belongings: RowMapping) -> Ta
         kind=KindName(row["kind"]),
         path=row["path"],
         language=row["language"],
-        source=bytes(belongings["content"]).decode(),
-        findings=findings_of(connection, row["id"]),
+        source=bytes(row["content"]).decode(),
+        findings=as_findings(row["findings"]),
         what=frozenset(Annotation(name) for name in request["what"]),
         instruction=request.get("instruction"),
         scope=None if scope is None else Scope(**scope),
         context=tuple(ContextFile(**file) for file in request["context"]),
         checkers=request["checkers"],
-        reported=belongings["reported"] or {},
+        reported=row["reported"] or {},
         options=Options(**{**options, "priority": Priority(options["priority"])}),
     )

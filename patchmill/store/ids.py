@@ -5,7 +5,7 @@ import time
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Uuid, literal_column
+from sqlalchemy import ColumnElement, Uuid, func
 
 from patchmill.errors import NotFound
 
@@ -21,10 +21,7 @@ def new_id() -> uuid.UUID:
 
 def new_id_each() -> ColumnElement[uuid.UUID]:
     """Give an expression that makes such an id for each row of a statement."""
-    milliseconds = "int8send(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
-    timed = f"overlay(uuid_send(gen_random_uuid()) PLACING substring({milliseconds} FROM 3) FROM 1 FOR 6)"
-    # Of version 4, which is there, two more bits make version 7.
-    return literal_column(f"encode(set_bit(set_bit({timed}, 52, 1), 53, 1), 'hex')::uuid", Uuid)
+    return func.new_id(type_=Uuid)
 
 
 def first_id(at: datetime) -> uuid.UUID:

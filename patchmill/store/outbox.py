@@ -1,7 +1,11 @@
-"""News for webhooks, written in the transaction that makes it: what commits is told, what does not is not."""
+"""News for webhooks, written in the transaction that makes it: what commits is told, what does not is not.
+
+That jobs and runs have ended is put out by the functions of the database that end them (`follow_ends`,
+`count_runs`).
+"""
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -14,8 +18,6 @@ from sqlalchemy import (
     FromClause,
     Insert,
     Integer,
-    Row,
-    RowMapping,
     Text,
     Uuid,
     all_,
@@ -35,7 +37,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from patchmill.instants import rfc3339
 from patchmill.job.circuit import Circuit, Condition
-from patchmill.store.ids import new_id_each, to_edge
+from patchmill.store.ids import new_id_each
 from patchmill.store.recordset import as_rows, given_rows
 from patchmill.store.tables import deliveries, webhooks
 from patchmill.store.webhooks import give_up
@@ -80,28 +82,6 @@ def tell(connection: Connection, news: Sequence[News]) -> None:
         connection.execute(_PUT_OUT, as_rows(asdict(one) for one in news))
 
 
-def tell_of_jobs(connection: Connection, ended: Iterable[RowMapping]) -> None:
-    """Tell that jobs ended; each is a row of `jobs` as it is now."""
-    tell(
-        connection,
-        [News(project_id=row["project_id"], type=f"job.{row['state']}", data=_of_job(row)) for row in ended],
-    )
-
-
-def tell_of_run(connection: Connection, row: Row[Any], *, state: str, outcome: str | None) -> None:
-    """Tell that a run ended."""
-    identity = to_edge("run", row.id)
-    data = {
-        "id": identity,
-        "kind": row.kind,
-        "state": state,
-        "outcome": outcome,
-        "origin": dict(row.origin),
-        "url": f"/v1/runs/{identity}",
-    }
-    tell(connection, [News(project_id=row.project_id, type="run.finished", data=data)])
-
-
 def tell_of_gateway(connection: Connection, circuit: Circuit) -> None:
     """Tell every project that calls are paused, why, or that they go on."""
     data = {
@@ -123,19 +103,6 @@ def tell_of_budget(
         connection.execute(_PUT_OUT_TO_ALL, {"type": type_, "data": data})
     else:
         tell(connection, [News(project_id=project_id, type=type_, data=data)])
-
-
-def _of_job(row: RowMapping) -> dict[str, Any]:
-    identity = to_edge("job", row["id"])
-    return {
-        "id": identity,
-        "run": None if row["run_id"] is None else to_edge("run", row["run_id"]),
-        "kind": row["kind"],
-        "state": row["state"],
-        "outcome": row["outcome"],
-        "origin": dict(row["origin"]),
-        "url": f"/v1/jobs/{identity}",
-    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,15 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, insert, select, update
+from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, select
 
 from patchmill.edit.span import Hunk
 from patchmill.job.record import FindingStatus
 from patchmill.store.ids import to_edge
-from patchmill.store.tables import checks, findings, suggestions
-from patchmill.store.transitions import Note
+from patchmill.store.tables import checks, suggestions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +54,48 @@ class CheckRow:
     detail: str
 
 
-_ADD_SUGGESTIONS = insert(suggestions)
-_ADD_CHECKS = insert(checks)
-_DECIDE = update(findings).where(
-    findings.c.job_id == bindparam("of_job"), findings.c.index == bindparam("of_index")
-)
-_NOTE_CHECK = Note("job.check", {})
-_NOTE_SUGGESTION = Note("job.suggestion", {})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a job has found when it ends: suggestions, the evidence, and what became of each finding."""
+
+    offered: Sequence[SuggestionRow] = ()
+    evidence: Sequence[CheckRow] = ()
+    fates: Mapping[int, tuple[FindingStatus, str | None]] = field(default_factory=dict)
+
+    def given(self) -> dict[str, Any]:
+        """Give it as the database's function that ends a job takes it, in JSON."""
+        return {
+            "suggestions": [
+                {**_columns(row), "ordinal": number, "requires": [str(each) for each in row.requires]}
+                for number, row in enumerate(self.offered)
+            ],
+            "checks": [_columns(row) for row in self.evidence],
+            "fates": [
+                {"index": index, "status": status, "reason": reason}
+                for index, (status, reason) in self.fates.items()
+            ],
+            "told": self._told(),
+        }
+
+    def _told(self) -> list[dict[str, Any]]:
+        """Give the events: each check once with each of its results, then each suggestion."""
+        results = dict.fromkeys((str(row.check), str(row.result)) for row in self.evidence)
+        told = [("job.check", {"check": check, "result": result}) for check, result in results]
+        told += [
+            ("job.suggestion", {"id": to_edge("sug", row.id), "status": str(row.status)})
+            for row in self.offered
+        ]
+        return [{"type": kind, "data": data} for kind, data in told]
+
+
+NOTHING = Found()
+
+
+def _columns(row: SuggestionRow | CheckRow) -> dict[str, Any]:
+    values = {each.name: getattr(row, each.name) for each in fields(row)}
+    return {name: str(value) if isinstance(value, uuid.UUID) else value for name, value in values.items()}
+
+
 _THESE = any_(bindparam("job_ids", type_=ARRAY(Uuid)))
 _SUGGESTIONS_OF = (
     select(suggestions)
@@ -71,58 +105,6 @@ _SUGGESTIONS_OF = (
 _EVIDENCE_OF = (
     select(checks).where(checks.c.job_id == _THESE, checks.c.suggestion_id.is_not(None)).order_by(checks.c.id)
 )
-
-
-def _columns(row: SuggestionRow | CheckRow) -> dict[str, Any]:
-    return {field.name: getattr(row, field.name) for field in fields(row)}
-
-
-def store(
-    connection: Connection,
-    job_id: uuid.UUID,
-    *,
-    offered: Sequence[SuggestionRow],
-    evidence: Sequence[CheckRow],
-    fates: Mapping[int, tuple[FindingStatus, str | None]],
-) -> None:
-    """Write what a job found, in the transaction that ends it."""
-    if offered:
-        rows = [
-            {
-                **_columns(row),
-                "job_id": job_id,
-                "ordinal": number,
-                "requires": list(row.requires),
-                "findings": list(row.findings),
-            }
-            for number, row in enumerate(offered)
-        ]
-        connection.execute(_ADD_SUGGESTIONS, rows)
-    if evidence:
-        connection.execute(_ADD_CHECKS, [{**_columns(row), "job_id": job_id} for row in evidence])
-    if fates:
-        decided = [
-            {"of_job": job_id, "of_index": index, "status": status, "reason": reason}
-            for index, (status, reason) in fates.items()
-        ]
-        connection.execute(_DECIDE, decided)
-    _tell(connection, job_id, offered, evidence)
-
-
-def _tell(
-    connection: Connection,
-    job_id: uuid.UUID,
-    offered: Sequence[SuggestionRow],
-    evidence: Sequence[CheckRow],
-) -> None:
-    """Record the events: each check once with each of its results, then each suggestion."""
-    results = dict.fromkeys((str(row.check), str(row.result)) for row in evidence)
-    if results:
-        told = [{"check": check, "result": result} for check, result in results]
-        _NOTE_CHECK.write(connection, job_id, *told)
-    if offered:
-        found = [{"id": to_edge("sug", row.id), "status": str(row.status)} for row in offered]
-        _NOTE_SUGGESTION.write(connection, job_id, *found)
 
 
 def suggestions_of(

@@ -269,8 +269,7 @@ def _conditions(chosen: RunFilter) -> list[ColumnElement[bool]]:
 
 def counts_of(connection: Connection, rows: Sequence[RunRow]) -> dict[uuid.UUID, Counts]:
     """Count the jobs and findings of runs."""
-    sizes = {row.id: (row.findings, row.skipped_count) for row in rows}
-    return run_progress.counts_of(connection, sizes)
+    return run_progress.counts_of(connection, [row.id for row in rows])
 
 
 def usage_of(connection: Connection, rows: Sequence[RunRow]) -> dict[uuid.UUID, RunUsage]:

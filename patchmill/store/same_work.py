@@ -6,8 +6,8 @@ an attempt of theirs begins, and are woken by the end of the one. `served_from` 
 given; what has that never serves itself, so that nobody is given what was found for code that is gone.
 
 Whoever waits locks the row of the one it waits for, and whoever ends holds its own before it looks for
-those who wait: so none is overlooked. Rows of other jobs are only locked where nobody else holds them, hence
-without waiting, and no deadlock can come of it.
+those who wait (in the database's function `end_job`): so none is overlooked. Rows of other jobs are only
+locked where nobody else holds them, hence without waiting, and no deadlock can come of it.
 """
 
 import uuid
@@ -15,13 +15,10 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     ColumnElement,
     Connection,
-    Integer,
     LargeBinary,
     Text,
-    Update,
     Uuid,
     any_,
     case,
@@ -31,7 +28,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
@@ -83,10 +79,10 @@ _AT_WORK = _is(_other.c.state, State.RUNNING) & _other.c.served_from.is_(None)
 # What a claim adds to a job, and when it may.
 WORK_KEY = select(_COMING.c.work_key).scalar_subquery()
 SERVED_FROM = select(_DONE.c.id).scalar_subquery()
-MAY_BEGIN = or_(
-    exists(select(_DONE.c.id)),
-    ~exists(select(_other.c.id).join_from(_other, _COMING, _SAME).where(_AT_WORK)),
-)
+_IS_DONE = exists(select(_DONE.c.id))
+_NOBODY_AT_IT = ~exists(select(_other.c.id).join_from(_other, _COMING, _SAME).where(_AT_WORK))
+MAY_BEGIN = or_(_IS_DONE, _NOBODY_AT_IT)
+IS_NEW = ~_IS_DONE & _NOBODY_AT_IT
 
 _AHEAD = (
     select(_other.c.id)
@@ -119,30 +115,3 @@ def stand_back(connection: Connection, job_id: uuid.UUID, dispatch_no: int, term
 def lost_race(error: IntegrityError) -> bool:
     """Say whether a claim failed because another job of the same work was claimed in the same moment."""
     return getattr(getattr(error.orig, "diag", None), "constraint_name", None) == ONE_AT_WORK
-
-
-def wake(moved: CTE) -> Update:
-    """Make jobs due that wait behind one that ends, `given` how many; beside the move that ends it.
-
-    A statement sees the row of the ended job as it was before.
-    """
-    ended, waiting = jobs.alias("ended"), jobs.alias("waiting")
-    found = (
-        select(waiting.c.id)
-        .join_from(
-            ended,
-            waiting,
-            (waiting.c.project_id == ended.c.project_id) & (waiting.c.work_key == ended.c.work_key),
-        )
-        .where(
-            ended.c.id.in_(select(moved.c.id)),
-            ended.c.served_from.is_(None),
-            _is(waiting.c.state, State.QUEUED),
-            _is(waiting.c.wait_reason, WaitReason.SAME_WORK),
-            waiting.c.run_at > func.now(),
-        )
-        .order_by(waiting.c.priority.desc(), waiting.c.id)
-        .limit(given("woken", Integer()))
-        .with_for_update(of=waiting, skip_locked=True, key_share=True)
-    )
-    return update(jobs).where(jobs.c.id.in_(found)).values(run_at=func.now())

@@ -12,7 +12,7 @@ from patchmill.store import claims, results
 from patchmill.store import jobs as stored_jobs
 from patchmill.store.claims import Claim
 from patchmill.store.ids import new_id
-from patchmill.store.results import CheckRow, SuggestionRow
+from patchmill.store.results import CheckRow, Found, SuggestionRow
 from patchmill.store.tables import jobs
 
 STORE = "store"
@@ -35,13 +35,6 @@ def serve(connection: Connection, claim: Claim) -> None:
     fates = stored_jobs.findings_of(connection, [doer])[doer]
     checked = [check for one in offered for check in evidence.get(one.id, ())]
     copies, checks = _copied(claim.task.path, offered, checked)
-    results.store(
-        connection,
-        claim.job_id,
-        offered=copies,
-        evidence=checks,
-        fates={fate.index: (FindingStatus(fate.status), fate.reason) for fate in fates},
-    )
     waited_ms = max(0, round((datetime.now(UTC) - claim.created_at).total_seconds() * 1000))
     claims.finish(
         connection,
@@ -50,6 +43,11 @@ def serve(connection: Connection, claim: Claim) -> None:
         State.SUCCEEDED,
         outcome=Outcome(outcome),
         timings={"queued_ms": waited_ms, "model_ms": 0, "verify_ms": 0, "total_ms": waited_ms},
+        found=Found(
+            offered=copies,
+            evidence=checks,
+            fates={fate.index: (FindingStatus(fate.status), fate.reason) for fate in fates},
+        ),
     )
 
 

@@ -1,9 +1,10 @@
 """The one way to move a job along an arrow: compare-and-set, with its event, in one statement.
 
-What follows from a move for others is done with it: the run of the job counts, webhooks are told.
+What follows from a move for others is done with it: the run of the job counts, webhooks are told. Only the
+end of a running job, with which much more is written, is a function of the database (`claims.finish`).
 
-Building a statement costs far more than running it, so each arrow and each note is prepared once, where
-it is used: a named constant whose parameters (`given`) are bound when it is applied.
+Building a statement costs far more than running it, so each arrow is prepared once, where it is used: a named
+constant whose parameters (`given`) are bound when it is applied.
 """
 
 import uuid
@@ -27,19 +28,16 @@ from sqlalchemy import (
     literal,
     null,
     select,
-    true,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from patchmill.job.state import TERMINAL, State, is_legal
-from patchmill.store import outbox, run_progress
+from patchmill.store import run_progress
 from patchmill.store.tables import events, jobs
 
 # What the event and what follows from it need to know.
 _TOLD = ["project_id", "id", "run_id", "event_seq", "fence", "wait_reason", "run_at"]
-_TOLD += ["kind", "state", "outcome", "origin"]
 
 
 def given(name: str, type_: TypeEngine[Any] | None = None) -> BindParameter[Any]:
@@ -71,12 +69,14 @@ class Move:
         where: Iterable[ColumnElement[bool]] = (),
         beside: Sequence[Callable[[CTE], UpdateBase]] = (),
         giving: Sequence[str] = ("id",),
+        reading: Callable[[CTE], Sequence[ColumnElement[Any]]] | None = None,
         telling: Mapping[str, ColumnElement[Any]] | None = None,
     ) -> None:
         """Prepare the arrow; ValueError when there is none.
 
         Each of `beside` makes another change, for what belongs to the moved jobs or waits for them; `giving`
-        names the columns that `apply` gives, and `telling` is more for the event's data.
+        names the columns that `apply` gives, `reading` what it reads beside, and `telling` is more for the
+        event's data.
         """
         if not is_legal(source, target):
             raise ValueError(f"no arrow from {source} to {target}")
@@ -90,7 +90,8 @@ class Move:
         told = _told(moved, source, target, telling or {}).cte("told")
         self._source, self._target = source, target
         returned = dict.fromkeys([*_TOLD, *giving])
-        as_moved = select(*(moved.c[name] for name in returned)).order_by(moved.c.id)
+        read = () if reading is None else reading(moved)
+        as_moved = select(*(moved.c[name] for name in returned), *read).order_by(moved.c.id)
         self._statement = as_moved.add_cte(told)
         for number, change in enumerate(beside):
             self._statement = self._statement.add_cte(change(moved).cte(f"beside_{number}"))
@@ -107,16 +108,9 @@ class Move:
     def _follow(self, connection: Connection, rows: Sequence[RowMapping]) -> None:
         """Tell runs and webhooks; the rows of runs are locked after everything else."""
         if self._target in TERMINAL:
-            outbox.tell_of_jobs(connection, rows)
-        runs = {row["run_id"] for row in rows if row["run_id"] is not None}
-        if not runs:
-            return
-        if self._target in TERMINAL:
-            run_progress.count(connection, runs)
-        elif self._target is State.RUNNING:
-            run_progress.begin(connection, runs)
+            run_progress.follow_ends(connection, [row["id"] for row in rows])
         elif self._source in TERMINAL:
-            run_progress.reopen(connection, runs)
+            run_progress.reopen(connection, {row["run_id"] for row in rows if row["run_id"] is not None})
 
 
 def _told(moved: CTE, source: State, target: State, more: Mapping[str, ColumnElement[Any]]) -> Insert:
@@ -137,34 +131,3 @@ def _told(moved: CTE, source: State, target: State, more: Mapping[str, ColumnEle
         ["project_id", "job_id", "run_id", "seq", "type", "data"],
         select(moved.c.project_id, moved.c.id, moved.c.run_id, moved.c.event_seq, literal("job.state"), data),
     )
-
-
-class Note:
-    """Events that are no arrows, prepared: recorded with the columns of the job that they tell of."""
-
-    def __init__(self, kind: str, values: Mapping[str, Any]) -> None:
-        """Prepare the event; `values` may hold what is `given` to `write`."""
-        told = given("data", JSONB())
-        noted = (
-            update(jobs)
-            .where(jobs.c.id == given("job_id", Uuid()))
-            .values(event_seq=jobs.c.event_seq + func.jsonb_array_length(told), **values)
-            .returning(jobs.c.project_id, jobs.c.id, jobs.c.run_id, jobs.c.event_seq)
-            .cte("noted")
-        )
-        elements = func.jsonb_array_elements(told)
-        each = elements.table_valued("value", with_ordinality="number").render_derived(name="each")
-        seq = noted.c.event_seq - func.jsonb_array_length(told) + each.c.number
-        self._statement = insert(events).from_select(
-            ["project_id", "job_id", "run_id", "seq", "type", "data"],
-            select(noted.c.project_id, noted.c.id, noted.c.run_id, seq, literal(kind), each.c.value)
-            .select_from(noted.join(each, true()))
-            .order_by(each.c.number),
-        )
-
-    def write(
-        self, connection: Connection, job_id: uuid.UUID, *data: Mapping[str, Any], **parameters: Any
-    ) -> None:
-        """Change the job's columns and record an event for each of `data`, in this order."""
-        bound = _named({"job_id": job_id, "data": [dict(one) for one in data], **parameters})
-        connection.execute(self._statement, bound)

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 import pytest
 
 from patchmill.job.record import FindingStatus
-from patchmill.store import results
 from patchmill.store.ids import new_id
-from patchmill.store.results import CheckRow, SuggestionRow
-from tests.support.api import User, finding, fix_request, job_uuid
+from patchmill.store.results import CheckRow, Found, SuggestionRow
+from tests.support.api import User, finding, fix_request
 
 SOURCE = "import os\nimport re\n\nx = 1\n"
 
@@ -45,14 +44,8 @@ def offered(user: User) -> tuple[str, list[uuid.UUID]]:
         )
         for row in rows
     ]
-    with user.api.engine.begin() as connection:
-        results.store(
-            connection,
-            job_uuid(job),
-            offered=rows,
-            evidence=evidence,
-            fates={0: (FindingStatus.VERIFIED, None), 1: (FindingStatus.VERIFIED, None)},
-        )
+    fates = dict.fromkeys(range(2), (FindingStatus.VERIFIED, None))
+    user.succeed(job, found=Found(offered=rows, evidence=evidence, fates=fates))
     return job, [row.id for row in rows]
 
 
@@ -60,7 +53,6 @@ def test_an_ended_job_shows_suggestions_with_evidence_and_what_they_mend(
     user: User, offered: tuple[str, list[uuid.UUID]]
 ) -> None:
     job, rows = offered
-    user.succeed(job)
 
     document = user.http.get(f"/v1/jobs/{job}").json()
 
@@ -78,7 +70,6 @@ def test_the_json_format_is_the_list_of_the_job_document(
     user: User, offered: tuple[str, list[uuid.UUID]]
 ) -> None:
     job, _ = offered
-    user.succeed(job)
 
     response = user.http.get(f"/v1/jobs/{job}/suggestions")
 
@@ -89,7 +80,6 @@ def test_the_json_format_is_the_list_of_the_job_document(
 
 def test_the_patch_applies_all_suggestions(user: User, offered: tuple[str, list[uuid.UUID]]) -> None:
     job, _ = offered
-    user.succeed(job)
 
     response = user.http.get(f"/v1/jobs/{job}/suggestions", params={"format": "patch"})
 
@@ -112,7 +102,6 @@ def test_other_formats_are_documents_of_their_own(
     user: User, offered: tuple[str, list[uuid.UUID]], name: str, media_type: str, key: str
 ) -> None:
     job, _ = offered
-    user.succeed(job)
 
     response = user.http.get(f"/v1/jobs/{job}/suggestions", params={"format": name})
 
@@ -121,8 +110,9 @@ def test_other_formats_are_documents_of_their_own(
     assert "import os" in response.text or "F401" in response.text
 
 
-def test_there_is_no_suggestion_before_the_end(user: User, offered: tuple[str, list[uuid.UUID]]) -> None:
-    job, _ = offered
+def test_there_is_no_suggestion_before_the_end(user: User) -> None:
+    job = user.submit()["id"]
+    user.run(job)
 
     assert user.http.get(f"/v1/jobs/{job}").json()["suggestions"] == []
     assert user.http.get(f"/v1/jobs/{job}/suggestions").json() == {"data": []}

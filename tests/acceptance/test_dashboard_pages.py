@@ -16,9 +16,9 @@ from api.dashboard.install import PAGES
 from api.dashboard.page_route import PageRoute
 from patchmill.job.record import FindingStatus
 from patchmill.job.state import State
-from patchmill.store import people, results
+from patchmill.store import people
 from patchmill.store.ids import new_id
-from patchmill.store.results import CheckRow, SuggestionRow
+from patchmill.store.results import CheckRow, Found, SuggestionRow
 from patchmill.store.tables import audit, jobs, runs
 from tests.support.api import SOURCE, Api, User, finding, fix_request, job_uuid, running_api
 from tests.support.visitor import Visitor, from_here, visible
@@ -47,18 +47,15 @@ def offer(user: User, job: str, **changes: object) -> None:
             **changes,
         }  # type: ignore[arg-type]  # the changes are of the row's own types
     )
-    with user.api.engine.begin() as connection:
-        results.store(
-            connection,
-            job_uuid(job),
-            offered=[row],
-            evidence=[
-                check(row.id, "finding_gone", "passed", "ruff B006"),
-                check(None, "parses", "failed", HOSTILE),
-            ],
-            fates={0: (FindingStatus.VERIFIED, None)},
-        )
-    user.succeed(job)
+    found = Found(
+        offered=[row],
+        evidence=[
+            check(row.id, "finding_gone", "passed", "ruff B006"),
+            check(None, "parses", "failed", HOSTILE),
+        ],
+        fates={0: (FindingStatus.VERIFIED, None)},
+    )
+    user.succeed(job, found=found)
 
 
 def check(suggestion_id: uuid.UUID | None, name: str, result: str, detail: str) -> CheckRow:

@@ -1,4 +1,4 @@
-"""A connection breaks around a hold or a settlement, and the worker cannot know whether it is there."""
+"""A connection breaks around a write of a job, and the worker cannot know whether it is there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,4 +87,36 @@ def test_a_settlement_whose_commit_is_not_known_is_written_once_and_the_job_goes
         assert calls_of(engine) == ["settled"]
         assert (stack.truth()["requests"], job["usage"]["calls"], job["attempt"]) == (1, 1, 1)
         assert {times for times, _ in phases_of(engine)} == {1}
+        invariants.check(engine, stack.truth())
+
+
+@pytest.mark.parametrize(("arrives", "attempts"), [(True, 2), (False, 1)])
+def test_a_claim_whose_commit_is_not_known_is_taken_back_and_the_job_runs_again(
+    stack: Stack, engine: Engine, *, arrives: bool, attempts: int
+) -> None:
+    cut = Cut(text=b"WITH coming AS", arrives=arrives)  # the job to be claimed, with the key of its work
+
+    with worked(stack, cut, mutable_default(unique())) as job:
+        assert (job["outcome"], job["attempt"]) == ("verified", attempts)
+
+        assert calls_of(engine) == ["settled"]
+        assert stack.truth()["requests"] == 1
+        invariants.check(engine, stack.truth())
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_an_end_whose_commit_is_not_known_is_written_once_with_all_that_belongs_to_it(
+    stack: Stack, engine: Engine, *, arrives: bool
+) -> None:
+    cut = Cut(text=b"job.suggestion", arrives=arrives)  # which is told by the end alone
+
+    with worked(stack, cut, mutable_default(unique())) as job:
+        assert (job["outcome"], job["attempt"]) == ("verified", 1)
+
+        assert calls_of(engine) == ["settled"]
+        told = (
+            "SELECT type FROM events WHERE type = 'job.suggestion' OR data->>'to' = 'succeeded' ORDER BY id"
+        )
+        assert invariants.rows(engine, told) == [("job.suggestion",), ("job.state",)]
+        assert invariants.rows(engine, "SELECT count(*) FROM suggestions") == [(1,)]
         invariants.check(engine, stack.truth())

@@ -9,11 +9,11 @@ from patchmill.budget.ledger import Spent
 from patchmill.errors import Conflict, NotFound
 from patchmill.job.record import ErrorCode, FindingStatus, Outcome
 from patchmill.job.state import State
-from patchmill.store import claims, jobs, ledger, results, retries
+from patchmill.store import claims, jobs, ledger, retries
 from patchmill.store.access import ensure_project
 from patchmill.store.claims import Claim
 from patchmill.store.ids import new_id
-from patchmill.store.results import CheckRow, SuggestionRow
+from patchmill.store.results import NOTHING, CheckRow, Found, SuggestionRow
 from tests.support import invariants
 from tests.support.claimed import admitted, claimed, dispatched, worker
 
@@ -36,9 +36,9 @@ def fail(engine: Engine, claim: Claim, code: ErrorCode) -> None:
         claims.finish(connection, claim.job_id, claim.fence, State.FAILED, error=error)
 
 
-def succeed(engine: Engine, claim: Claim, outcome: Outcome) -> None:
+def succeed(engine: Engine, claim: Claim, outcome: Outcome, found: Found = NOTHING) -> None:
     with engine.begin() as connection:
-        claims.finish(connection, claim.job_id, claim.fence, State.SUCCEEDED, outcome=outcome)
+        claims.finish(connection, claim.job_id, claim.fence, State.SUCCEEDED, outcome=outcome, found=found)
 
 
 def again(engine: Engine, job_id: uuid.UUID) -> jobs.JobRow:
@@ -143,15 +143,8 @@ def test_what_the_earlier_try_found_is_removed_and_its_events_stay(engine: Engin
         CheckRow(suggestion_id=each, call_id=None, check="parses", result="passed", detail="")
         for each in (suggestion.id, None)
     ]
-    with engine.begin() as connection:
-        results.store(
-            connection,
-            claim.job_id,
-            offered=[suggestion],
-            evidence=checks,
-            fates={0: (FindingStatus.VERIFIED, None)},
-        )
-    succeed(engine, claim, Outcome.PARTIAL)
+    found = Found(offered=[suggestion], evidence=checks, fates={0: (FindingStatus.VERIFIED, None)})
+    succeed(engine, claim, Outcome.PARTIAL, found)
     told = value(engine, "SELECT count(*) AS number FROM events").number
 
     again(engine, claim.job_id)

@@ -15,7 +15,7 @@ from patchmill.job.state import State
 from patchmill.store import claims, erasure, jobs, results, retries, serving
 from patchmill.store.access import ensure_project
 from patchmill.store.claims import Claim
-from patchmill.store.results import CheckRow
+from patchmill.store.results import CheckRow, Found
 from patchmill.store.same_work import lost_race
 from tests.support import invariants
 from tests.support.claimed import dispatched, submitted, worker
@@ -126,12 +126,10 @@ def test_a_result_wakes_all_who_wait_and_each_gets_a_copy_of_its_own(engine: Eng
         for one in offered
     ]
     refused = CheckRow(suggestion_id=None, call_id=None, check="parses", result="failed", detail="not shown")
-    with engine.begin() as connection:
-        fates: dict[int, tuple[FindingStatus, str | None]] = {0: (FindingStatus.VERIFIED, None)}
-        results.store(connection, first, offered=offered, evidence=[*evidence, refused], fates=fates)
     assert due(engine) == 0
 
-    end(engine, claim)
+    fates: dict[int, tuple[FindingStatus, str | None]] = {0: (FindingStatus.VERIFIED, None)}
+    end(engine, claim, found=Found(offered=offered, evidence=[*evidence, refused], fates=fates))
 
     assert due(engine) == 3
     numbers = sent(engine)
@@ -161,9 +159,7 @@ def test_the_mark_of_the_stand_in_is_never_lost(engine: Engine) -> None:
         start_line=4, end_line=4, original=claim.task.source.splitlines(keepends=True)[3], replacement="x\n"
     )
     offered = group(claim.task.source, [change], source="stand-in", path="a.py")
-    with engine.begin() as connection:
-        results.store(connection, first, offered=offered, evidence=[], fates={})
-    end(engine, claim)
+    end(engine, claim, found=Found(offered=offered))
 
     assert take(engine, second, numbers[second]) is not None
 

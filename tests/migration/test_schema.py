@@ -42,11 +42,12 @@ def test_up_down_and_up_again_leaves_nothing_behind_and_ends_current(empty: Engi
     assert is_current(empty)
 
 
-def test_the_functions_of_the_ledger_are_there_once_each(engine: Engine) -> None:
+def test_the_functions_of_the_store_are_there_once_each(engine: Engine) -> None:
     names = FUNCTIONS.replace("count(*)", "p.proname") + " AND p.proname NOT LIKE 'refuse%' ORDER BY 1"
     with engine.connect() as connection:
         assert connection.scalars(text(names)).all() == [
-            *("end_call", "hold_call", "price_mark", "tell_first_token", "wake_waiters")
+            *("count_runs", "end_call", "end_job", "follow_ends", "hold_call", "new_id", "price_mark"),
+            *("run_counts", "tell_first_token", "wake_waiters"),
         ]
 
 

