@@ -28,7 +28,7 @@ from patchmill.job.record import Outcome
 from patchmill.job.state import State
 from patchmill.store import claims, dispatch, jobs, schema, workers
 from patchmill.store.access import ensure_project
-from patchmill.store.engine import open_engine
+from patchmill.store.engine import one_by_one, open_engine
 from patchmill.store.ids import new_id
 from patchmill.store.jobs import JobFilter
 
@@ -159,8 +159,8 @@ def measure(filled: Filled, rounds: int, times: Times) -> None:
             return dispatch.dispatch_due(connection, window=WINDOW, limit=200)
 
     def claimed(job_id: uuid.UUID, number: int) -> None:
-        with engine.begin() as connection:
-            assert claims.claim(connection, job_id, number, filled.worker) is not None
+        with one_by_one(engine) as connection:
+            assert claims.claim_new(connection, job_id, number, filled.worker) is not None
 
     def listed() -> None:
         with engine.begin() as connection:

@@ -10,15 +10,9 @@ from patchmill.job.record import Outcome
 from patchmill.job.state import State, WaitReason
 from patchmill.store import claims, dispatch, workers
 from patchmill.store import jobs as stored
-from patchmill.store.claims import Claim
 from tests.support import invariants
-from tests.support.claimed import admitted, claimed, dispatched, submitted, worker
+from tests.support.claimed import admitted, claimed, dispatched, submitted, take
 from tests.support.event_writing import new_project, new_run
-
-
-def claim(engine: Engine, job_id: uuid.UUID, number: int) -> Claim | None:
-    with engine.begin() as connection:
-        return claims.claim(connection, job_id, number, worker(engine))
 
 
 def state(engine: Engine, job_id: uuid.UUID) -> str:
@@ -44,7 +38,7 @@ def test_a_job_of_a_run_knows_the_rules_that_are_reported_in_all_its_files(engin
     reported = {"ruff": ["B006", "E741"], "oxlint": ["no-debugger"]}
     _, [job_id] = new_run(engine, new_project(engine), 1, reported=reported)
 
-    held = claim(engine, job_id, dispatched(engine)[0][1])
+    held = take(engine, job_id, dispatched(engine)[0][1])
 
     assert held is not None
     assert held.task.reported == reported
@@ -56,16 +50,16 @@ def test_an_old_or_repeated_message_claims_nothing(engine: Engine) -> None:
     job_id = submitted(engine)
     ((_, number, _),) = dispatched(engine)
 
-    assert claim(engine, job_id, number - 1) is None
-    assert claim(engine, job_id, number) is not None
-    assert claim(engine, job_id, number) is None
+    assert take(engine, job_id, number - 1) is None
+    assert take(engine, job_id, number) is not None
+    assert take(engine, job_id, number) is None
 
 
 def test_of_many_claims_at_once_one_wins(engine: Engine) -> None:
     job_id = submitted(engine)
     ((_, number, _),) = dispatched(engine)
     with ThreadPoolExecutor(6) as pool:
-        won = list(pool.map(lambda _: claim(engine, job_id, number), range(6)))
+        won = list(pool.map(lambda _: take(engine, job_id, number), range(6)))
 
     assert sum(each is not None for each in won) == 1
 

@@ -15,7 +15,7 @@ from patchmill.store.claims import Claim
 from patchmill.store.ids import new_id
 from patchmill.store.results import NOTHING, CheckRow, Found, SuggestionRow
 from tests.support import invariants
-from tests.support.claimed import admitted, claimed, dispatched, worker
+from tests.support.claimed import admitted, claimed, dispatched, take
 
 SPENT = Spent(input_tokens=100, cached_tokens=0, output_tokens=10)
 
@@ -48,8 +48,7 @@ def again(engine: Engine, job_id: uuid.UUID) -> jobs.JobRow:
 
 def claim_again(engine: Engine, job_id: uuid.UUID) -> Claim:
     numbers = {each: number for each, number, _ in dispatched(engine)}
-    with engine.begin() as connection:
-        claim = claims.claim(connection, job_id, numbers[job_id], worker(engine))
+    claim = take(engine, job_id, numbers[job_id])
     assert claim is not None
     return claim
 

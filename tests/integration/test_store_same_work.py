@@ -12,12 +12,12 @@ from sqlalchemy.exc import IntegrityError
 from patchmill.edit.span import Hunk
 from patchmill.job.record import ErrorCode, FindingStatus, Outcome
 from patchmill.job.state import State
-from patchmill.store import claims, erasure, jobs, results, retries, serving
+from patchmill.store import claims, erasure, jobs, results, retries
 from patchmill.store.access import ensure_project
 from patchmill.store.claims import Claim
 from patchmill.store.results import CheckRow, Found
 from patchmill.store.same_work import lost_race
-from tests.support import invariants
+from tests.support import claimed, invariants
 from tests.support.claimed import dispatched, submitted, worker
 from tests.support.offers import group
 
@@ -35,12 +35,7 @@ def sent(engine: Engine) -> dict[uuid.UUID, int]:
 
 
 def take(engine: Engine, job_id: uuid.UUID, number: int, terms: bytes = TERMS) -> Claim | None:
-    """Claim a job as a worker does, and serve it at once if it can be."""
-    with engine.begin() as connection:
-        claim = claims.claim(connection, job_id, number, worker(engine), terms=terms)
-        if claim is not None and claim.served_from is not None:
-            serving.serve(connection, claim)
-        return claim
+    return claimed.take(engine, job_id, number, terms=terms)
 
 
 def begun(engine: Engine, job_id: uuid.UUID, number: int, **more: Any) -> Claim:
@@ -325,17 +320,14 @@ def test_the_database_lets_one_of_many_at_once_begin(engine: Engine) -> None:
     def act(job_id: uuid.UUID) -> str:
         barrier.wait()
         try:
-            with engine.begin() as connection:
-                claim = claims.claim(connection, job_id, numbers[job_id], workers[job_id], terms=TERMS)
+            return look(job_id)
         except IntegrityError as error:
             if not lost_race(error):
                 raise
-            return act_again(job_id)
-        return "waits" if claim is None else "begins"
+            return look(job_id)
 
-    def act_again(job_id: uuid.UUID) -> str:
-        with engine.begin() as connection:
-            claim = claims.claim(connection, job_id, numbers[job_id], workers[job_id], terms=TERMS)
+    def look(job_id: uuid.UUID) -> str:
+        claim = claimed.take(engine, job_id, numbers[job_id], workers[job_id], terms=TERMS)
         return "waits" if claim is None else "begins"
 
     with ThreadPoolExecutor(len(made)) as pool:

@@ -9,9 +9,10 @@ from patchmill.budget.ledger import Amount, Fit, Room, fit
 from patchmill.budget.prices import Rates
 from patchmill.job.record import ErrorCode, Finding, KindName, Options, Task
 from patchmill.job.retry import Fail
-from patchmill.store import claims, dispatch, ledger, workers
+from patchmill.store import claims, dispatch, ledger, serving, workers
 from patchmill.store.access import ensure_project
 from patchmill.store.claims import Claim
+from patchmill.store.engine import one_by_one
 from patchmill.store.ids import new_id
 from patchmill.store.submission import Submission, submit
 from tests.support.requests import SOURCE
@@ -58,12 +59,27 @@ def dispatched(engine: Engine, limit: int = 10_000) -> list[tuple[uuid.UUID, int
         return dispatch.dispatch_due(connection, window=100_000, limit=limit)
 
 
+def take(
+    engine: Engine, job_id: uuid.UUID, number: int, worker_id: uuid.UUID | None = None, *, terms: bytes = b""
+) -> Claim | None:
+    """Claim a job as a worker does: at once where its work is new, else by a closer look, and serve it."""
+    worker_id = worker_id or worker(engine)
+    with one_by_one(engine) as connection:
+        claim = claims.claim_new(connection, job_id, number, worker_id, terms=terms)
+    if claim is not None:
+        return claim
+    with engine.begin() as connection:
+        claim = claims.claim(connection, job_id, number, worker_id, terms=terms)
+        if claim is not None and claim.served_from is not None:
+            serving.serve(connection, claim)
+        return claim
+
+
 def claimed(engine: Engine, **more: Any) -> Claim:
     """Submit, dispatch and claim one job."""
     job_id = submitted(engine, **more)
     numbers = {each: number for each, number, _ in dispatched(engine)}
-    with engine.begin() as connection:
-        claim = claims.claim(connection, job_id, numbers[job_id], worker(engine))
+    claim = take(engine, job_id, numbers[job_id])
     assert claim is not None
     return claim
 

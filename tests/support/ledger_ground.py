@@ -14,7 +14,7 @@ from patchmill.budget.prices import Rates
 from patchmill.budget.windows import WindowKind, bounds
 from patchmill.job.record import KindName, Task
 from patchmill.job.retry import UnknownPolicy
-from patchmill.store import claims, dispatch, runs, workers
+from patchmill.store import dispatch, runs, workers
 from patchmill.store import jobs as stored_jobs
 from patchmill.store.access import add_key, ensure_project
 from patchmill.store.budgets import add_budget
@@ -24,6 +24,7 @@ from patchmill.store.runs import RunSubmission
 from patchmill.store.submission import Submission, submit
 from patchmill.store.tables import metadata, prices
 from tests.support.breaker import Breaker
+from tests.support.claimed import take
 from tests.support.ledger_hands import Hand
 from tests.support.ledger_look import Onlooker, Seen
 from tests.support.ledger_model import Budget, Job, Model, PriceList
@@ -284,8 +285,7 @@ class Ground:
             message = (uuid.UUID(job), int(number))
         worker_id = self.workers[len(self.messages) % len(self.workers)]
         [before] = self.onlooker.execute("SELECT state, dispatch_no FROM jobs WHERE id = %s", message[0])
-        with self.engine.begin() as connection:
-            claim = claims.claim(connection, *message, worker_id)
+        claim = take(self.engine, *message, worker_id)
         expected = before["state"] == "dispatched" and before["dispatch_no"] == message[1]
         assert (claim is not None) == expected, "a message was taken for what it is not"
         if claim is not None:
