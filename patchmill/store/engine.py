@@ -3,7 +3,7 @@
 import re
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -83,6 +83,27 @@ def one_by_one(engine: Engine) -> Iterator[Connection]:
     """Give a connection on which each statement is a transaction of its own, committed in the same trip."""
     with engine.connect() as connection:
         yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def ask(connection: Connection, statement: str, parameters: Mapping[str, Any]) -> Any:
+    """Give the one value that a statement answers, by the driver's own cursor.
+
+    For statements that are run with every call: contexts and results of SQLAlchemy take longer than all else
+    that the client does for them. Transactions, listeners and errors are those of SQLAlchemy all the same.
+    """
+    if not connection.in_transaction():
+        connection.begin()  # as every statement does
+    driver: Any = connection.connection.driver_connection
+    cursor = None
+    try:
+        cursor = driver.cursor()
+        for listener in connection.dispatch.before_cursor_execute:
+            listener(connection, cursor, statement, parameters, None, False)  # noqa: FBT003 - as it is told
+        [value] = cursor.execute(statement, parameters).fetchone()
+    except (psycopg.Error, KeyboardInterrupt, SystemExit) as error:
+        # It gives up a connection that is dead, and all of its pool, and always raises.
+        connection._handle_dbapi_exception(error, statement, None, cursor, None)  # noqa: SLF001
+    return value
 
 
 # A clock that runs is only stopped, never moved: it begins anew after the zero.

@@ -6,7 +6,7 @@ hold that does not fit comes back with the rooms that it did not fit, and is ask
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -33,6 +33,7 @@ from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.failure import FailureClass
 from patchmill.job.retry import BUDGET_POLL_S, Decision, in_a_crowd
 from patchmill.store.call_news import told_of_call
+from patchmill.store.engine import ask
 from patchmill.store.ids import new_id
 from patchmill.store.rooms import make_windows, rooms_of
 from patchmill.store.tables import calls
@@ -125,7 +126,7 @@ def admit(
     admission = decide([_UNSEEN])
     for _ in range(HOLD_TRIES):
         asked = known | _asked(plan, admission)
-        answer = connection.exec_driver_sql(_HOLD, asked).scalar_one()
+        answer = ask(connection, _HOLD, asked)
         match answer["answer"]:
             case "held":
                 terms = Terms(model=plan.model, hold=admission.hold, rates=admission.rates)
@@ -204,7 +205,7 @@ _TERMS = [
 _TERMS_OF = select(*_TERMS).where(calls.c.id == bindparam("call_id"))
 _END = """
     SELECT end_call(
-        %(job_id)s, %(call_id)s, %(state)s, %(phases)s::text[], %(tokens)s, %(picos)s,
+        %(job_id)s, %(call_id)s, %(state)s, %(phases)s::text[], %(tokens)s::bigint[], %(picos)s::bigint[],
         %(known)s, %(told)s, %(wake)s::integer, %(poll)s, %(overrun)s
     )
 """
@@ -241,22 +242,23 @@ def end_call(
     over = next((each.amount for each in transfers if each.phase is Phase.OVERRUN), None)
     if over is not None:
         told["overrun_usd"] = to_usd(over.picos)
-    answer = connection.exec_driver_sql(
+    answer = ask(
+        connection,
         _END,
         {
             "job_id": job_id,
             "call_id": call_id,
             "state": {True: "settled", False: "void", None: "uncertain"}[billed],
-            "phases": [each.phase.value for each in transfers],
-            "tokens": [Int8(each.amount.tokens) for each in transfers],
-            "picos": [Int8(each.amount.picos) for each in transfers],
+            "phases": _array(each.phase for each in transfers),
+            "tokens": _array(each.amount.tokens for each in transfers),
+            "picos": _array(each.amount.picos for each in transfers),
             "known": Jsonb({**ending.values, **(_tokens(ending) if billed else {})}),
             "told": Jsonb(told),
             "wake": WAKE_LIMIT,
             "poll": _POLL,
             "overrun": None if over is None else _in_words(over, terms.hold),
         },
-    ).scalar_one()
+    )
     if not answer["ended"]:
         return EndedCall.STAYED
     if answer["woken"]:
@@ -314,6 +316,11 @@ def _tokens(ending: Ending) -> dict[str, int]:
         "cached_tokens": spent.cached_tokens,
         "output_tokens": spent.output_tokens,
     }
+
+
+def _array(values: Iterable[object]) -> str:
+    """Write words or numbers as Postgres does; the driver takes its time to find out what is in a list."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _in_words(over: Amount, hold: Amount) -> str:

@@ -1,11 +1,13 @@
+from typing import Any
+
 import pytest
 from alembic import context
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from patchmill.errors import ConfigurationError
 from patchmill.store import schema
-from patchmill.store.engine import allow_long, open_engine, passes
+from patchmill.store.engine import allow_long, ask, one_by_one, open_engine, passes
 
 
 def limit(engine: Engine) -> str:
@@ -82,3 +84,54 @@ def test_a_migration_may_take_its_time(empty_database_url: str, monkeypatch: pyt
     engine.dispose()
 
     assert limits == ["0"]
+
+
+BACKEND = "SELECT pg_backend_pid() + %(more)s::integer"
+
+
+def test_what_is_asked_by_the_driver_is_of_the_transaction_around_it(engine: Engine) -> None:
+    made = "INSERT INTO projects (id, name) VALUES (gen_random_uuid(), %(name)s) RETURNING name"
+    with engine.connect() as connection:
+        assert ask(connection, made, {"name": "rolled back"}) == "rolled back"
+    with engine.begin() as connection:
+        ask(connection, made, {"name": "committed"})
+    with one_by_one(engine) as connection:
+        ask(connection, made, {"name": "committed at once"})
+
+    with engine.begin() as connection:
+        names = connection.scalars(
+            text("SELECT name FROM projects WHERE name LIKE '%commit%' ORDER BY 1")
+        ).all()
+        assert names == ["committed", "committed at once"]
+        with pytest.raises(IntegrityError, match="uq_projects_name") as raised:
+            ask(connection, made, {"name": "committed"})
+
+    assert not passes(raised.value)
+
+
+def test_listeners_hear_of_what_is_asked_by_the_driver(engine: Engine) -> None:
+    heard: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        heard.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    with engine.connect() as connection:
+        ask(connection, BACKEND, {"more": 1})
+    event.remove(engine, "before_cursor_execute", note)
+
+    assert heard == [BACKEND]
+
+
+def test_a_connection_that_dies_while_the_driver_is_asked_is_given_up_with_all_of_its_pool(
+    engine: Engine,
+) -> None:
+    with engine.connect() as first, engine.connect() as second:
+        old = {ask(each, BACKEND, {"more": 0}) for each in (first, second)}
+        with pytest.raises(DBAPIError) as raised:
+            ask(first, "SELECT pg_terminate_backend(pg_backend_pid())", {})
+
+    assert raised.value.connection_invalidated
+    assert passes(raised.value)
+    with engine.connect() as first, engine.connect() as second:
+        assert old.isdisjoint({ask(each, BACKEND, {"more": 0}) for each in (first, second)})
