@@ -1,7 +1,7 @@
 """What a call must fit in: its job's own cap, its run's, and the current windows of budgets.
 
-The database's function `hold_call` locks and compares them. Here what it says of them becomes `Room`s to
-decide by, and windows are made that it missed.
+The database's function `hold_call` locks and compares them, and `why_not_held` says what they are. Here that
+becomes `Room`s to decide by, and windows are made that were missed.
 """
 
 import uuid

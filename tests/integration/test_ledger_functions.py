@@ -26,6 +26,7 @@ from patchmill.store.ids import new_id, to_edge
 from tests.support import invariants
 from tests.support.claimed import HOLD, PLAN, RATES, admitted, claimed, decide
 from tests.support.limits import change, limit
+from tests.support.stack import until
 
 ANSWERED = ledger.Ending(
     billed=True,
@@ -38,6 +39,10 @@ REJECTED = ledger.Ending(billed=False, phase="rejected", spent=None, values={"st
 MOST = 2**63 - 1
 SOME = 2**60  # four of them can be added
 LOOSE = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+WAITS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 amounts = st.one_of(st.integers(0, 20), st.integers(0, SOME))
 caps = st.one_of(st.none(), st.integers(0, 60), st.integers(0, MOST))
@@ -186,6 +191,34 @@ def test_of_many_that_race_for_the_last_room_one_is_admitted(engine: Engine, *, 
     invariants.check_windows_and_events(engine)
 
 
+def test_room_that_goes_to_another_after_the_first_look_undoes_all_that_was_written(engine: Engine) -> None:
+    limit(engine, 9 * HOLD.picos)
+    limit(engine, tokens=2 * HOLD.tokens)
+    admitted(engine, claimed(engine))
+    claim = claimed(engine)
+    seen = everything(engine)
+
+    def hold() -> None:
+        with one_by_one(engine) as connection:
+            ledger.admit(connection, claim.job_id, claim.fence, PLAN, decide())
+
+    with ThreadPoolExecutor(1) as threads:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT id FROM windows FOR NO KEY UPDATE"))
+            held = threads.submit(hold)
+            until(lambda: held.done() or invariants.rows(engine, WAITS) == [(1,)], "the hold, waiting")
+            connection.execute(
+                text(f"UPDATE windows SET held_tokens = {2 * HOLD.tokens} WHERE cap_picos IS NULL")
+            )
+        with pytest.raises(ledger.Refused):
+            held.result()
+
+    change(engine, f"UPDATE windows SET held_tokens = {HOLD.tokens} WHERE cap_picos IS NULL")
+    assert everything(engine) == seen
+    admitted(engine, claim)
+    invariants.check_windows_and_events(engine)
+
+
 def test_who_never_sees_the_same_rooms_twice_waits_as_for_held_room(engine: Engine) -> None:
     limit(engine, HOLD.picos)
     claim = claimed(engine)
@@ -283,14 +316,15 @@ def everything(engine: Engine) -> list[Any]:
             "ck_ledger_entries_amounts",
         ),
         ("end_call(:job, :call, 'void', '{}', '{}', '{}', {rest}", "no rows"),
+        ("end_call(:other, :open, 'void', '{}', '{}', '{}', {rest}", "is not one of job"),
     ],
 )
 def test_nonsense_is_refused_and_nothing_is_written(engine: Engine, statement: str, told: str) -> None:
     claim = claimed(engine)
-    call_id = admitted(engine, claim)
+    values = {"job": claim.job_id, "call": new_id(), "open": admitted(engine, claim)}
+    values["other"] = claimed(engine).job_id
     seen = everything(engine)
 
-    values = {"job": claim.job_id, "call": new_id(), "open": call_id}
     used = {name: value for name, value in values.items() if f":{name}" in statement}
     statement = statement.replace("{rest}", "'{}', '{}', 8, '5 s', NULL)")
 

@@ -46,8 +46,8 @@ def test_the_functions_of_the_store_are_there_once_each(engine: Engine) -> None:
     names = FUNCTIONS.replace("count(*)", "p.proname") + " AND p.proname NOT LIKE 'refuse%' ORDER BY 1"
     with engine.connect() as connection:
         assert connection.scalars(text(names)).all() == [
-            *("count_runs", "end_call", "end_job", "follow_ends", "hold_call", "new_id", "price_mark"),
-            *("run_counts", "tell_first_token", "wake_waiters"),
+            *("admit_alone", "count_runs", "end_call", "end_job", "follow_ends", "hold_call", "new_id"),
+            *("price_mark", "run_counts", "tell_first_token", "wake_waiters", "why_not_held"),
         ]
 
 

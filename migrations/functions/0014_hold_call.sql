@@ -1,0 +1,111 @@
+-- Holds the worst case of a call over every scope at once and marks the call sent, in one statement.
+--
+-- Nothing is decided here: it only compares sums with caps. Where the hold fits everywhere, the call, its
+-- transfer, its event and all counters are written, and the answer is {"answer": "held", "number": n}. Else
+-- nothing is, and the answer is that of `why_not_held`.
+--
+-- Whoever has locked the windows keeps all others of these budgets waiting until the commit, so they come last: a
+-- look that locks nothing says that there is room, all else is written, and then the counters are compared and
+-- changed. If the room went to somebody else meanwhile, all of it is undone, to the savepoint that a block with an
+-- EXCEPTION is.
+--
+-- Locks: the job, admissions of its run (only where the run has a cap), the windows by id.
+CREATE OR REPLACE FUNCTION hold_call(
+    p_job uuid, p_fence integer, p_call uuid, p_tokens bigint, p_picos bigint, p_asked jsonb, p_told jsonb
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    seen record;
+    job record;
+    run_cap bigint;
+    counted integer;
+    most CONSTANT bigint := 9223372036854775807; -- what a counter can hold, where nothing else is the limit
+BEGIN
+    IF p_tokens IS NULL OR p_picos IS NULL OR p_tokens < 0 OR p_picos < 0 THEN
+        RAISE EXCEPTION 'a hold is of no less than nothing: % tokens, % picos', p_tokens, p_picos
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF current_setting('synchronous_commit') = 'off' THEN -- a hold that a crash forgets is money spent unseen
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+
+    -- The caps are those of this moment, and they are kept: what the counters are compared with is what is written.
+    SELECT bool_and(w.id IS NOT NULL
+               AND coalesce(b.limit_picos, most) - w.settled_picos - w.held_picos - w.uncertain_picos >= p_picos
+               AND coalesce(b.limit_tokens, most) - w.settled_tokens - w.held_tokens - w.uncertain_tokens >= p_tokens
+           ) AS fits,
+           array_agg(w.id) AS windows, array_agg(b.limit_picos) AS caps_picos, array_agg(b.limit_tokens) AS caps_tokens
+    INTO seen
+    FROM jobs j JOIN budgets b
+        ON b.ended_at IS NULL AND (b.scope = 'installation' OR b.project_id = j.project_id OR b.key_id = j.key_id)
+    LEFT JOIN LATERAL (
+        SELECT * FROM windows x WHERE x.budget_id = b.id AND x.starts_at <= now() ORDER BY x.starts_at DESC LIMIT 1
+    ) w ON w.resets_at IS NULL OR w.resets_at > now()
+    WHERE j.id = p_job;
+    IF NOT seen.fits OR p_asked->>'price_mark' <> price_mark(p_asked->>'model') THEN
+        RETURN why_not_held(p_job, p_fence, p_asked);
+    END IF;
+
+    BEGIN
+        UPDATE jobs SET calls = calls + 1, held_picos = held_picos + p_picos, event_seq = event_seq + 1
+        WHERE id = p_job AND fence = p_fence AND state = 'running' AND NOT cancel_requested
+            AND coalesce(max_cost_picos, most) - cost_picos - held_picos - uncertain_picos >= p_picos
+        RETURNING project_id, run_id, calls, event_seq INTO job;
+        IF NOT FOUND THEN
+            RETURN why_not_held(p_job, p_fence, p_asked);
+        END IF;
+        WITH made AS (
+            INSERT INTO calls (
+                id, job_id, number, fence, state, hold_tokens, hold_picos,
+                model, rung, prompt_version, turn, messages, max_tokens,
+                price_id, input_picos, cached_picos, output_picos, deadline_at
+            ) VALUES (
+                p_call, p_job, job.calls, p_fence, 'sent', p_tokens, p_picos,
+                p_asked->>'model', p_asked->>'rung', p_asked->>'prompt_version', p_asked->>'turn',
+                p_asked->'messages', (p_asked->>'max_tokens')::integer,
+                (p_asked->>'price_id')::bigint, (p_asked->>'input_picos')::bigint,
+                (p_asked->>'cached_picos')::bigint, (p_asked->>'output_picos')::bigint,
+                now() + make_interval(secs => (p_asked->>'deadline_s')::double precision)
+            )
+        ), moved AS (
+            INSERT INTO ledger_entries (call_id, phase, debit, credit, tokens, picos)
+            VALUES (p_call, 'hold', 'available', 'held', p_tokens, p_picos)
+        )
+        INSERT INTO events (project_id, job_id, run_id, seq, type, data)
+        VALUES (job.project_id, p_job, job.run_id, job.event_seq, 'job.call', p_told);
+
+        IF job.run_id IS NOT NULL THEN
+            SELECT max_cost_picos INTO run_cap FROM runs WHERE id = job.run_id;
+        END IF;
+        IF run_cap IS NOT NULL THEN
+            PERFORM admit_alone(job.run_id);
+            IF (SELECT sum(cost_picos) + sum(held_picos) + sum(uncertain_picos) > run_cap
+                FROM jobs WHERE run_id = job.run_id) THEN
+                RAISE EXCEPTION 'the room is gone' USING ERRCODE = 'PM001';
+            END IF;
+        END IF;
+
+        IF seen.windows IS NOT NULL THEN
+            IF cardinality(seen.windows) > 1 THEN
+                PERFORM 1 FROM windows WHERE id = ANY (seen.windows) ORDER BY id FOR NO KEY UPDATE;
+            END IF;
+            WITH counted AS (
+                UPDATE windows w
+                SET held_picos = w.held_picos + p_picos, held_tokens = w.held_tokens + p_tokens,
+                    cap_picos = c.cap_picos, cap_tokens = c.cap_tokens
+                FROM unnest(seen.windows, seen.caps_picos, seen.caps_tokens) AS c(id, cap_picos, cap_tokens)
+                WHERE w.id = c.id
+                    AND coalesce(c.cap_picos, most) - w.settled_picos - w.held_picos - w.uncertain_picos >= p_picos
+                    AND coalesce(c.cap_tokens, most) - w.settled_tokens - w.held_tokens - w.uncertain_tokens >= p_tokens
+                RETURNING w.id
+            )
+            INSERT INTO call_windows (call_id, window_id) SELECT p_call, id FROM counted;
+            GET DIAGNOSTICS counted = ROW_COUNT;
+            IF counted < cardinality(seen.windows) THEN
+                RAISE EXCEPTION 'the room is gone' USING ERRCODE = 'PM001';
+            END IF;
+        END IF;
+        RETURN jsonb_build_object('answer', 'held', 'number', job.calls);
+    EXCEPTION WHEN SQLSTATE 'PM001' THEN
+        RETURN why_not_held(p_job, p_fence, p_asked);
+    END;
+END $$
