@@ -4,6 +4,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,29 +12,36 @@ import pytest
 from sqlalchemy import Engine, text
 
 from patchmill.budget.windows import WindowKind
-from patchmill.dev.standin.gateway import Options
-from patchmill.dev.standin.server import running
 from patchmill.queue.app import make_celery
 from patchmill.queue.dispatch import Broker, Dispatch, MessageTemplate
 from patchmill.store import jobs as stored_jobs
 from patchmill.store.access import ensure_project
 from patchmill.store.budgets import add_budget
 from patchmill.store.engine import open_engine
-from tests.support import invariants
+from tests.support import faults, invariants
 from tests.support.claimed import dispatched, submitted
+from tests.support.faults import Told
 from tests.support.own_services import OwnPostgres, OwnValkey, own_postgres, own_valkey
-from tests.support.stack import Stack, until
+from tests.support.stack import Stack, standing, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(faults.timeout_s(240))]
 
 DEADLINE_S = 100.0
 FLASH_OUTPUT_PICOS = 280_000
+AT_ONCE = 10  # jobs at a point: some of them hold a connection there, of which a worker has 16
+KILLS = faults.of_scale(1, 3)
+CALLS_OF_JOBS = """
+    SELECT states, fence, count(*) FROM (
+        SELECT array_agg(c.state ORDER BY c.number) AS states, j.fence
+        FROM jobs j JOIN calls c ON c.job_id = j.id GROUP BY j.id
+    ) each GROUP BY 1, 2
+"""
 
 
-def start_failing(stack: Stack, point: str, how: str = "die") -> subprocess.Popen[bytes]:
+def start_failing(stack: Stack, point: str, how: str = "die", **more: str) -> subprocess.Popen[bytes]:
     """Start a worker that comes to its end at a point of its first call."""
     folder = {"FAIL_FOLDER": str(stack.data_dir), "FAIL_AT": point, "FAIL_HOW": how}
-    return stack.start("tests.support.failing_worker", **folder)
+    return stack.start("tests.support.failing_worker", **folder, **more)
 
 
 def reached(stack: Stack) -> None:
@@ -67,27 +75,59 @@ def on_the_wire(stack: Stack) -> None:
     until(lambda: stack.truth()["in_flight"] == 1, "a call on the wire", DEADLINE_S)
 
 
-@pytest.mark.parametrize(
-    ("point", "states", "requests"),
-    [
-        ("before the hold", ["settled"], 1),
-        ("held", ["uncertain", "settled"], 1),
-        ("answered", ["uncertain", "settled"], 2),
-        ("settled", ["settled"], 1),
-    ],
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """What is there of each job when its worker was killed at a point, and another has done it."""
+
+    words: str
+    states: tuple[str, ...] = ("settled",)  # of its calls
+    requests: int = 1
+    fence: int = 2
+    threads: int = AT_ONCE
+
+
+POINTS = {
+    "dispatched": Point(words="before it pushes the message of what it dispatched", fence=1, threads=1),
+    "taken": Point(words="with the message, before the claim", fence=1),
+    "claimed": Point(words="after the claim"),
+    "before the hold": Point(words="before the hold"),
+    "held": Point(words="after the hold, before it sends", states=("uncertain", "settled")),
+    "answered": Point(words="with the answer", states=("uncertain", "settled"), requests=2),
+    "settled": Point(words="after the settlement"),
+    "verified": Point(words="before the job's end is written"),
+    "ended": Point(words="after the job's end", fence=1),
+}
+
+
+@pytest.mark.parametrize("name", POINTS)
 def test_a_worker_killed_at_a_point_of_its_call_loses_no_money_and_no_job(
-    stack: Stack, engine: Engine, *, point: str, states: list[str], requests: int
+    stack: Stack, engine: Engine, name: str
 ) -> None:
-    submitted(engine)
-    victim = start_failing(stack, point)
-    assert victim.wait(DEADLINE_S) == -signal.SIGKILL
+    point = POINTS[name]
+    for kill in range(KILLS):
+        for number in range(AT_ONCE):
+            submitted(engine, kill * AT_ONCE + number)
+        victim = start_failing(stack, name, FAIL_THREADS=str(point.threads))
+        assert victim.wait(DEADLINE_S) == -signal.SIGKILL
 
-    stack.start("worker")
+        heir = stack.start("worker")
+        all_ended(engine, stack)
+        heir.send_signal(signal.SIGKILL)
+        heir.wait()
 
-    all_ended(engine, stack)
-    assert calls(engine) == states
-    assert stack.truth()["requests"] == requests
+    jobs = KILLS * AT_ONCE
+    seen = invariants.rows(engine, CALLS_OF_JOBS)
+    assert [tuple(row) for row in seen] == [(list(point.states), point.fence, jobs)]
+    assert stack.truth()["requests"] == point.requests * jobs
+    faults.tell(
+        Told(
+            broke=f"a worker is killed at one of {len(POINTS)} points of a job",
+            often=f"{KILLS} kills at each, with {AT_ONCE} jobs at the point",
+            jobs=jobs,
+            bar="requests, calls and claims of each job as in the table of what breaks during a call",
+            measured=f"{point.words}: {jobs} of {jobs}",
+        )
+    )
 
 
 def test_a_worker_killed_in_the_middle_of_an_answer_keeps_its_hold_and_accepts_no_part(
@@ -281,14 +321,8 @@ def server() -> Iterator[OwnPostgres]:
 @pytest.fixture
 def own_stack(server: OwnPostgres, redis_url: str, tmp_path: Path) -> Iterator[Stack]:
     """As `stack`, on a Postgres that the test may kill."""
-    with server.database("crash") as url, running(Options()) as root_url:
-        made = Stack(database_url=url, redis_url=redis_url, gateway_url=f"{root_url}/v1", data_dir=tmp_path)
-        made.make_key()
-        try:
-            yield made
-        finally:
-            made.stop()
-            print(made.logs())  # noqa: T201 - pytest shows it when the test fails
+    with server.database("crash") as url, standing(url, redis_url, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

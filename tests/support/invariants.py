@@ -144,6 +144,11 @@ def rows(engine: Engine, statement: str) -> list[Any]:
         return list(connection.execute(text(statement)))
 
 
+def open_jobs(engine: Engine) -> int:
+    """Count the jobs that have not ended."""
+    return len(rows(engine, ENDED["a job has not ended"]))
+
+
 def check(engine: Engine, truth: dict[str, Any], accepted: Collection[str] = ()) -> None:
     """Check every invariant; all jobs must have ended, and those that were `accepted` be among them."""
     broken = _broken(engine, {**ENDED, **ALWAYS})

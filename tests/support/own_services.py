@@ -118,6 +118,14 @@ class OwnValkey:
         """Start it again."""
         self._server = self._started()
 
+    def freeze(self) -> None:
+        """Let it answer nothing, while its connections stay."""
+        psutil.Process(self._server._process.pid).suspend()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        psutil.Process(self._server._process.pid).resume()
+
     def _started(self) -> ValkeyServer:
         server = ValkeyServer(port=self._port, config={"save": "", "appendonly": "no"})
         server.start()

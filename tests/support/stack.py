@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -216,15 +217,12 @@ def service(
             made.stop()
 
 
-@pytest.fixture
-def stack(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Stack]:
-    """A database, a Redis, a stand-in and a key; the test starts the processes that it needs."""
+@contextmanager
+def standing(database_url: str, redis_url: str, folder: Path) -> Iterator[Stack]:
+    """Give a stand-in, a key and where the services are; what was started is killed after the block."""
     with running(Options()) as root_url:
         made = Stack(
-            database_url=database_url,
-            redis_url=redis_url,
-            gateway_url=f"{root_url}/v1",
-            data_dir=tmp_path,
+            database_url=database_url, redis_url=redis_url, gateway_url=f"{root_url}/v1", data_dir=folder
         )
         made.make_key()
         try:
@@ -232,3 +230,10 @@ def stack(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Stack]:
         finally:
             made.stop()
             print(made.logs())  # noqa: T201 - pytest shows it when the test fails
+
+
+@pytest.fixture
+def stack(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Stack]:
+    """A database, a Redis, a stand-in and a key; the test starts the processes that it needs."""
+    with standing(database_url, redis_url, tmp_path) as made:
+        yield made

@@ -1,0 +1,104 @@
+"""Jobs submitted over HTTP at a steady rate while something breaks; each answer is noted with its time."""
+
+import itertools
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.support.requests import mutable_default
+from tests.support.stack import Stack
+
+THREADS = 3
+VERIFIED_SHARE = 6  # every so many jobs one is verified by a checker; the rest is declined by the model
+AGAIN_AFTER_S = 0.2
+NO_ANSWER = 0
+_DECLINES = {"match": "/declined_", "content": "NO CHANGE: there is nothing to do\n", "times": 1_000_000}
+
+
+def declining() -> list[dict[str, Any]]:
+    """Give the script that the stand-in declines by what is to be declined."""
+    return [_DECLINES]
+
+
+def body(number: int) -> dict[str, Any]:
+    """Give the request for a job: each is about a file of its own, and needs one call."""
+    job = mutable_default(number)
+    if number % VERIFIED_SHARE == 0:
+        return job
+    file = {**job["file"], "path": f"src/declined_{number}.py"}
+    return job | {"file": file, "findings": [], "instruction": "do what has been done"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """One submission: when it was sent, how long the answer took, and its status; NO_ANSWER without one."""
+
+    at: float
+    took_s: float
+    status: int
+
+
+class Load:
+    """Submits so many jobs a second for as long as the block runs.
+
+    With `again` a job is submitted under an idempotency key until it is accepted, also after the block.
+    """
+
+    def __init__(self, stack: Stack, *, per_s: float, again: bool = False) -> None:
+        self._stack = stack
+        self._pause_s = THREADS / per_s
+        self._again = again
+        self._numbers = itertools.count()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, name="load") for _ in range(THREADS)]
+        self.sent: list[Sent] = []
+        self.accepted: list[str] = []
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def statuses(self) -> Counter[int]:
+        """How often each status was the answer."""
+        return Counter(each.status for each in self.sent)
+
+    def since(self, at: float) -> list[Sent]:
+        """Give what was sent since a time."""
+        return [each for each in list(self.sent) if each.at >= at]
+
+    def _run(self) -> None:
+        with self._stack.http() as http:
+            while not self._stop.is_set():
+                began = time.monotonic()
+                number = next(self._numbers)
+                while not self._submit(http, number) and self._again:
+                    time.sleep(AGAIN_AFTER_S)  # noqa: TID251 - between two tries of a client
+                self._stop.wait(self._pause_s - (time.monotonic() - began))
+
+    def _submit(self, http: httpx.Client, number: int) -> bool:
+        headers = {"Idempotency-Key": f"load-{number}"} if self._again else {}
+        at, began = time.time(), time.monotonic()
+        try:
+            answer = http.post("/v1/jobs", json=body(number), headers=headers)
+            status = answer.status_code
+        except httpx.HTTPError:
+            status = NO_ANSWER
+        self.sent.append(Sent(at=at, took_s=time.monotonic() - began, status=status))
+        if status not in {httpx.codes.OK, httpx.codes.ACCEPTED}:
+            return False
+        self.accepted.append(answer.json()["id"])
+        return True
