@@ -15,8 +15,9 @@ import math
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,8 +72,24 @@ class Use:
         return self.used >= AIM_USED and self.refused < AIM_REFUSED
 
 
-def measure(where: Surroundings, engine: Engine, key: str, cap: int, jobs: str) -> Use:
-    """Queue jobs, start both workers, and watch while more jobs wait than could run."""
+@contextmanager
+def installed(where: Surroundings) -> Iterator[tuple[Engine, str]]:
+    """Give an engine on a fresh installation, and a key of it."""
+    engine = open_engine(where.database_url, pool_size=2)
+    install(engine, data_dir=where.folder, pepper_file=None)
+    with engine.begin() as connection:
+        pepper = load_pepper(None, where.folder)
+        key = ensure_local_key(connection, data_dir=where.folder, pepper=pepper)
+    try:
+        yield engine, key
+    finally:
+        engine.dispose()
+
+
+def measure(
+    where: Surroundings, engine: Engine, key: str, *, cap: int, jobs: str, workers: int = WORKERS
+) -> Use:
+    """Queue jobs, start the workers, and watch while more jobs wait than could run."""
     settings = {"PATCHMILL_GATEWAY_CONCURRENCY": str(cap)}
     script = [{"content": ANSWERS[jobs], "times": 1_000_000}]
     control(where, "PUT", "behaviour", {"latency_ms": MODEL_MS, "concurrency": cap, "script": script})
@@ -86,17 +103,17 @@ def measure(where: Surroundings, engine: Engine, key: str, cap: int, jobs: str) 
         )
         until(lambda: ready(http), "the API")
         queue(http, jobs, math.ceil(cap * 1000 / MODEL_MS * (WATCH_S + RAMP_S)))
-        workers = [stack.enter_context(running(where, "worker", **settings)) for _ in range(WORKERS)]
+        started = [stack.enter_context(running(where, "worker", **settings)) for _ in range(workers)]
         until(lambda: count(engine, ON_THE_WIRE) >= cap * NEARLY_FULL, "full slots")
         control(where, "DELETE", "ledger")
-        before = [Cpu.of(worker) for worker in workers]
+        before = [Cpu.of(worker) for worker in started]
         psutil.cpu_times_percent()
         threading.Event().wait(WATCH_S)
         idle = psutil.cpu_times_percent().idle / 100
         seen = control(where, "GET", "ledger")
         if not count(engine, "SELECT count(*) FROM jobs WHERE state = 'queued'"):
             raise RuntimeError("the jobs ran out while the slots were watched")
-        spent = [Cpu.of(worker).since(each) for worker, each in zip(workers, before, strict=True)]
+        spent = [Cpu.of(worker).since(each) for worker, each in zip(started, before, strict=True)]
         unended = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'dispatched', 'running')"
         until(lambda: count(engine, unended) == 0, "the last jobs")
     return Use(
@@ -174,16 +191,11 @@ def main() -> int:
     parser.add_argument("--jobs", choices=sorted(ANSWERS), help="the kind of jobs at every cap")
     given = parser.parse_args()
     uses = []
-    with surroundings() as where:
-        engine = open_engine(where.database_url, pool_size=2)
-        install(engine, data_dir=where.folder, pepper_file=None)
-        with engine.begin() as connection:
-            pepper = load_pepper(None, where.folder)
-            key = ensure_local_key(connection, data_dir=where.folder, pepper=pepper)
+    with surroundings() as where, installed(where) as (engine, key):
         for cap in given.cap or CAPS:
-            uses.append(measure(where, engine, key, cap, given.jobs or CAPS.get(cap, "declined")))
+            jobs = given.jobs or CAPS.get(cap, "declined")
+            uses.append(measure(where, engine, key, cap=cap, jobs=jobs))
             report(uses[-1:])
-        engine.dispose()
     report(uses)
     return 0 if all(use.aimed_at for use in uses) else 1
 

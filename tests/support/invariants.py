@@ -4,7 +4,7 @@
 sentence with the query that finds what breaks it; all of them are asked before any breach is told.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, text
@@ -154,7 +154,7 @@ def check(engine: Engine, truth: dict[str, Any], accepted: Collection[str] = ())
     broken = _broken(engine, {**ENDED, **ALWAYS})
     broken += _lost(engine, accepted)
     broken += audit(engine, truth).differences
-    assert broken == []
+    _expect_none(broken)
 
 
 def check_under_way(engine: Engine, *, lease_ttl_s: float, accepted: Collection[str] = ()) -> None:
@@ -164,12 +164,12 @@ def check_under_way(engine: Engine, *, lease_ttl_s: float, accepted: Collection[
     """
     broken = _broken(engine, {**ALWAYS, **_in_nobodys_hands(lease_ttl_s)})
     broken += _lost(engine, accepted)
-    assert broken == []
+    _expect_none(broken)
 
 
 def check_ledger(engine: Engine) -> None:
     """Check that windows and jobs hold what ledger and calls add up to, and that nothing ran over."""
-    assert _broken(engine, LEDGER) == []
+    _expect_none(_broken(engine, LEDGER))
 
 
 def check_windows_and_events(engine: Engine) -> None:
@@ -179,7 +179,11 @@ def check_windows_and_events(engine: Engine) -> None:
         WHERE w.settled_picos + w.held_picos + w.uncertain_picos > b.limit_picos
             OR w.settled_tokens + w.held_tokens + w.uncertain_tokens > b.limit_tokens
     """
-    assert _broken(engine, {"a window is over its cap": over, **LIFE}) == []
+    _expect_none(_broken(engine, {"a window is over its cap": over, **LIFE}))
+
+
+def _expect_none(broken: Sequence[str]) -> None:
+    assert broken == [], "\n".join(broken)  # pytest itself shows no values here
 
 
 def _in_nobodys_hands(lease_ttl_s: float) -> Mapping[str, str]:
