@@ -5,12 +5,13 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
 WORKERS := 2
+SCALE := 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-ledger bench-retention bench-slots bench-storm bench-usage bench-wire migrate check clean
+.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-ledger bench-processes bench-retention bench-slots bench-storm bench-usage bench-wire migrate check clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make the environment in .venv from the lock files, if they have changed
 
@@ -40,8 +41,10 @@ test: setup ## Run the whole test suite
 test-fast: setup ## Run the tests without the slow ones and those that kill processes
 	$(PY) -m pytest -n $(WORKERS) -m "not slow and not fault"
 
-fault: setup ## Run the tests that kill, cut and pause real processes
-	$(PY) -m pytest -n $(WORKERS) -m fault
+fault: setup ## Run the tests that kill, cut and pause real processes in full, and print what they measured
+	@rm -f $(CURDIR)/.faults.jsonl
+	PATCHMILL_FAULT_SCALE=$(SCALE) PATCHMILL_FAULT_REPORT=$(CURDIR)/.faults.jsonl $(PY) -m pytest -n $(WORKERS) -m fault
+	@$(PY) -m tests.support.faults .faults.jsonl
 
 ledger-proof: setup ## Try the ledger over 100,000 steps of any history, and 1,000 attempts on a budget for 50
 	PATCHMILL_LEDGER_STEPS=100000 PATCHMILL_ATTEMPTS=1000 $(PY) -m pytest -n $(WORKERS) -rP \
@@ -89,6 +92,9 @@ bench-storm: setup ## Hold the stand-in's ledger beside ours over 2,000 calls wi
 bench-dispatch: setup ## Measure dispatch, claim and list with 1,000 and with 1,000,000 finished jobs
 	$(PY) -m benchmarks.dispatch
 
+bench-processes: setup ## Measure how throughput grows with worker processes
+	$(PY) -m benchmarks.processes
+
 bench-retention: setup ## Measure what pruning 100,000 of 1,000,000 ended jobs takes
 	$(PY) -m benchmarks.retention
 
@@ -104,4 +110,4 @@ migrate: setup ## Bring the database at PATCHMILL_DATABASE_URL to this version's
 check: lint types contracts gates test ## Run every check that CI runs
 
 clean: ## Remove the environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .faults.jsonl .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.ti
 
 SHARE = 0.05
 JOBS = faults.of_scale(60, 1_000)
-PER_S = faults.of_scale(10, 12)
+PER_S = 10
 
 
 def test_commits_that_are_not_confirmed_are_neither_lost_nor_done_twice(stack: Stack, engine: Engine) -> None:

@@ -18,7 +18,7 @@ from tests.support.stack import Stack, standing, until
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(240))]
 
-PER_S = faults.of_scale(5, 10)
+PER_S = faults.of_scale(5, 6)
 RESTARTS = faults.of_scale(2, 20)
 STORM_S = faults.of_scale(2, 30)
 STORM_EVERY_S = 0.3
@@ -103,7 +103,7 @@ def test_nothing_is_lost_or_done_twice_whatever_becomes_of_postgres(
         cut = cut_again_and_again(server, own_stack)
         stormed_at = time.time()
         back_after_storm = until(lambda: accepted_since(load, stormed_at), "a submission accepted")
-    until(lambda: all_ended(own_engine), "all ended", 120)
+    until(lambda: all_ended(own_engine), "all ended", faults.timeout_s(120))
 
     truth = until(lambda: (told := own_stack.truth())["in_flight"] == 0 and told, "nothing in flight")
     assert [process.poll() for process in processes] == [None] * 3
