@@ -187,11 +187,23 @@ async def _frames(parts: Parts, subject: Subject, after: int) -> AsyncGenerator[
                     continue
                 except StopAsyncIteration:
                     return
-                if event.id > last:  # what was history comes again when the reader is late
-                    last = event.id
-                    yield _frame(event)
-                    ended = event.ended() == subject.id
+                news = _news([event, *follower.rest()], subject, last)
+                if news:  # in one piece: it is a burst that comes to many at once
+                    last, ended = news[-1].id, news[-1].ended() == subject.id
+                    yield "".join(map(_frame, news))
             yield _END
+
+
+def _news(rows: list[EventRow], subject: Subject, last: int) -> list[EventRow]:
+    """Give what comes after an id, up to the end; what was history comes again when the reader is late."""
+    news: list[EventRow] = []
+    for event in rows:
+        if event.id > last:
+            last = event.id
+            news.append(event)
+            if event.ended() == subject.id:
+                break
+    return news
 
 
 def _history(parts: Parts, subject: Subject, after: int, settled: int) -> _Page:

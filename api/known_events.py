@@ -52,6 +52,10 @@ class KnownEvents:
             self._marks.append(_Mark(newest=newest, writing=moment.after))
         return self._settled_now()
 
+    def holds_back(self, rows: list[EventRow]) -> bool:
+        """Say whether any of these, which were the latest news, is one of a run and not settled yet."""
+        return any(event.run_id is not None for event in rows) and bool(self._unsettled)
+
     def _settled_now(self) -> list[EventRow]:
         if self.settled is None:
             return []

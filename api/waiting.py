@@ -2,8 +2,10 @@
 
 Nobody is told by the database: the reader looks four times a second for events that are new to it
 (`store/events.py` says how it can know that it has seen all, however long a transaction lasts), and hands
-them to those who watch, in memory. Whoever watches holds neither a thread nor a connection. An outage of
-Postgres only delays: the reader goes on from the moment up to which it knew everything.
+them to those who watch, in memory. What is new of a run is given once nothing can precede it any more: that
+is what one more look, right after the one that brought it, is for. Whoever watches holds neither a thread nor
+a connection. An outage of Postgres only delays: the reader goes on from the moment up to which it knew
+everything.
 """
 
 import asyncio
@@ -25,6 +27,7 @@ from patchmill.store.events import EventRow, Moment
 from patchmill.telemetry import get_logger
 
 POLL_S = 0.25
+SETTLE_S = 0.02  # after news of a run, until those have ended who were writing when it was read
 POLL_WITHOUT_DATABASE_S = 1.0
 BATCH = 2_000  # events of one look
 MAX_BEHIND = 5_000  # events that a follower may leave unread before it is let go
@@ -65,6 +68,12 @@ class Follower:
             self._news.clear()
             await self._news.wait()
         return self._unread.popleft()
+
+    def rest(self) -> list[EventRow]:
+        """Give what else has come by now, without waiting for anything."""
+        rest = list(self._unread)
+        self._unread.clear()
+        return rest
 
     def give(self, event: EventRow) -> None:
         """Add an event, unless too many are unread: then it and all later ones are not given."""
@@ -224,17 +233,15 @@ class Broadcaster:
 
     async def _run(self, known: KnownEvents) -> None:
         while self.watchers() and not self._closing:
-            pause = POLL_S
             try:
-                if await self._look(known):
-                    pause = 0.0
+                pause = await self._look(known)
             except Unavailable as error:
                 pause = POLL_WITHOUT_DATABASE_S
                 _log.warning("events_unreadable", watchers=self.watchers(), **self._database.told(error))
             await asyncio.sleep(pause)
 
-    async def _look(self, known: KnownEvents) -> bool:
-        """Tell what is new, at most a batch of it; says whether there is more."""
+    async def _look(self, known: KnownEvents) -> float:
+        """Tell what is new, at most a batch of it; says how long to pause before the next look."""
         moment, rows = await anyio.to_thread.run_sync(self._news, known, limiter=self._thread)
         more = len(rows) == BATCH
         for event in rows:
@@ -242,7 +249,10 @@ class Broadcaster:
         for event in known.take(moment, rows, more=more):
             self._give([("run", event.run_id)], event)
         self._keep(known)
-        return more
+        if more:
+            return 0.0
+        is_held_back = known.holds_back(rows) and any(topic[0] == "run" for topic in self._followers)
+        return SETTLE_S if is_held_back else POLL_S
 
     def _keep(self, known: KnownEvents) -> None:
         self._known = known

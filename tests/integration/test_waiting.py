@@ -263,6 +263,24 @@ def test_what_becomes_visible_while_the_reader_begins_is_told(
     assert names(run(test, engine)) == ["queued", "queued", "applies", "parses", "reproduced"]
 
 
+def test_what_nothing_can_precede_comes_to_a_run_follower_without_another_pause(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "POLL_S", 4.0)
+    project = new_project(engine)
+    run_id, (job,) = new_run(engine, project, 1)
+
+    async def test(broadcaster: Broadcaster) -> float:
+        async with broadcaster.follow(job=job) as of_job, broadcaster.follow(run=run_id) as of_run:
+            write(engine, job, "applies")
+            await take(of_job, 1)
+            began = time.monotonic()
+            await take(of_run, 1)
+            return time.monotonic() - began
+
+    assert run(test, engine) < waiting.POLL_S / 2
+
+
 def test_a_run_follower_goes_on_where_its_history_ends(engine: Engine) -> None:
     project = new_project(engine)
     run_id, jobs = new_run(engine, project, 3)

@@ -18,11 +18,15 @@ _SYNC = b"S\x00\x00\x00\x04"
 
 @dataclass(slots=True, kw_only=True)
 class Cut:
-    """One cut: of the first statement that sends `text`, after it has arrived whole, or before that."""
+    """One cut: of the first statement that sends `text`, after it has arrived whole, or before that.
+
+    `statements` counts all that came through.
+    """
 
     text: bytes
     arrives: bool
     done: threading.Event = field(default_factory=threading.Event)
+    statements: int = 0
 
 
 class _Cutting(Link):
@@ -37,6 +41,7 @@ class _Cutting(Link):
             while data := self.client.recv(65_536):
                 self._sent += data
                 if self._sent.endswith(_SYNC):
+                    self._cut.statements += 1
                     if self._cut.text in self._sent and not self._cut.done.is_set():
                         self._cut.done.set()
                         if not self._cut.arrives:
