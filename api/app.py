@@ -126,7 +126,7 @@ def create_app(settings: Settings, *, pace: Pace | None = None) -> FastAPI:
 def _compose(settings: Settings, pace: Pace) -> Parts:
     where = services(settings)
     database = Database(open_engine(where.database_url, pool_size=THREADS + READERS))
-    broker = Broker(where.redis_url)
+    broker = Broker(where.redis_url, max_connections=THREADS)
     pepper = load_pepper(settings.key_pepper_file, settings.data_dir)
     networks = allowed_networks(settings)
     outbox = Database(open_engine(where.database_url, pool_size=CONNECTIONS))

@@ -15,25 +15,39 @@ _log = get_logger(__name__)
 
 
 class Waker:
-    """Wakes dispatchers through Redis; without Redis it stays quiet, and says so once a minute."""
+    """Wakes dispatchers through Redis; without Redis it stays quiet, and says so once a minute.
+
+    While Redis does not answer, one request a second finds that out, and no other waits for it.
+    """
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._lock = threading.Lock()
+        self._fails = False
         self._silent_until = 0.0
         self._log_again_at = 0.0
 
     def wake(self) -> None:
         """Wake one dispatcher if Redis answers; never raises for a Redis that does not."""
-        if time.monotonic() < self._silent_until:
+        if self._fails and not self._is_my_turn(time.monotonic()):
             return
         try:
             self._broker.wake()
         except redis.RedisError:
             self._note_failure(time.monotonic())
+        else:
+            self._fails = False
+
+    def _is_my_turn(self, now: float) -> bool:
+        with self._lock:
+            if now < self._silent_until:
+                return False
+            self._silent_until = now + PAUSE_S
+            return True
 
     def _note_failure(self, now: float) -> None:
         with self._lock:
+            self._fails = True
             self._silent_until = now + PAUSE_S
             due = now >= self._log_again_at
             if due:
