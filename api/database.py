@@ -33,16 +33,19 @@ class Database:
         with _translated(), self._engine.begin() as connection:
             yield connection
 
-    def schema_is_current(self) -> bool:
-        """Say whether the schema is the one of this version; raises Unavailable without an answer."""
+    def schema_standing(self) -> schema.Standing:
+        """Say how the schema stands to this version's; raises Unavailable without an answer."""
         with _translated():
-            return schema.is_current(self._engine)
+            return schema.standing(self._engine)
 
     def tell_at_start(self) -> None:
-        """Write to the log, once, why requests cannot be served; nothing if they can."""
+        """Write to the log, once, why requests cannot be served, or that the schema is a newer version's."""
         try:
-            if not self.schema_is_current():
+            standing = self.schema_standing()
+            if standing is schema.Standing.OLDER:
                 _log.error("not_ready", reason=schema.WRONG)
+            elif standing is schema.Standing.NEWER:
+                _log.warning("schema_newer", consequence="this process serves beside the newer version's")
         except Unavailable as error:
             _log.error("not_ready", reason=str(error), **self.told(error))
 

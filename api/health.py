@@ -10,7 +10,7 @@ from api.answering import json_answer
 from api.openapi import answers, problems
 from api.parts import PartsOf
 from api.query import refuse_unknown
-from api.schemas import Health, Readiness
+from api.schemas import Checks, Health, Readiness
 from patchmill.errors import InvalidFields, PatchmillError, Unavailable
 from patchmill.store import schema
 
@@ -39,15 +39,18 @@ async def healthz() -> Response:
     },
 )
 def readyz(parts: PartsOf) -> Response:
-    """Need Postgres with the schema of this version. Redis only speeds jobs up: without it, `degraded`."""
-    if not parts.database.schema_is_current():
+    """Need Postgres with the schema of this version, or a `newer` one: while that version is rolled out.
+
+    Redis only speeds jobs up: without it, `degraded`.
+    """
+    standing = parts.database.schema_standing()
+    if standing is schema.Standing.OLDER:
         raise Unavailable(schema.WRONG)
+    checks: Checks = {"postgres": "ok", "schema": "ok", "redis": "ok"}
+    if standing is schema.Standing.NEWER:
+        checks["schema"] = "newer"
     try:
         parts.broker.ping()
     except redis.RedisError:
-        ready = Readiness(
-            status="degraded", checks={"postgres": "ok", "schema": "ok", "redis": "unreachable"}
-        )
-    else:
-        ready = Readiness(status="ready", checks={"postgres": "ok", "schema": "ok", "redis": "ok"})
-    return json_answer(ready)
+        checks["redis"] = "unreachable"
+    return json_answer(Readiness(status="ready" if checks["redis"] == "ok" else "degraded", checks=checks))

@@ -205,8 +205,11 @@ class Health(Shape):
     status: Literal["ok"]
 
 
+Checks = dict[Literal["postgres", "schema", "redis"], Literal["ok", "newer", "unreachable"]]
+
+
 class Readiness(Shape):
     """Whether requests can be served: `degraded` serves them all, but jobs start up to a second later."""
 
     status: Literal["ready", "degraded"]
-    checks: dict[Literal["postgres", "schema", "redis"], Literal["ok", "unreachable"]]
+    checks: Checks

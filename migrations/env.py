@@ -1,14 +1,20 @@
-"""How Alembic reaches the database: one advisory lock, short lock waits, one transaction a migration."""
+"""How Alembic reaches the database: one advisory lock, short lock waits, one transaction a migration.
+
+Who waits for a lock on a table holds up everybody who comes after: so a migration waits for half a second, and
+is then begun anew (`store/schema.py`).
+"""
 
 import os
+import threading
 
 from alembic import context
 from sqlalchemy import Connection, Engine, text
 
 from patchmill.store.engine import LIMIT_TRANSACTIONS, open_engine
+from patchmill.store.schema import MIGRATION_LOCK
 from patchmill.store.tables import metadata
 
-MIGRATION_LOCK = 0x7061746368  # two migrations at once would trip over each other
+LOOK_EVERY_S = 0.2
 
 
 def _engine() -> Engine:
@@ -19,12 +25,11 @@ def _engine() -> Engine:
 
 
 def _migrate(connection: Connection) -> None:
-    connection.execute(text("SET lock_timeout = '10s'"))
+    connection.execute(text("SET lock_timeout = '500ms'"))
     connection.execute(text("SET statement_timeout = '10min'"))
     connection.execute(text(LIMIT_TRANSACTIONS.format(limit="0")))
     connection.execute(text("SET idle_in_transaction_session_timeout = '10min'"))
-    connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
-    connection.commit()
+    _wait_for_turn(connection)
     try:
         context.configure(
             connection=connection,
@@ -40,8 +45,22 @@ def _migrate(connection: Connection) -> None:
         connection.commit()
 
 
+def _wait_for_turn(connection: Connection) -> None:
+    """Wait until no other migration is under way, without a statement that lasts.
+
+    An index that is built concurrently waits for every statement that began before, and would for this one.
+    """
+    take = text("SELECT pg_try_advisory_lock(:lock)")
+    while not connection.scalar(take, {"lock": MIGRATION_LOCK}):
+        connection.commit()
+        threading.Event().wait(LOOK_EVERY_S)
+    connection.commit()
+
+
 if context.is_offline_mode():
     raise SystemExit("migrations run against a live database; set PATCHMILL_DATABASE_URL")
 with _engine().connect() as live:
-    _migrate(live)
-    live.invalidate()  # its session settings are not for the pool
+    try:
+        _migrate(live)
+    finally:
+        live.invalidate()  # its session settings are not for the pool

@@ -47,12 +47,18 @@ class Outage:
 
 
 def wait_for_schema(engine: Engine) -> None:
-    """Wait until the database answers and has the schema of this version; an exception ends the wait."""
+    """Wait until the database answers and its schema is not older than this version's.
+
+    An exception ends the wait. A newer one is worked with: that is how a newer version is rolled out.
+    """
     outage = Outage(engine)
     never = threading.Event()
     while True:
         try:
-            if schema.is_current(engine):
+            standing = schema.standing(engine)
+            if standing is schema.Standing.NEWER:
+                log.warning("the schema is a newer version's; this worker works beside that one's")
+            if standing is not schema.Standing.OLDER:
                 return
             outage.tell_schema()
         except SQLAlchemyError as error:

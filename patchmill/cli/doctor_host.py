@@ -18,10 +18,9 @@ from patchmill.cli.pausing import documents_of_pauses
 from patchmill.cli.talk import some
 from patchmill.errors import ConfigurationError, PatchmillError, Unavailable
 from patchmill.settings import Settings, check_redis_url
-from patchmill.store import retention, workers
+from patchmill.store import retention, schema, workers
 from patchmill.store.drift import drift, rebuild
 from patchmill.store.prices import prices_of
-from patchmill.store.schema import is_current
 
 TIMEOUT_S = 5.0
 TOLD = 3  # of what differs from the ledger
@@ -38,12 +37,11 @@ def postgres(settings: Settings, *, repair: bool = False) -> Iterator[Line]:
     url = settings.database_url.get_secret_value()
     try:
         with connected(url) as engine:
-            current = is_current(engine)
+            standing = schema.standing(engine)
             yield Line.ok("postgres", f"{masked_url(url)} answers")
-            if not current:
-                yield Line.fail("schema", "is not that of this version", "run `patchmill migrate`")
+            yield _schema(standing)
+            if standing is schema.Standing.OLDER:
                 return
-            yield Line.ok("schema", "is that of this version")
             yield from _contents(engine, settings)
             yield _ledger(engine, repair=repair)
             yield _retention(engine, settings.retention_days)
@@ -86,6 +84,15 @@ def _checker(name: str, version: Callable[[], str]) -> Line:
         return Line.ok(name, version())
     except Unavailable as error:
         return Line.fail(name, str(error), "install patchmill again")
+
+
+def _schema(standing: schema.Standing) -> Line:
+    if standing is schema.Standing.OLDER:
+        return Line.fail("schema", "is not that of this version", "run `patchmill migrate`")
+    if standing is schema.Standing.NEWER:
+        advice = "good while that version is rolled out; then install it here, too"
+        return Line.warn("schema", "is that of a newer version", advice)
+    return Line.ok("schema", "is that of this version")
 
 
 def _contents(engine: Engine, settings: Settings) -> Iterator[Line]:

@@ -16,7 +16,7 @@ from patchmill.job.circuit import GATEWAY
 from patchmill.settings import Settings
 from patchmill.store import auditing, models
 from patchmill.store.prices import prices_of
-from patchmill.store.schema import is_current
+from patchmill.store.schema import Standing, standing
 
 PRICES_HOLD = timedelta(minutes=5)  # longer than a trial lasts
 
@@ -36,7 +36,7 @@ def known_of(settings: Settings, names: Sequence[str]) -> Known:
     if url:
         try:
             with connected(url) as engine:
-                if is_current(engine):
+                if standing(engine) is not Standing.OLDER:
                     with engine.begin() as connection:
                         return _stored(connection, url, names)
         except PatchmillError:

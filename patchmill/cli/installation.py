@@ -8,6 +8,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Engine
 
 from patchmill.budget.prices import Price, Rates
+from patchmill.cli.talk import say
 from patchmill.errors import ConfigurationError
 from patchmill.store import schema
 from patchmill.store.access import ensure_project, find_project
@@ -84,7 +85,7 @@ def _upgrade(engine: Engine) -> bool:
     if schema.is_current(engine):
         return False
     try:
-        schema.upgrade(engine)
+        schema.upgrade(engine, tell=say)
     except CommandError as error:
         raise ConfigurationError(
             f"this version does not know the database's schema ({error}); "

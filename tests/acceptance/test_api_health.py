@@ -104,6 +104,22 @@ def test_an_old_schema_is_not_ready(empty_database_url: str, redis_url: str, tmp
     assert "patchmill migrate" in ready.json()["detail"]
 
 
+def test_a_newer_schema_is_served_beside_the_newer_version(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with running_api(database_url, redis_url, tmp_path) as api:
+        user = User(api)
+        with api.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+        ready = user.http.get("/readyz")
+
+        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        assert ready.json()["checks"]["schema"] == "newer"
+        assert user.http.post("/v1/jobs", json=fix_request()).status_code == 202
+        user.http.close()
+
+
 def test_without_its_schema_a_process_says_so_everywhere_until_it_is_migrated(
     empty_database_url: str, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from patchmill.cli.installation import PRICES
+from patchmill.store.engine import open_engine
+from patchmill.store.prices import add_prices_if_none
 from tests.support.api import User, job_uuid
 from tests.support.command import Command, Done
 from tests.support.limits import change
@@ -103,6 +107,23 @@ def test_a_database_without_a_schema_is_told(
     )
 
     assert (done.code, states(done)["schema"]) == (3, "fail")
+
+
+@pytest.mark.parametrize(("revision", "told"), [("0001", (3, "fail")), ("9999", (0, "warn"))])
+def test_an_older_schema_fails_and_a_newer_one_is_a_warning(
+    patchmill: Command, service: Stack, database_url: str, revision: str, told: tuple[int, str]
+) -> None:
+    engine = open_engine(database_url, pool_size=1)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": revision})
+        add_prices_if_none(connection, PRICES, "test")
+    engine.dispose()
+
+    done = patchmill(
+        "doctor", "--json", settings={**settings_of(service), "PATCHMILL_DATABASE_URL": database_url}
+    )
+
+    assert (done.code, states(done)["schema"]) == told
 
 
 def test_where_no_worker_is_at_work_is_only_a_warning(patchmill: Command, user: User, tmp_path: Path) -> None:

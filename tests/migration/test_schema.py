@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from patchmill.job.state import State, is_legal
 from patchmill.store.engine import open_engine
-from patchmill.store.schema import downgrade, is_current, upgrade
+from patchmill.store.schema import Standing, downgrade, is_current, standing, upgrade
 from patchmill.store.tables import metadata
 
 TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
@@ -40,6 +40,22 @@ def test_up_down_and_up_again_leaves_nothing_behind_and_ends_current(empty: Engi
     upgrade(empty)
 
     assert is_current(empty)
+
+
+@pytest.mark.parametrize(
+    ("revision", "stands"),
+    [(None, Standing.OLDER), ("0001", Standing.OLDER), ("9999", Standing.NEWER), ("1a2b3c", Standing.OLDER)],
+)
+def test_a_schema_is_older_or_newer_by_its_number(
+    engine: Engine, revision: str | None, stands: Standing
+) -> None:
+    assert standing(engine) is Standing.CURRENT
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+        if revision is not None:
+            connection.execute(text("INSERT INTO alembic_version VALUES (:at)"), {"at": revision})
+
+    assert standing(engine) is stands
 
 
 def test_the_functions_of_the_store_are_there_once_each(engine: Engine) -> None:
