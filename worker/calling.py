@@ -257,13 +257,12 @@ class Calling:
         self, request: ChatRequest, deadline_s: float, admitted: ledger.AdmittedCall, slot: Slot
     ) -> CallOutcome:
         """Send the request once, unless this process may not act any more."""
-        if not self._process.lease.valid():
-            return not_sent("the lease of this worker ran out before the call was sent")
         try:
             return self._process.calls.call(
                 request,
                 deadline_s=deadline_s,
                 slot=slot,
+                may_send=self._process.lease.valid,
                 on_first_token=partial(self._note_first_token, admitted.call_id, request.model),
             )
         except CallLoopStopped as stopped:

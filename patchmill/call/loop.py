@@ -21,11 +21,6 @@ from patchmill.job.failure import Failure, FailureClass
 
 # How long a stop waits for cancelled calls to close their connections.
 _STOP_GRACE_S = 2.0
-_WITHOUT_SLOT = Rejected(
-    failure=Failure(failure=FailureClass.NOT_SENT, message="its slot ran out before the call was sent"),
-    code=None,
-    timings=CallTimings(first_token_ms=None, total_ms=0),
-)
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +32,18 @@ class _News(Enum):
 
     FIRST_TOKEN = auto()
     END = auto()
+
+
+def _not_sent(message: str) -> Rejected:
+    return Rejected(
+        failure=Failure(failure=FailureClass.NOT_SENT, message=message),
+        code=None,
+        timings=CallTimings(first_token_ms=None, total_ms=0),
+    )
+
+
+_WITHOUT_LEASE = _not_sent("the lease of this worker ran out before the call was sent")
+_WITHOUT_SLOT = _not_sent("its slot ran out before the call was sent")
 
 
 class CallLoopStopped(PatchmillError):
@@ -123,13 +130,14 @@ class CallLoop:
         *,
         deadline_s: float,
         slot: Slot | None = None,
+        may_send: Callable[[], bool] | None = None,
         on_first_token: Callable[[], None] | None = None,
     ) -> CallOutcome:
         """Make one call and block until its outcome; `deadline_s` counts from now.
 
         The slot is given back as soon as the call has ended, before this thread goes on; if it does not last
-        until the call begins, nothing is sent. `on_first_token` is called here, in the calling thread, while
-        the call goes on, unless the whole answer has come by then.
+        until the call begins, or `may_send` says no then, nothing is sent. `on_first_token` is called here,
+        in the calling thread, while the call goes on, unless the whole answer has come by then.
 
         Raises:
             CallLoopStopped: the loop does not run, or its thread ended while this call was in flight.
@@ -137,7 +145,8 @@ class CallLoop:
         reply: Future[CallOutcome] = Future()
         news: SimpleQueue[_News] = SimpleQueue()
         tell = None if on_first_token is None else partial(news.put, _News.FIRST_TOKEN)
-        call = partial(self._gateway.chat, request, deadline_s=deadline_s, on_first_token=tell)
+        chat = partial(self._gateway.chat, request, deadline_s=deadline_s, on_first_token=tell)
+        call = partial(self._begin_if_it_may, chat, slot, may_send)
         reply.add_done_callback(lambda _: news.put(_News.END))
         with self._lock:
             if self._state != "running":
@@ -167,7 +176,7 @@ class CallLoop:
     async def _answer(self, call: _Call, reply: Future[CallOutcome], slot: Slot | None) -> None:
         started_at = self._loop.time()
         try:
-            outcome = await call() if slot is None or self.slots.lasts(slot) else _WITHOUT_SLOT
+            outcome = await call()
             self._free(slot, outcome)
             reply.set_result(outcome)
         except asyncio.CancelledError:
@@ -181,6 +190,16 @@ class CallLoop:
             )
         except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits for it
             reply.set_exception(error)
+
+    async def _begin_if_it_may(
+        self, chat: _Call, slot: Slot | None, may_send: Callable[[], bool] | None
+    ) -> CallOutcome:
+        """Look at what a call needs in the moment that it begins: the process may have stood still before."""
+        if may_send is not None and not may_send():
+            return _WITHOUT_LEASE
+        if slot is not None and not self.slots.lasts(slot):
+            return _WITHOUT_SLOT
+        return await chat()
 
     def _free(self, slot: Slot | None, outcome: CallOutcome) -> None:
         if slot is None:

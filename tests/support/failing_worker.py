@@ -1,8 +1,9 @@
 """`python -m tests.support.failing_worker`: a worker that comes to its end at one point of a call, once.
 
 FAIL_AT names the point and FAIL_FOLDER a folder: the file `reached` appears there at the point. With
-FAIL_HOW `die` the process is killed then; with `wait` its thread goes on when the file `go` is there. With
-FAIL_THREADS so many threads have to be at the point, and wait for each other.
+FAIL_HOW `die` the process is killed then; with `stop` it stands still until it is continued; with `wait` its
+thread goes on when the file `go` is there. With FAIL_THREADS so many threads have to be at the point, and
+wait for each other.
 """
 
 import functools
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from patchmill.call.gateway import Gateway
 from patchmill.call.loop import CallLoop
 from patchmill.queue.dispatch import Broker
 from patchmill.store import ledger
@@ -29,6 +31,7 @@ POINTS: dict[str, tuple[Any, str, bool]] = {
     "claimed": (pipeline, "_claim", False),
     "before the hold": (ledger, "admit", True),
     "held": (CallLoop, "call", True),
+    "sending": (Gateway, "chat", True),
     "answered": (CallLoop, "call", False),
     "settled": (Circuits, "leave", True),
     "verified": (pipeline, "_work", False),
@@ -57,6 +60,9 @@ class Point:
             (self._folder / "reached").touch()
             if self._how == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self._how == "stop":
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # so that this thread stops first
+                return
         pause = threading.Event()
         while not (self._folder / "go").exists():
             pause.wait(POLL_S)
