@@ -18,7 +18,7 @@ from patchmill.edit.span import split_lines
 from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.ladder import Rung, SkippedRung, steps
 from patchmill.job.record import ErrorCode
-from patchmill.job.retry import MAX_ATTEMPTS, Fail, Wait, without_checker
+from patchmill.job.retry import MAX_ATTEMPTS, MAX_LOSSES, Fail, Wait, apart, without_checker
 from patchmill.job.state import State
 from patchmill.kinds import KINDS
 from patchmill.store import budget_waiters, claims, ledger, serving
@@ -109,7 +109,7 @@ def _claim_same(process: Process, job_id: uuid.UUID, dispatch_no: int) -> Claim 
 def _run_to_a_stop(process: Process, claim: Claim) -> None:
     """Work until the job ends or waits, and write down which."""
     try:
-        ended = _work(process, claim)
+        ended = _work_apart(process, claim) if claim.losses >= MAX_LOSSES - 1 else _work(process, claim)
         process.persist_at_once(lambda connection: ended.write(connection, claim))
         log.info("ended", outcome=ended.outcome, code=ended.fail.code if ended.fail else None)
     except Interrupted as stop:
@@ -127,6 +127,20 @@ def _run_to_a_stop(process: Process, claim: Claim) -> None:
 def _spent(claim: Claim) -> Fail:
     message = f"{claim.attempts - 1} attempts did not bring the job to an end"
     return Fail(code=ErrorCode.ATTEMPTS_SPENT, message=message, retryable=True)
+
+
+def _work_apart(process: Process, claim: Claim) -> Ended:
+    """Do the work of a job that may lose no worker more, one such job at a time in a process.
+
+    Of those that were lost together once and again, one may be what the process dies of: the next time it
+    takes none of the others with it.
+    """
+    if not process.suspect.acquire(blocking=False):
+        raise Interrupted(apart(process.rng))
+    try:
+        return _work(process, claim)
+    finally:
+        process.suspect.release()
 
 
 def _work(process: Process, claim: Claim) -> Ended:

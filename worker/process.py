@@ -80,6 +80,7 @@ class Process:
     terms: bytes  # digest of what this process brings to every job, see `job/work.py`
     rng: random.Random = field(default_factory=random.Random)
     running: InHand = field(default_factory=InHand)
+    suspect: threading.Lock = field(default_factory=threading.Lock)  # held for a job that may kill us
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def persist(self, write: Callable[[Connection], Written]) -> Written:

@@ -268,6 +268,11 @@ def _wait_for(blocked: NoRoom, after_s: float) -> Wait:
     return Wait(after_s=after_s, reason=WaitReason.BUDGET, costs_attempt=False, blocked=blocked)
 
 
+def apart(rng: random.Random) -> Wait:
+    """Let a job that may lose no worker more look again, while another such job runs where it came to."""
+    return Wait(after_s=rng.uniform(0.5, 2.0), reason=WaitReason.RETRY, costs_attempt=False)
+
+
 def given_back() -> Wait:
     """Give a job back whose worker takes no more work: another one may have it at once."""
     return Wait(after_s=0.0, reason=None, costs_attempt=False)

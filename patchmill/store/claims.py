@@ -74,6 +74,7 @@ class Claim:
     attempts: int
     billed_calls: int  # settled or uncertain, since the job was last asked for
     failures_in_a_row: int
+    losses: int  # of its worker, while it was in its hands
     max_cost_picos: int | None
     created_at: datetime  # or when it was last asked for again
     deadline_at: datetime | None
@@ -125,8 +126,8 @@ def _claiming(*, where: ColumnElement[bool], served_from: ColumnElement[Any] | N
         where=[jobs.c.dispatch_no == given("dispatch_no"), where],
         beside=[_open_attempt, run_progress.begin],
         giving=[
-            *("id", "project_id", "key_id", "fence", "attempts", "failures_in_a_row", "max_cost_picos"),
-            *("calls_before", "answers_after", "created_at", "deadline_at"),
+            *("id", "project_id", "key_id", "fence", "attempts", "failures_in_a_row", "losses"),
+            *("max_cost_picos", "calls_before", "answers_after", "created_at", "deadline_at"),
             *("kind", "path", "language", "sha256", "request", "served_from"),
         ],
         reading=_read,
@@ -178,6 +179,7 @@ def _claim(connection: Connection, row: RowMapping) -> Claim:
             call["state"] != "void" and call["number"] > row["calls_before"] for call in earlier
         ),
         failures_in_a_row=row["failures_in_a_row"],
+        losses=row["losses"],
         max_cost_picos=row["max_cost_picos"],
         created_at=_asked_at(row),
         deadline_at=row["deadline_at"],

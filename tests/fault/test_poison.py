@@ -1,0 +1,214 @@
+"""Jobs that do harm: one kills whatever process runs it, some are very large, some get endless answers."""
+
+import subprocess
+import time
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from patchmill.settings import MIB
+from tests.fault.test_recovery import states
+from tests.support import faults, invariants
+from tests.support.faults import Told
+from tests.support.poisoned_worker import POISON
+from tests.support.requests import mutable_default
+from tests.support.stack import Stack, until
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(300))]
+
+SLOTS = 2
+NEIGHBOURS = 12
+LOSSES = 3
+# Beside poison, in the long form: so many jobs a second that two workers are kept busy, for so long.
+PER_S = 6.0
+PACED = faults.of_scale(0, 400)
+SLOWER = 1.2  # at most, times what the 95th percentile is without poison
+TOOK = "SELECT extract(epoch FROM finished_at - created_at)::float8 FROM jobs WHERE path LIKE '{folder}/%'"
+TRIES = 2
+SIZES = (MIB // 8, MIB)
+
+
+class Fleet:
+    """Workers that are started again when they have died, as by any supervisor."""
+
+    def __init__(self, stack: Stack, number: int, *, slots: int = SLOTS) -> None:
+        self._stack = stack
+        self._slots = slots
+        self._workers = [self._hire() for _ in range(number)]
+        self.died = 0
+
+    def _hire(self) -> subprocess.Popen[bytes]:
+        settings = {"PATCHMILL_GATEWAY_CONCURRENCY": str(self._slots)}
+        return self._stack.start("tests.support.poisoned_worker", **settings)
+
+    def look(self) -> None:
+        """Replace who has died."""
+        for number, worker in enumerate(self._workers):
+            if worker.poll() is not None:
+                self.died += 1
+                self._workers[number] = self._hire()
+
+    def dismiss(self) -> None:
+        """Let all go."""
+        for worker in self._workers:
+            worker.kill()
+            worker.wait()
+
+
+def named(folder: str, number: int, **more: Any) -> dict[str, Any]:
+    """Give a fix request for a file in a folder, which its prompt names."""
+    body = mutable_default(number, **more)
+    return body | {"file": {**body["file"], "path": f"{folder}/module_{number}.py"}}
+
+
+def filled(size: int) -> dict[str, Any]:
+    """Give a fix request for a file of so many bytes."""
+    body = named("large", size)
+    content = body["file"]["content"]
+    line = "VALUES = [" + "1, " * 30 + "]\n"
+    content += line * ((size - len(content)) // len(line))
+    content += "#" * (size - len(content) - 1) + "\n"
+    assert len(content) == size
+    return body | {"file": {**body["file"], "content": content}}
+
+
+def post(stack: Stack, body: dict[str, Any]) -> str:
+    with stack.http() as http:
+        answer = http.post("/v1/jobs", json=body)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def document(stack: Stack, job_id: str) -> dict[str, Any]:
+    with stack.http() as http:
+        job: dict[str, Any] = http.get(f"/v1/jobs/{job_id}").json()
+    return job
+
+
+def ended(engine: Engine, count: int) -> bool:
+    return sum(states(engine).get(state, 0) for state in ("succeeded", "failed")) == count
+
+
+def test_a_job_that_kills_its_worker_ends_after_three_losses_and_takes_no_neighbour_with_it(
+    stack: Stack, engine: Engine
+) -> None:
+    stack.settings["PATCHMILL_CALL_DEADLINE_S"] = "2.5"
+    stack.behave(latency_ms={"min_ms": 200, "max_ms": 800})
+    stack.start_api()
+    fleet = Fleet(stack, 1)
+    for number in range(NEIGHBOURS):
+        post(stack, named("near", number))
+        if number == NEIGHBOURS // 2:
+            poison = post(stack, named(POISON, NEIGHBOURS))
+
+    def all_ended() -> bool:
+        fleet.look()
+        return ended(engine, NEIGHBOURS + 1)
+
+    until(all_ended, "all ended", 200)
+
+    job = document(stack, poison)
+    assert (job["state"], job["error"]["code"]) == ("failed", "worker_lost")
+    assert fleet.died == LOSSES
+    assert states(engine) == {"succeeded": NEIGHBOURS, "failed": 1}
+    invariants.check(engine, stack.truth())
+    lost_twice = invariants.rows(engine, f"SELECT count(*) FROM jobs WHERE losses = {LOSSES - 1}")[0][0]
+
+    fleet.dismiss()
+    stack.start("worker")  # as after a mend
+    with stack.http() as http:
+        assert http.post(f"/v1/jobs/{poison}/retry").status_code == 202
+    assert stack.ended(poison)["outcome"] == "verified"
+    invariants.check(engine, stack.truth())
+    faults.tell(
+        Told(
+            broke="a job kills each worker that runs it",
+            often=f"1 job, {fleet.died} workers",
+            jobs=NEIGHBOURS + 1,
+            bar=f"failed (`worker_lost`) after {LOSSES} losses, and a retry works; no neighbour fails",
+            measured=f"{fleet.died} losses; {lost_twice} neighbours were lost twice with it, none failed; "
+            "retried and verified",
+        )
+    )
+
+
+@pytest.mark.skipif(not faults.LONG, reason="measures times, which takes an idle machine and minutes")
+def test_jobs_beside_one_that_kills_workers_are_hardly_slower(stack: Stack, engine: Engine) -> None:
+    stack.behave(latency_ms={"min_ms": 300, "max_ms": 900})
+    stack.start_api()
+    fleet = Fleet(stack, 2, slots=12)
+
+    def p95_of(folder: str, first: int, *, poisoned_at: int | None = None) -> float:
+        began = time.monotonic()
+        for number in range(PACED):
+            post(stack, named(folder, first + number))
+            if number == poisoned_at:
+                post(stack, named(POISON, first - 1))
+            while time.monotonic() < began + number / PER_S:
+                fleet.look()
+                time.sleep(0.02)  # noqa: TID251 - the pace of submission
+        expected = first + PACED - 1 + (poisoned_at is not None)
+
+        def all_ended() -> bool:
+            fleet.look()
+            return ended(engine, expected)
+
+        until(all_ended, "all ended", 120)
+        return faults.percentile(
+            [took for (took,) in invariants.rows(engine, TOOK.format(folder=folder))], 0.95
+        )
+
+    alone = p95_of("alone", 1)
+    beside = p95_of("beside", PACED + 2, poisoned_at=PACED // 4)
+
+    assert fleet.died == LOSSES
+    assert beside <= SLOWER * alone
+    invariants.check(engine, stack.truth())
+    faults.tell(
+        Told(
+            broke="a job kills each worker that runs it, beside a steady load on two workers",
+            often=f"1 job, {fleet.died} workers",
+            jobs=2 * PACED + 1,
+            bar="p95 of the others' time to an end less than 20 % longer than without it",
+            measured=f"p95 {beside:.2f} s beside it, {alone:.2f} s without",
+        )
+    )
+
+
+def test_the_largest_file_and_answers_without_end_leave_their_neighbours_alone(
+    stack: Stack, engine: Engine
+) -> None:
+    stack.settings |= {"PATCHMILL_PROGRESS_TIMEOUT_S": "1", "PATCHMILL_CALL_DEADLINE_S": "8"}
+    endless = ["S10_long_line", "S9_stall_with_comments"]
+    stack.behave(
+        latency_ms=300,
+        faults=[{"wire_case": case, "times": TRIES, "match": case} for case in endless],
+    )
+    stack.start_api()
+    worker = stack.start("worker")
+    for number in range(NEIGHBOURS):
+        post(stack, named("near", number))
+    once_more = {"options": {"max_calls": TRIES}}
+    bad = [post(stack, named(case, NEIGHBOURS + number, **once_more)) for number, case in enumerate(endless)]
+    bad += [post(stack, filled(size)) for size in SIZES]
+
+    until(lambda: ended(engine, NEIGHBOURS + len(bad)), "all ended", 120)
+
+    documents = [document(stack, job) for job in bad]
+    spent = [(job["error"]["code"], job["usage"]["calls"]) for job in documents[: len(endless)]]
+    assert spent == [("attempts_spent", TRIES)] * len(endless)
+    assert {job["state"] for job in documents[len(endless) :]} == {"succeeded"}
+    near = "SELECT DISTINCT outcome FROM jobs WHERE path LIKE 'near/%'"
+    assert invariants.rows(engine, near) == [("verified",)]
+    assert worker.poll() is None
+    invariants.check(engine, stack.truth())
+    faults.tell(
+        Told(
+            broke="answers without end (a line of 64 MiB, comments for ever), and files of 128 KiB and 1 MiB",
+            often=f"{len(endless) * TRIES} answers, {len(SIZES)} files",
+            jobs=NEIGHBOURS + len(bad),
+            bar="each such call ends at a bound and its money stays uncertain; the neighbours are verified",
+            measured=f"{len(endless) * TRIES} calls given up, none read on; {NEIGHBOURS} neighbours verified",
+        )
+    )
