@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.parts import Parts, PartsOf
 from patchmill.errors import Forbidden, Unauthenticated
-from patchmill.store import access, key_secret
+from patchmill.store import access, key_secret, shared_time
 
 _NO_SUCH_KEY = bytes(32)  # compared with when there is no key, so that the time tells nothing
 _USE_IS_NEWS_AFTER = timedelta(minutes=1)
@@ -62,7 +62,7 @@ def _key_of(text: str, parts: Parts) -> access.KeyRow:
     secret = key_secret.read(text.strip())
     if secret is None:
         raise Unauthenticated("this is not a key of Patchmill, or it is mistyped")
-    now = datetime.now(UTC)
+    now = shared_time.now()
     with parts.database.begin() as connection:
         key = access.find_key(connection, secret.public_id)
         stored = _NO_SUCH_KEY if key is None else key.secret_hash

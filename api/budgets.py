@@ -1,6 +1,5 @@
 """Budgets: set a limit, change it, end it, and read what is left of it."""
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -20,7 +19,7 @@ from api.parts import Parts, PartsOf
 from api.query import PAGE, Cursor, Limit, from_cursor, paged, refuse_unknown
 from patchmill.budget.windows import WindowKind
 from patchmill.errors import BelowMinimumHold, Conflict, FieldError, InvalidFields, NotFound
-from patchmill.store import access, auditing, budget_waiters, budgets
+from patchmill.store import access, auditing, budget_waiters, budgets, shared_time
 from patchmill.store.budgets import BudgetRow
 from patchmill.store.ids import from_edge, to_edge
 
@@ -40,7 +39,7 @@ router = APIRouter(prefix="/v1/budgets", tags=["budgets"], dependencies=[Depends
 def create_budget(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
     """Limit what the installation, the caller's project, or one of its keys may spend in each window."""
     asked = read_model(body, BudgetRequest)
-    now = datetime.now(UTC)
+    now = shared_time.now()
     limits = limits_of(asked.limit)
     with parts.database.begin() as connection:
         project_id, key_id = _scope(connection, asked, caller)
@@ -73,7 +72,7 @@ def create_budget(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
 )
 def list_budgets(caller: Reader, parts: PartsOf, limit: Limit = PAGE, cursor: Cursor = None) -> Response:
     """List the budgets that bear on the caller's project, with their use in the current window."""
-    now = datetime.now(UTC)
+    now = shared_time.now()
     before = from_cursor(cursor)
     with parts.database.begin() as connection:
         rows = budgets.project_budgets(connection, caller.project_id, before=before, limit=limit + 1)
@@ -96,7 +95,7 @@ def read_budget(budget_id: str, caller: Reader, parts: PartsOf) -> Response:
     """Read one of the budgets that bear on the caller's project, with how its current window was spent."""
     with parts.database.begin() as connection:
         row = _find(connection, caller, budget_id)
-        document = budget_detail(connection, row, datetime.now(UTC))
+        document = budget_detail(connection, row, shared_time.now())
     return json_answer(document)
 
 
@@ -116,7 +115,7 @@ def change_budget(budget_id: str, caller: Admin, body: JsonBytes, parts: PartsOf
     for a budget look again once its limit or its policy is another.
     """
     asked = read_model(body, BudgetChange)
-    now = datetime.now(UTC)
+    now = shared_time.now()
     with parts.database.begin() as connection:
         row = _find(connection, caller, budget_id, locked=True)
         changes = _changes(row, asked)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -27,7 +27,7 @@ from patchmill.deliver.post import Answer, Poster
 from patchmill.errors import Unavailable
 from patchmill.instants import rfc3339
 from patchmill.job import retry
-from patchmill.store import outbox
+from patchmill.store import outbox, shared_time
 from patchmill.store.ids import to_edge
 from patchmill.store.outbox import Due
 from patchmill.telemetry import get_logger
@@ -140,7 +140,7 @@ class Courier:
 
     async def _deliver(self, due: Due) -> None:
         """Make one attempt and write what came of it."""
-        at = datetime.now(UTC)
+        at = shared_time.now()
         try:
             answer = await self._post(due, at)
         except (

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from api.auth import Caller
 from api.database import Connection
@@ -21,7 +21,7 @@ from patchmill.job.experience import Experience
 from patchmill.job.ladder import Rung, Step, steps
 from patchmill.job.record import KindName, Options, Task
 from patchmill.kinds import KINDS
-from patchmill.store import access, models
+from patchmill.store import access, models, shared_time
 from patchmill.store.budgets import BudgetRow, budgets_over, use_of
 from patchmill.store.experience import experience
 from patchmill.store.ids import to_edge
@@ -86,7 +86,7 @@ def read_facts(
     connection: Connection, parts: Parts, caller: Caller, kind: KindName, options: Options
 ) -> Facts:
     """Read everything at once; the arithmetic needs no connection."""
-    now = datetime.now(UTC)
+    now = shared_time.now()
     policy = parts.policy.changed(access.project(connection, caller.project_id).policy)
     ladder = steps(policy, options)
     names = {step.model for step in ladder} | {step.fallback for step in ladder if step.fallback}

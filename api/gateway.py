@@ -1,7 +1,6 @@
 """How the gateway and its models are: whether calls can be made, and if not, why and until when."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
@@ -21,7 +20,7 @@ from api.paused import that_concern
 from api.query import refuse_unknown
 from patchmill.errors import InvalidFields
 from patchmill.job.circuit import GATEWAY, Circuit
-from patchmill.store import circuits, pauses, stats
+from patchmill.store import circuits, pauses, shared_time, stats
 from patchmill.store.circuits import Quota as QuotaRow
 
 router = APIRouter(prefix="/v1/gateway", tags=["gateway"], dependencies=[Depends(refuse_unknown())])
@@ -46,7 +45,7 @@ def gateway_document(parts: Parts, project_id: UUID) -> Gateway:
         known = circuits.every_one(connection)
         quota = circuits.quota(connection)
         on_the_wire = stats.on_the_wire(connection)
-        account = account_of(connection, datetime.now(UTC))
+        account = account_of(connection, shared_time.now())
         paused = that_concern(pauses.standing(connection), project_id)
     slots = parts.slots.read(on_the_wire=on_the_wire)
     return Gateway.model_validate(

@@ -1,6 +1,5 @@
 """The keys of a project: make, list, revoke."""
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +15,7 @@ from api.query import refuse_unknown
 from api.requests import KeyRequest
 from api.schemas import Key, KeyList, NewKey
 from patchmill.errors import FieldError, InvalidFields, NotFound
-from patchmill.store import access, key_secret
+from patchmill.store import access, key_secret, shared_time
 from patchmill.store.access import KeyRow
 from patchmill.store.ids import from_edge, to_edge
 
@@ -36,7 +35,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"], dependencies=[Depends(refus
 def create_key(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
     """Make a key for the caller's project; the secret is shown in this answer and never again."""
     asked = read_model(body, KeyRequest)
-    if asked.expires_at is not None and asked.expires_at <= datetime.now(UTC):
+    if asked.expires_at is not None and asked.expires_at <= shared_time.now():
         raise InvalidFields([FieldError("/expires_at", "out_of_range", "must be in the future")])
     secret = key_secret.make()
     with parts.database.begin() as connection:

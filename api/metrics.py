@@ -4,7 +4,6 @@ There are no names of projects, files or people in it, and no money; it needs no
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, Response
@@ -16,7 +15,16 @@ from api.openapi import problems
 from api.parts import Parts, PartsOf
 from api.query import refuse_unknown
 from patchmill.errors import InvalidFields, PatchmillError, Unavailable
-from patchmill.store import accounts, circuits, decisions, metrics, reconciliations, retention, stats
+from patchmill.store import (
+    accounts,
+    circuits,
+    decisions,
+    metrics,
+    reconciliations,
+    retention,
+    shared_time,
+    stats,
+)
 from patchmill.store.reconciliations import LOOKS_BACK
 
 router = APIRouter(tags=["health"], dependencies=[Depends(refuse_unknown())])
@@ -53,7 +61,7 @@ class _Numbers(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Read everything in one transaction."""
-        at = datetime.now(UTC)
+        at = shared_time.now()
         with self._parts.database.begin() as connection:
             now = stats.stats(connection, None, lease_ttl_s=self._parts.lease_ttl_s)
             open_ones = circuits.open_ones(connection)

@@ -1,7 +1,6 @@
 """The models: what each takes, costs, and is to the key's project."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, Response
@@ -18,7 +17,7 @@ from patchmill.budget.prices import Price, rates_at, to_usd
 from patchmill.errors import InvalidFields
 from patchmill.job.circuit import Circuit
 from patchmill.job.ladder import Policy
-from patchmill.store import access, circuits, models
+from patchmill.store import access, circuits, models, shared_time
 from patchmill.store.models import LearnedModel
 from patchmill.store.prices import prices_of
 
@@ -88,7 +87,7 @@ def _ladder(policy: Policy) -> dict[str, str | None]:
 
 
 def _price(prices: Sequence[Price]) -> ModelPrice | None:
-    rates = rates_at(prices, datetime.now(UTC))
+    rates = rates_at(prices, shared_time.now())
     if rates is None:
         return None
     return ModelPrice(

@@ -1,6 +1,6 @@
 """Prices: read the list, and add to it. A price is never changed: a later row replaces it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -26,7 +26,7 @@ from patchmill.budget.price_rows import (
 )
 from patchmill.budget.prices import Price
 from patchmill.errors import FieldError, InvalidFields
-from patchmill.store import prices
+from patchmill.store import prices, shared_time
 from patchmill.store.ids import to_edge
 
 router = APIRouter(prefix="/v1/prices", tags=["prices"], dependencies=[Depends(refuse_unknown())])
@@ -47,7 +47,7 @@ def list_prices(
     del caller
     with parts.database.begin() as connection:
         rows = prices.list_prices(connection, model)
-    documents = [document_of(row, status) for row, status in sorted_rows(rows, datetime.now(UTC))]
+    documents = [document_of(row, status) for row, status in sorted_rows(rows, shared_time.now())]
     start = 0 if cursor is None else _after(cursor, documents)
     page = documents[start : start + limit]
     more = page[-1]["id"] if start + limit < len(documents) else None
@@ -68,7 +68,7 @@ def list_prices(
 def add_price(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
     """Add a row to the price list of the installation; what was settled before stays as it was."""
     asked = read_model(body, PriceRequest)
-    now = datetime.now(UTC)
+    now = shared_time.now()
     price = _price(asked, now)
     with parts.database.begin() as connection:
         (row,) = prices.add_prices(connection, [(price, asked.source)], actor=to_edge("key", caller.key_id))

@@ -1,7 +1,6 @@
 """The project of a key: how its jobs climb, how much is done for it at once, how long what ended is kept."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -19,7 +18,7 @@ from api.query import PAGE, Cursor, Limit, from_cursor, refuse_unknown
 from api.schemas import Pause
 from patchmill.budget.prices import rates_at
 from patchmill.errors import FieldError, InvalidFields, NotFound
-from patchmill.store import access, auditing, pauses
+from patchmill.store import access, auditing, pauses, shared_time
 from patchmill.store.access import ProjectRow
 from patchmill.store.ids import from_edge, to_edge
 from patchmill.store.prices import prices_of
@@ -120,7 +119,7 @@ def refuse_other(text: str, caller: Caller) -> None:
 
 def _refuse_unpriced(connection: Connection, changes: dict[str, Any]) -> None:
     """Refuse a model without a price: it would never be called."""
-    now = datetime.now(UTC)
+    now = shared_time.now()
     wrong = [
         FieldError(
             f"/policy/{name}", "not_allowed", "no price is known for this model, so it is never called"

@@ -1,7 +1,7 @@
 """What one call may take at most, held before it is sent: over its job's cap, its run's, and every budget."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 
 from sqlalchemy import Engine
 
@@ -11,7 +11,7 @@ from patchmill.budget.prices import MAX_PICOS
 from patchmill.budget.tokens import input_bound
 from patchmill.call.request import ChatRequest, request_body
 from patchmill.job.retry import NoRoom, beyond_counting, in_a_crowd, without_room
-from patchmill.store import ledger
+from patchmill.store import ledger, shared_time
 from patchmill.store.claims import Claim
 from patchmill.store.engine import one_by_one
 from patchmill.store.prices import PriceList
@@ -78,7 +78,7 @@ def _hold(
 
 
 def _decide(rooms: Sequence[Room], asking: Asking, prices: PriceList) -> ledger.Admission:
-    now = datetime.now(UTC)
+    now = shared_time.now()
     found = answer(asking, prices.rows, rooms, now)
     if found is None:
         raise NoPrice

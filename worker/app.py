@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import warnings
-from datetime import UTC, datetime
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
@@ -24,6 +23,7 @@ from patchmill.queue.app import QUEUES, make_celery
 from patchmill.queue.dispatch import Broker, MessageTemplate
 from patchmill.queue.slots import SlotLeases
 from patchmill.settings import Settings, gateway_key, services
+from patchmill.store import shared_time
 from patchmill.store.engine import open_engine
 from patchmill.telemetry import get_logger
 from worker.capabilities import Capabilities
@@ -63,7 +63,7 @@ class WorkerApp:
         gateway = Gateway(
             base_url=settings.gateway_url,
             api_key=gateway_key(settings),
-            now=lambda: datetime.now(UTC),
+            now=shared_time.now,
             clocks=Clocks(
                 connect_s=settings.connect_timeout_s,
                 first_data_s=settings.first_data_timeout_s,

@@ -5,7 +5,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,7 @@ from patchmill.job.retry import (
     without_slot,
 )
 from patchmill.kinds.kind import Kind
-from patchmill.store import call_news, ledger
+from patchmill.store import call_news, ledger, shared_time
 from patchmill.store.budget_alerts import note_exhausted
 from patchmill.store.claims import Claim, StoredReply
 from patchmill.store.engine import one_by_one, trouble
@@ -201,7 +201,7 @@ class Calling:
         best = min(in_the_way, key=lambda each: (each.name != GATEWAY, each.state is Condition.OFF))
         if step.rung is Rung.ESCALATION and best.name != GATEWAY:
             return RungSkipped(step, "unavailable")
-        return self._interrupted(until_circuit_closes(best, datetime.now(UTC), self._process.rng))
+        return self._interrupted(until_circuit_closes(best, shared_time.now(), self._process.rng))
 
     def _buy(self, step: Step, permit: Permit, prompt: Prompt, slot: Slot, floor_tokens: int) -> Reply:
         try:
@@ -330,7 +330,7 @@ class Calling:
         """Give the seconds that a call may take: the setting's, or what the job has left."""
         if self._claim.deadline_at is None:
             return self._process.call_deadline_s
-        left = (self._claim.deadline_at - datetime.now(UTC)).total_seconds()
+        left = (self._claim.deadline_at - shared_time.now()).total_seconds()
         if left <= 0:
             raise _overdue()
         return min(left, self._process.call_deadline_s)

@@ -9,7 +9,6 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,6 +19,7 @@ from patchmill.job.circuit import GATEWAY, Circuit, Trip
 from patchmill.job.failure import FailureClass
 from patchmill.job.retry import probe_after_s
 from patchmill.store import circuits as store
+from patchmill.store import shared_time
 from patchmill.store.engine import trouble
 from patchmill.telemetry import get_logger
 
@@ -196,4 +196,4 @@ class Circuits:
 
 def _due(circuit: Circuit) -> bool:
     """Whether one call may probe it now."""
-    return circuit.probe_at is not None and circuit.probe_at <= datetime.now(UTC)
+    return circuit.probe_at is not None and circuit.probe_at <= shared_time.now()

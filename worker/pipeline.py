@@ -4,7 +4,6 @@ This is the only place that knows the order of the stages; each stage is a funct
 """
 
 import uuid
-from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -21,7 +20,7 @@ from patchmill.job.record import ErrorCode
 from patchmill.job.retry import MAX_ATTEMPTS, MAX_LOSSES, Fail, Wait, apart, without_checker
 from patchmill.job.state import State
 from patchmill.kinds import KINDS
-from patchmill.store import budget_waiters, claims, ledger, serving
+from patchmill.store import budget_waiters, claims, ledger, serving, shared_time
 from patchmill.store.claims import Claim
 from patchmill.store.engine import one_by_one, passes, trouble
 from patchmill.store.ids import from_edge
@@ -161,7 +160,7 @@ def _work(process: Process, claim: Claim) -> Ended:
                 raise
             stopped_by = stop.decision
         progress.take_own(stage, contested=True)
-    return progress.ended(datetime.now(UTC), stopped_by=stopped_by)
+    return progress.ended(shared_time.now(), stopped_by=stopped_by)
 
 
 def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress) -> None:

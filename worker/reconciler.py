@@ -9,7 +9,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy import Engine
@@ -19,7 +19,7 @@ from patchmill.budget.prices import PICOS_PER_USD, to_usd
 from patchmill.budget.reconciliation import HOUR, Proof, Use, Verdict, hour_of, prove, whole_hours
 from patchmill.call.account import Account, AccountClient, AccountUnavailable, UsageBucket
 from patchmill.errors import Conflict
-from patchmill.store import accounts, decisions, reconciliations
+from patchmill.store import accounts, decisions, reconciliations, shared_time
 from patchmill.store.engine import passes, trouble
 from patchmill.store.ids import to_edge
 from patchmill.store.reconciliations import LOOKS_BACK, NEAR, Compared
@@ -56,7 +56,7 @@ class Reconciler:
         base_url: str,
         api_key: str,
         alone: bool,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = shared_time.now,
         timeout_s: float = 10.0,
     ) -> None:
         self._engine = engine
@@ -112,7 +112,7 @@ class Reconciler:
         with AccountClient(
             base_url=self._base_url,
             api_key=self._api_key,
-            now=lambda: datetime.now(UTC),
+            now=shared_time.now,
             timeout_s=self._timeout_s,
         ) as client:
             account = client.account()
@@ -122,7 +122,7 @@ class Reconciler:
         return _Told(
             account=account,
             billed=_by_hour(buckets),
-            clock_agrees=date is not None and abs(date - datetime.now(UTC)) <= NEAR,
+            clock_agrees=date is not None and abs(date - shared_time.now()) <= NEAR,
         )
 
     def _compare(self, hours: Sequence[datetime], told: _Told, now: datetime) -> list[Compared]:

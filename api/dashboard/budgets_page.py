@@ -1,6 +1,6 @@
 """Budgets: what each leaves, how its window was spent, and when it will be used up."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 
@@ -12,7 +12,7 @@ from api.dashboard.session import Viewer
 from api.parts import PartsOf
 from patchmill.budget.windows import WindowKind
 from patchmill.errors import NotFound
-from patchmill.store import budget_alerts, budgets, overview
+from patchmill.store import budget_alerts, budgets, overview, shared_time
 from patchmill.store.ids import from_edge
 
 router = APIRouter(prefix="/budgets", route_class=PageRoute)
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/budgets", route_class=PageRoute)
 def list_budgets(request: Request, person: Viewer, parts: PartsOf) -> Response:
     """Show every budget with what it leaves."""
     del person
-    now = datetime.now(UTC)
+    now = shared_time.now()
     with parts.database.begin() as connection:
         shown = every_budget(connection, overview.project_names(connection), now)
     return page(request, "budgets", {"budgets": shown})
@@ -32,7 +32,7 @@ def list_budgets(request: Request, person: Viewer, parts: PartsOf) -> Response:
 def show_budget(request: Request, budget_id: str, person: Viewer, parts: PartsOf) -> Response:
     """Show one budget and how its window was spent."""
     del person
-    now = datetime.now(UTC)
+    now = shared_time.now()
     identity = from_edge("bud", budget_id)
     with parts.database.begin() as connection:
         row = next((each for each in budgets.every_budget(connection) if each.id == identity), None)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -25,7 +25,7 @@ from api.uncertain import AMOUNTS, decision_of
 from patchmill.budget.reconciliation import HOUR
 from patchmill.job.circuit import GATEWAY, Circuit, Condition
 from patchmill.job.pause import MAX_REASON
-from patchmill.store import accounts, circuits, decisions, metrics, reconciliations, stats
+from patchmill.store import accounts, circuits, decisions, metrics, reconciliations, shared_time, stats
 from patchmill.store.ids import known_id
 from patchmill.store.metrics import CacheUse
 from patchmill.store.reconciliations import LOOKS_BACK
@@ -41,7 +41,7 @@ router = APIRouter(prefix=HERE, route_class=PageRoute)
 def show_gateway(request: Request, person: Viewer, parts: PartsOf) -> Response:
     """Show whether calls can be made, and how those of the last hour went."""
     del person
-    now = datetime.now(UTC)
+    now = shared_time.now()
     with parts.database.begin() as connection:
         known = circuits.every_one(connection)
         said = circuits.quota(connection)

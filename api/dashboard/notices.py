@@ -1,7 +1,6 @@
 """What everybody who looks should know first: a few sentences at the top of every page, while they hold."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from fastapi import Request
 
@@ -14,7 +13,7 @@ from patchmill.budget.prices import rates_at
 from patchmill.job.circuit import GATEWAY, Circuit
 from patchmill.job.ladder import Policy
 from patchmill.job.pause import Pause
-from patchmill.store import access, budget_alerts, circuits, pauses, reconciliations, workers
+from patchmill.store import access, budget_alerts, circuits, pauses, reconciliations, shared_time, workers
 from patchmill.store.budget_alerts import Told
 from patchmill.store.ids import to_edge
 from patchmill.store.prices import prices_of
@@ -61,7 +60,7 @@ def notices(connection: Connection, parts: Parts) -> list[Notice]:
 
 def _unpriced(connection: Connection, policy: Policy) -> list[str]:
     """Give the models of ladders that are never called."""
-    now = datetime.now(UTC)
+    now = shared_time.now()
     models = ladder_models(connection, policy)
     return [model for model in models if rates_at(prices_of(connection, model), now) is None]
 
@@ -90,7 +89,7 @@ def _of_budget(told: Told) -> Notice:
 
 def _of_drift(connection: Connection) -> list[Notice]:
     """Say that the gateway's account and the ledger differ, while the last days show it."""
-    drift = reconciliations.drift_by_model(connection, since=datetime.now(UTC) - LOOKS_BACK)
+    drift = reconciliations.drift_by_model(connection, since=shared_time.now() - LOOKS_BACK)
     if not drift:
         return []
     count = sum(hours for _, hours in drift)

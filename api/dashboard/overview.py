@@ -1,7 +1,7 @@
 """The front page: what waits, what runs, what fails, what it costs."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
 
@@ -9,7 +9,7 @@ from api.dashboard.page_route import PageRoute
 from api.dashboard.rendering import page
 from api.dashboard.session import Viewer
 from api.parts import PartsOf
-from patchmill.store import jobs, overview
+from patchmill.store import jobs, overview, shared_time
 from patchmill.store.jobs import JobFilter
 from patchmill.store.stats import stats
 
@@ -33,7 +33,7 @@ def show_overview(request: Request, person: Viewer, parts: PartsOf) -> Response:
     with parts.database.begin() as connection:
         numbers = stats(connection, None, lease_ttl_s=parts.lease_ttl_s)
         latest = jobs.find_many(connection, None, JobFilter(), before=None, limit=LATEST)
-        failures = overview.failures(connection, datetime.now(UTC) - FAILURES_WITHIN)
+        failures = overview.failures(connection, shared_time.now() - FAILURES_WITHIN)
         names = overview.project_names(connection)
         asked = overview.asked_of(connection, [row.id for row in latest])
     values = {

@@ -17,6 +17,7 @@ import httpcore
 import httpx
 
 from patchmill.deliver.addresses import Address, ForbiddenAddress, Network, judge, resolve
+from patchmill.store import shared_time
 
 TIMEOUT_S = 15.0  # for everything: name, connection, TLS, request and answer
 CONNECT_TIMEOUT_S = 5.0  # for each address
@@ -231,5 +232,5 @@ def _judged(status: int, retry_after: str | None) -> Answer:
         error += "; redirects are not followed"
     asked = None
     if retry_after is not None and status in _ASKS_TO_WAIT:
-        asked = retry_after_s(retry_after, datetime.now(UTC))
+        asked = retry_after_s(retry_after, shared_time.now())
     return Answer(status=status, error=error, retry_after_s=asked)

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
@@ -11,6 +11,7 @@ from sqlalchemy.types import Integer, Uuid
 
 from patchmill.job.record import Priority
 from patchmill.job.turns import BULK_AGES_AFTER_S, DueJob, Line, Place, Turn
+from patchmill.store import shared_time
 from patchmill.store.ids import first_id
 
 MINUTE = timedelta(minutes=1)
@@ -93,7 +94,7 @@ def standing(connection: Connection, *, at_most: int) -> Standing | None:
     A project whose calls of the last minute have used its tokens has no more in flight than it has; what is
     on the wire counts with all that it holds. Of a paused project, and in a paused queue, nothing is due.
     """
-    given = {"at_most": at_most, "minute_ago": first_id(datetime.now(UTC) - MINUTE)}
+    given = {"at_most": at_most, "minute_ago": first_id(shared_time.now() - MINUTE)}
     rows = connection.execute(_STANDING, given).mappings().all()
     if not rows:
         return None

@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from patchmill.errors import ConfigurationError
+from patchmill.store import shared_time
 
 TRANSACTION_LIMIT_S = 5
 LONG_TRANSACTION_LIMIT_S = 60
@@ -122,6 +123,9 @@ def _prepare_session(connection: Any, _record: object) -> None:
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(_SESSION)
+        asked_at = time.monotonic()
+        [told] = cursor.execute("SELECT clock_timestamp()").fetchone()
+        shared_time.hear(told, asked_at=asked_at, heard_at=time.monotonic())
     connection.autocommit = False
 
 

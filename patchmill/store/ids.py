@@ -1,18 +1,18 @@
 """UUIDv7 inside (RFC 9562, section 5.7), and a readable prefix at the edge: `job_0197c5…`."""
 
 import os
-import time
 import uuid
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Uuid, func
 
 from patchmill.errors import NotFound
+from patchmill.store import shared_time
 
 
 def new_id() -> uuid.UUID:
     """Make a UUIDv7: 48 bits of Unix milliseconds, then random bits; ids made later sort later."""
-    milliseconds = time.time_ns() // 1_000_000
+    milliseconds = int(shared_time.timestamp() * 1000)
     value = int.from_bytes(milliseconds.to_bytes(6) + os.urandom(10))
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     value = (value & ~(0x3 << 62)) | (0x2 << 62)

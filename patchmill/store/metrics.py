@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import BigInteger, Connection, bindparam, cast, func, select
 
+from patchmill.store import shared_time
 from patchmill.store.ids import first_id
 from patchmill.store.tables import calls
 
@@ -70,4 +71,4 @@ def anomalies(connection: Connection) -> Sequence[tuple[tuple[str], int]]:
 
 
 def _since() -> dict[str, object]:
-    return {"first": first_id(datetime.now(UTC) - WINDOW)}
+    return {"first": first_id(shared_time.now() - WINDOW)}

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Uuid, bindparam, select
 
 from patchmill.job.record import FindingStatus, Outcome
 from patchmill.job.state import State
-from patchmill.store import claims, results
+from patchmill.store import claims, results, shared_time
 from patchmill.store import jobs as stored_jobs
 from patchmill.store.claims import Claim
 from patchmill.store.ids import new_id
@@ -35,7 +34,7 @@ def serve(connection: Connection, claim: Claim) -> None:
     fates = stored_jobs.findings_of(connection, [doer])[doer]
     checked = [check for one in offered for check in evidence.get(one.id, ())]
     copies, checks = _copied(claim.task.path, offered, checked)
-    waited_ms = max(0, round((datetime.now(UTC) - claim.created_at).total_seconds() * 1000))
+    waited_ms = max(0, round((shared_time.now() - claim.created_at).total_seconds() * 1000))
     claims.finish(
         connection,
         claim.job_id,

@@ -1,5 +1,6 @@
 """Worker processes by incarnation: their heartbeats, and the jobs of those that fell silent."""
 
+import time
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, and_, case, exists, func, insert, or_, select, tuple_, update
 
+from patchmill.store import shared_time
 from patchmill.store.tables import calls, jobs, workers
 
 RECENTLY = timedelta(hours=1)  # who ended or fell silent within it is listed
@@ -54,13 +56,18 @@ def register(connection: Connection, worker_id: uuid.UUID, name: str, version: s
 
 
 def beat(connection: Connection, worker_id: uuid.UUID, *, draining: bool) -> bool:
-    """Say that the process lives; False when its row is gone or was stopped."""
-    beaten = connection.execute(
+    """Say that the process lives, and hear the time; False when its row is gone or was stopped."""
+    asked_at = time.monotonic()
+    told = connection.scalar(
         update(workers)
         .where(workers.c.id == worker_id, workers.c.stopped_at.is_(None))
         .values(heartbeat_at=func.now(), draining=draining)
+        .returning(func.clock_timestamp())
     )
-    return beaten.rowcount == 1
+    if told is None:
+        return False
+    shared_time.hear(told, asked_at=asked_at, heard_at=time.monotonic())
+    return True
 
 
 def stop(connection: Connection, worker_id: uuid.UUID) -> None:

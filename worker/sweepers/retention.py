@@ -2,11 +2,11 @@
 
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from patchmill.store import retention
+from patchmill.store import retention, shared_time
 from patchmill.telemetry import get_logger
 
 EVERY_S = 1.0
@@ -26,7 +26,7 @@ class Sweeper:
         engine: Engine,
         *,
         days: int,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = shared_time.now,
         rng: random.Random | None = None,
     ) -> None:
         self._engine = engine
