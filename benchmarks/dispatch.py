@@ -9,6 +9,7 @@ times.
 """
 
 import argparse
+import math
 import statistics
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from patchmill.job.record import Outcome
 from patchmill.job.state import State
 from patchmill.store import claims, dispatch, jobs, schema, workers
 from patchmill.store.access import ensure_project
-from patchmill.store.engine import one_by_one, open_engine
+from patchmill.store.engine import be_patient, one_by_one, open_engine
 from patchmill.store.ids import new_id
 from patchmill.store.jobs import JobFilter
 
@@ -120,6 +121,7 @@ class Filled:
             "request": _REQUEST,
         }
         with self.engine.begin() as connection:
+            be_patient(connection, math.inf)
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SET LOCAL transaction_timeout = 0"))
             connection.execute(
@@ -130,6 +132,7 @@ class Filled:
     def _settle(self) -> None:
         """Do what autovacuum does in time, so that it does not do it in the midst of a measurement."""
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            be_patient(connection, math.inf)
             for limit in ("statement_timeout", "transaction_timeout"):
                 connection.execute(text(f"SET {limit} = 0"))
             connection.execute(text("VACUUM ANALYZE"))

@@ -5,6 +5,7 @@ answers of usual length, and prints how long each sum takes; `--explain` prints 
 too. The calls of a period are a range of the primary key; a sum reads them and their jobs once.
 """
 
+import math
 import statistics
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from patchmill.dev.child import Tether
 from patchmill.dev.services import embedded
 from patchmill.store import schema
 from patchmill.store.access import ensure_project
-from patchmill.store.engine import open_engine
+from patchmill.store.engine import be_patient, open_engine
 from patchmill.store.usage import Question, moment, rows_of, total, usage
 
 JOBS = 60_000
@@ -103,6 +104,7 @@ def main() -> None:
 def fill(engine: Engine) -> None:
     """Store jobs, findings and calls, as even as time goes."""
     with engine.begin() as connection:
+        be_patient(connection, math.inf)
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SET LOCAL transaction_timeout = 0"))
         values = {

@@ -10,11 +10,12 @@ import threading
 from alembic import context
 from sqlalchemy import Connection, Engine, text
 
-from patchmill.store.engine import LIMIT_TRANSACTIONS, open_engine
+from patchmill.store.engine import LIMIT_TRANSACTIONS, be_patient, open_engine
 from patchmill.store.schema import MIGRATION_LOCK
 from patchmill.store.tables import metadata
 
 LOOK_EVERY_S = 0.2
+STATEMENT_LIMIT_S = 600
 
 
 def _engine() -> Engine:
@@ -25,8 +26,9 @@ def _engine() -> Engine:
 
 
 def _migrate(connection: Connection) -> None:
+    be_patient(connection, STATEMENT_LIMIT_S)
     connection.execute(text("SET lock_timeout = '500ms'"))
-    connection.execute(text("SET statement_timeout = '10min'"))
+    connection.execute(text(f"SET statement_timeout = '{STATEMENT_LIMIT_S}s'"))
     connection.execute(text(LIMIT_TRANSACTIONS.format(limit="0")))
     connection.execute(text("SET idle_in_transaction_session_timeout = '10min'"))
     _wait_for_turn(connection)

@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
+from psycopg.errors import _WaitTimeout
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
@@ -28,7 +30,12 @@ from patchmill.store import shared_time
 TRANSACTION_LIMIT_S = 5
 LONG_TRANSACTION_LIMIT_S = 60
 CONNECT_TIMEOUT_S = 5
+# Postgres itself ends what takes longer than its limit; who hears nothing for so long after that speaks to
+# nobody: to a host that is gone, or through a network that passes nothing and closes nothing.
+SILENCE_S = 5
 _RESTS_SINCE = "rests_since"
+
+_Answer = TypeVar("_Answer")
 
 # Statements and pauses of any number make no longer a transaction; Postgres has had this since version 17.
 LIMIT_TRANSACTIONS = (
@@ -38,8 +45,26 @@ _SESSION = (
     f"SET statement_timeout = '{TRANSACTION_LIMIT_S}s'; "
     f"SET idle_in_transaction_session_timeout = '{TRANSACTION_LIMIT_S}s'; "
     "SET lock_timeout = '4s'; SET timezone = 'UTC'; "
+    # So that the server, too, lets go of connections whose other end is gone.
+    "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; "
     + LIMIT_TRANSACTIONS.format(limit=f"{TRANSACTION_LIMIT_S}s")
 )
+
+
+class _Patient(psycopg.Connection[Any]):
+    """A connection that is given up when its server says nothing for longer than it could be at work."""
+
+    patience_s: float = TRANSACTION_LIMIT_S + SILENCE_S
+
+    def wait(self, gen: PQGen[_Answer], interval: float = 0.1, timeout: float | None = None) -> _Answer:
+        try:
+            return super().wait(gen, interval, self.patience_s if timeout is None else timeout)
+        except _WaitTimeout:
+            if timeout is not None:
+                raise
+            self.pgconn.finish()
+            message = f"the server has not answered for {self.patience_s:g} s; the connection is given up"
+            raise psycopg.OperationalError(message) from None
 
 
 def open_engine(url: str, *, pool_size: int, ping_after_s: float = 0.0) -> Engine:
@@ -73,6 +98,7 @@ def open_engine(url: str, *, pool_size: int, ping_after_s: float = 0.0) -> Engin
         hide_parameters=True,  # they may be submitted text
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
     )
+    event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", _prepare_session)
     event.listen(engine, "checkin", _note_rest)
     event.listen(engine, "checkout", partial(_ping_if_rested, engine, ping_after_s))
@@ -116,7 +142,19 @@ _ALLOW_LONG = text(
 
 def allow_long(connection: Connection) -> None:
     """Give this transaction a minute, for what belongs together and may be large, such as a run's jobs."""
+    be_patient(connection, LONG_TRANSACTION_LIMIT_S)
     connection.execute(_ALLOW_LONG, {"limit": f"{LONG_TRANSACTION_LIMIT_S}s"})
+
+
+def be_patient(connection: Connection, limit_s: float) -> None:
+    """Wait for statements that Postgres gives so many seconds, until the connection is given back."""
+    driver_connection = connection.connection.dbapi_connection
+    if isinstance(driver_connection, _Patient):
+        driver_connection.patience_s = limit_s + SILENCE_S
+
+
+def _connect(_dialect: object, _record: object, arguments: Any, named: Any) -> _Patient:
+    return _Patient.connect(*arguments, **named)
 
 
 def _prepare_session(connection: Any, _record: object) -> None:
@@ -129,8 +167,10 @@ def _prepare_session(connection: Any, _record: object) -> None:
     connection.autocommit = False
 
 
-def _note_rest(_connection: object, record: ConnectionPoolEntry) -> None:
+def _note_rest(connection: Any, record: ConnectionPoolEntry) -> None:
     record.info[_RESTS_SINCE] = time.monotonic()
+    if connection is not None:  # else it was found broken
+        connection.patience_s = _Patient.patience_s
 
 
 def _ping_if_rested(

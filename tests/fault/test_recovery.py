@@ -16,9 +16,10 @@ from tests.support.stack import Stack, until
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
 
-def submit(stack: Stack, count: int, **more: Any) -> list[str]:
+def submit(stack: Stack, count: int, *, first: int = 0, **more: Any) -> list[str]:
+    numbers = range(first, first + count)
     with stack.http() as http:
-        answers = [http.post("/v1/jobs", json=mutable_default(number, **more)) for number in range(count)]
+        answers = [http.post("/v1/jobs", json=mutable_default(number, **more)) for number in numbers]
     assert {answer.status_code for answer in answers} == {202}
     return [answer.json()["id"] for answer in answers]
 

@@ -7,7 +7,17 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from patchmill.errors import ConfigurationError
 from patchmill.store import schema
-from patchmill.store.engine import allow_long, ask, one_by_one, open_engine, passes
+from patchmill.store.engine import (
+    LONG_TRANSACTION_LIMIT_S,
+    SILENCE_S,
+    TRANSACTION_LIMIT_S,
+    allow_long,
+    ask,
+    be_patient,
+    one_by_one,
+    open_engine,
+    passes,
+)
 
 
 def limit(engine: Engine) -> str:
@@ -70,6 +80,39 @@ def test_a_large_transaction_that_has_begun_may_go_on_for_longer(engine: Engine)
         assert connection.scalar(text("SHOW transaction_timeout")) == "1min"
         connection.commit()
         assert connection.scalar(text("SHOW transaction_timeout")) == "500ms"
+
+
+def patience_s(connection: Connection) -> float:
+    driver_connection: Any = connection.connection.dbapi_connection
+    return float(driver_connection.patience_s)
+
+
+def test_a_server_that_does_not_answer_is_given_up_and_another_connection_is_made(engine: Engine) -> None:
+    with engine.connect() as connection:
+        be_patient(connection, 0.1 - SILENCE_S)
+        with pytest.raises(DBAPIError, match=r"has not answered for 0\.1 s") as raised:
+            connection.execute(text("SELECT pg_sleep(1)"))
+
+    assert passes(raised.value)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+
+
+def test_patience_for_what_may_take_long_ends_with_the_use_of_a_connection(
+    empty_database_url: str,
+) -> None:
+    engine = open_engine(empty_database_url, pool_size=1)
+    with engine.connect() as connection:
+        allow_long(connection)
+        patient_s = patience_s(connection)
+    with engine.connect() as connection:
+        usual_s = patience_s(connection)
+    engine.dispose()
+
+    assert (patient_s, usual_s) == (
+        LONG_TRANSACTION_LIMIT_S + SILENCE_S,
+        TRANSACTION_LIMIT_S + SILENCE_S,
+    )
 
 
 def test_a_migration_may_take_its_time(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def before(database_url: str, link: Callable[[socket.socket, socket.socket], Lin
         with suppress(OSError):
             while True:
                 client, _ = listening.accept()
-                links.append(link(client, _connect(url)))
+                links.append(link(client, connect(url)))
                 links[-1].start()
 
     threading.Thread(target=accept, daemon=True).start()
@@ -62,7 +62,8 @@ def before(database_url: str, link: Callable[[socket.socket, socket.socket], Lin
             each.close()
 
 
-def _connect(url: URL) -> socket.socket:
+def connect(url: URL) -> socket.socket:
+    """Connect to the server of a database."""
     folder = url.query.get("host")
     if isinstance(folder, str):
         server = socket.socket(socket.AF_UNIX)
