@@ -139,16 +139,14 @@ def test_jobs_beside_one_that_kills_workers_are_hardly_slower(stack: Stack, engi
     stack.start_api()
     fleet = Fleet(stack, 2, slots=12)
 
-    def p95_of(folder: str, first: int, *, poisoned_at: int | None = None) -> float:
-        began = time.monotonic()
+    def p95_of(folder: str, *, first: int, poisoned_at: int | None = None) -> float:
+        began, before = time.monotonic(), sum(states(engine).values())
         for number in range(PACED):
             post(stack, named(folder, first + number))
             if number == poisoned_at:
-                post(stack, named(POISON, first - 1))
-            while time.monotonic() < began + number / PER_S:
-                fleet.look()
-                time.sleep(0.02)  # noqa: TID251 - the pace of submission
-        expected = first + PACED - 1 + (poisoned_at is not None)
+                post(stack, named(POISON, first + PACED))
+            faults.wait_while(began + number / PER_S - time.monotonic(), fleet.look, every_s=0.02)
+        expected = before + PACED + (poisoned_at is not None)
 
         def all_ended() -> bool:
             fleet.look()
@@ -159,8 +157,8 @@ def test_jobs_beside_one_that_kills_workers_are_hardly_slower(stack: Stack, engi
             [took for (took,) in invariants.rows(engine, TOOK.format(folder=folder))], 0.95
         )
 
-    alone = p95_of("alone", 1)
-    beside = p95_of("beside", PACED + 2, poisoned_at=PACED // 4)
+    alone = p95_of("alone", first=0)
+    beside = p95_of("beside", first=PACED, poisoned_at=PACED // 4)
 
     assert fleet.died == LOSSES
     assert beside <= SLOWER * alone
