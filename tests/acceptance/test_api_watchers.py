@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from api.waiting import POLL_S
 from patchmill.store.access import ensure_project
-from tests.support.cutting_proxy import Cut, cutting
+from tests.support.counting_proxy import Counted, counting
 from tests.support.event_writing import tell
 from tests.support.stack import Stack, until
 from tests.support.watching import Watched, Watchers
@@ -34,11 +34,11 @@ def keys(stack: Stack, engine: Engine) -> dict[uuid.UUID, str]:
     return given
 
 
-def statements(through: Cut) -> tuple[int, float]:
-    """Count what the API asks Postgres for in a while in which nothing happens; gives its length, too."""
-    before, began = through.statements, time.monotonic()
+def round_trips(counted: Counted) -> tuple[int, float]:
+    """Count how often the API asks Postgres in a while in which nothing happens; gives its length, too."""
+    before, began = len(counted.trips), time.monotonic()
     threading.Event().wait(LOOK_S)
-    return through.statements - before, time.monotonic() - began
+    return len(counted.trips) - before, time.monotonic() - began
 
 
 def commit(engine: Engine, jobs: list[uuid.UUID], mark: str) -> float:
@@ -53,11 +53,10 @@ def test_what_is_committed_comes_to_five_hundred_watchers_and_one_reads_for_all(
 ) -> None:
     watched = Watched.half_jobs_half_runs(engine, keys(stack, engine), WATCHERS)
     assert len(watched.streams) == WATCHERS
-    counted = Cut(text=b"no statement has this", arrives=True)
-    with cutting(stack.database_url, counted) as stack.database_url:
+    with counting(stack.database_url) as (stack.database_url, counted):
         stack.start_api()
         with Watchers(stack.api_url, watched.streams) as watchers:
-            asked, span_s = statements(counted)
+            asked, span_s = round_trips(counted)
             committed = {str(each): commit(engine, watched.jobs, str(each)) for each in range(COMMITS)}
             until(lambda: all_came(watchers, committed), "the news on every stream")
         stack.stop()

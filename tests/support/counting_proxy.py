@@ -9,11 +9,12 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 
-from sqlalchemy.engine import URL, make_url
+from tests.support.database_proxy import Link, before
 
 _PREPARES = "prepare"
 _CONNECTS = "connect"
@@ -98,29 +99,31 @@ class _Messages:
             yield kind, body
 
 
-class _Link:
-    """One connection through the proxy, by two threads."""
+class _Counting(Link):
+    """One connection through the proxy."""
 
-    def __init__(self, number: int, client: socket.socket, server: socket.socket, counted: Counted) -> None:
+    def __init__(self, number: int, counted: Counted, client: socket.socket, server: socket.socket) -> None:
+        super().__init__(client, server)
         self._number = number
-        self._sides = client, server
         self._counted = counted
         self._named: dict[bytes, str] = {}
         self._lock = threading.Lock()
         self._asked: list[str] = []
         self._sent = b""
 
-    def start(self) -> None:
-        client, server = self._sides
-        for source, target, hear, greets in (
-            (client, server, self._ask, True),
-            (server, client, self._answer, False),
-        ):
-            messages = _Messages(greets=greets)
-            threading.Thread(target=self._pump, args=(source, target, messages, hear), daemon=True).start()
+    def to_server(self) -> None:
+        self._pump(self.client, self.server, _Messages(greets=True), self._ask)
 
-    def _pump(self, source: socket.socket, target: socket.socket, messages: _Messages, hear: object) -> None:
-        assert callable(hear)
+    def to_client(self) -> None:
+        self._pump(self.server, self.client, _Messages(greets=False), self._answer)
+
+    def _pump(
+        self,
+        source: socket.socket,
+        target: socket.socket,
+        messages: _Messages,
+        hear: Callable[[bytes, bytes], None],
+    ) -> None:
         with suppress(OSError):
             while data := source.recv(65_536):
                 for kind, body in messages.take(data):
@@ -159,50 +162,16 @@ class _Link:
             self._asked, self._sent = [], b""
         self._counted.trips.append(trip)
 
-    def close(self) -> None:
-        for side in self._sides:
-            with suppress(OSError):
-                side.shutdown(socket.SHUT_RDWR)
-            side.close()
-
 
 def _one_line(statement: bytes) -> str:
     return " ".join(statement.rstrip(b"\0").decode().split())
 
 
-def _connect(url: URL) -> socket.socket:
-    folder = url.query.get("host")
-    if isinstance(folder, str):
-        server = socket.socket(socket.AF_UNIX)
-        server.connect(f"{folder}/.s.PGSQL.{url.query.get('port', url.port or 5432)}")
-        return server
-    return socket.create_connection((url.host or "127.0.0.1", url.port or 5432))
-
-
 @contextmanager
 def counting(database_url: str) -> Iterator[tuple[str, Counted]]:
     """Give the URL of a database behind a proxy, and what it counts, for as long as the block runs."""
-    url = make_url(database_url)
-    listening = socket.create_server(("127.0.0.1", 0))
-    links: list[_Link] = []
-    counted = Counted()
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listening.accept()
-                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                link = _Link(len(links), client, _connect(url), counted)
-                links.append(link)
-                link.start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    plain = {"sslmode": "disable", "gssencmode": "disable"}  # so that the messages can be read
-    behind = url.set(host="127.0.0.1", port=listening.getsockname()[1], query=plain)
-    try:
-        yield behind.render_as_string(hide_password=False), counted
-    finally:
-        listening.shutdown(socket.SHUT_RDWR)  # which ends the wait for the next connection; closing would not
-        listening.close()
-        for link in links:
-            link.close()
+    counted, numbers = Counted(), count()
+    with before(
+        database_url, lambda client, server: _Counting(next(numbers), counted, client, server)
+    ) as behind:
+        yield behind, counted

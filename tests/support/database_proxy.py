@@ -48,11 +48,13 @@ def before(database_url: str, link: Callable[[socket.socket, socket.socket], Lin
         with suppress(OSError):
             while True:
                 client, _ = listening.accept()
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 links.append(link(client, connect(url)))
                 links[-1].start()
 
     threading.Thread(target=accept, daemon=True).start()
-    behind = url.set(host="127.0.0.1", port=listening.getsockname()[1], query={})
+    plain = {"sslmode": "disable", "gssencmode": "disable"}  # so that the messages can be read
+    behind = url.set(host="127.0.0.1", port=listening.getsockname()[1], query=plain)
     try:
         yield behind.render_as_string(hide_password=False)
     finally:

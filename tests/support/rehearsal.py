@@ -13,6 +13,8 @@ from tests.support.stack import ROOT
 ADDED, FILLED, REMOVED = "9001", "9002", "9003"
 _HEAD = '''"""A step of a rehearsal."""
 
+import uuid
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -44,11 +46,15 @@ _STEPS = {
         op.create_index("ix_jobs_path_length", "jobs", ["path_length"], postgresql_concurrently=True)
         op.execute("SET lock_timeout = '500ms'")
         batch = sa.text(
-            "UPDATE jobs SET path_length = length(path) WHERE id IN (SELECT id FROM jobs"
-            " WHERE path_length IS NULL ORDER BY id LIMIT 500 FOR UPDATE)"
+            "WITH batch AS ("
+            "  SELECT id FROM jobs WHERE id > :after AND path_length IS NULL ORDER BY id LIMIT 500 FOR UPDATE"
+            "), filled AS ("
+            "  UPDATE jobs SET path_length = length(path) FROM batch WHERE jobs.id = batch.id"
+            ") SELECT count(*), (array_agg(id ORDER BY id DESC))[1] FROM batch"
         )
-        while op.get_bind().execute(batch).rowcount == 500:
-            pass
+        filled, after = 500, uuid.UUID(int=0)
+        while filled == 500:
+            filled, after = op.get_bind().execute(batch, {"after": after}).one()
 """,
     REMOVED: """
     op.drop_table("visits")

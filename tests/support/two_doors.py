@@ -12,11 +12,9 @@ from typing import Any, Self
 import httpx
 
 from tests.support import plain_http
-from tests.support.requests import mutable_default
+from tests.support.load import body
 
 THREADS = 3
-VERIFIED = 4  # one in so many jobs is verified by a checker; the model declines the others
-DECLINES = {"match": "/declined_", "content": "NO CHANGE: there is nothing to do\n", "times": 1_000_000}
 _ACCEPTED = {httpx.codes.OK, httpx.codes.ACCEPTED}  # OK for what was accepted, and nobody heard of it
 
 
@@ -68,17 +66,17 @@ class TwoDoors:
         while not self._stop.is_set():
             began = time.monotonic()
             number = next(self._numbers)
-            self._submit([doors[number % 2], doors[1 - number % 2]], _body(number))
+            self._submit([doors[number % 2], doors[1 - number % 2]], body(number))
             self._stop.wait(self._pause_s - (time.monotonic() - began))
         for door in doors:
             door.close()
 
-    def _submit(self, doors: Sequence[httpx.Client], body: dict[str, Any]) -> None:
+    def _submit(self, doors: Sequence[httpx.Client], job: dict[str, Any]) -> None:
         at, refused = time.monotonic(), 0
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         for door in itertools.cycle(doors):
             try:
-                answer = door.post("/v1/jobs", json=body, headers=headers)
+                answer = door.post("/v1/jobs", json=job, headers=headers)
             except httpx.TransportError:
                 refused += 1
                 self._stop.wait(0.02 if refused % 2 == 0 else 0)
@@ -95,12 +93,3 @@ class TwoDoors:
         )
         if answer.status_code in _ACCEPTED:
             self.accepted.append(answer.json()["id"])
-
-
-def _body(number: int) -> dict[str, Any]:
-    """Give a job about a file of its own, which needs one call."""
-    job = mutable_default(number)
-    if number % VERIFIED == 0:
-        return job
-    file = {**job["file"], "path": f"src/declined_{number}.py"}
-    return {**job, "file": file, "findings": [], "instruction": "do what has been done"}
