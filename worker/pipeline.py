@@ -20,7 +20,7 @@ from patchmill.job.record import ErrorCode
 from patchmill.job.retry import MAX_ATTEMPTS, MAX_LOSSES, Fail, Wait, apart, without_checker
 from patchmill.job.state import State
 from patchmill.kinds import KINDS
-from patchmill.store import budget_waiters, claims, ledger, serving, shared_time
+from patchmill.store import budget_waiters, claims, dispatch, ledger, serving, shared_time
 from patchmill.store.claims import Claim
 from patchmill.store.engine import one_by_one, passes, trouble
 from patchmill.store.ids import from_edge
@@ -40,8 +40,11 @@ log = get_logger(__name__)
 
 def run_job(process: Process, job_id: uuid.UUID, dispatch_no: int) -> None:
     """Run one job as far as it goes now: to its end, to a wait, or back to the queue."""
-    if process.lease.draining or not process.lease.valid():
+    if not process.lease.valid():
         return  # the dispatch goes stale and is sent again, to a process that may act
+    if process.lease.draining:
+        _give_message_back(process, job_id, dispatch_no)
+        return
     in_hand = (job_id, dispatch_no)
     if not process.running.take(in_hand):
         return  # a message may come twice, and whoever has the job keeps it
@@ -51,6 +54,17 @@ def run_job(process: Process, job_id: uuid.UUID, dispatch_no: int) -> None:
     finally:
         process.running.put_down(in_hand)
         process.wake_dispatcher()
+
+
+def _give_message_back(process: Process, job_id: uuid.UUID, dispatch_no: int) -> None:
+    """Queue a job again whose message came while the process stops, so that it need not go stale first."""
+    try:
+        with process.engine.begin() as connection:
+            dispatch.give_back(connection, job_id, dispatch_no)
+    except SQLAlchemyError as error:
+        if not passes(error):
+            raise
+        log.warning("postgres is away; the dispatch goes stale", **trouble(process.engine, error))
 
 
 def _run_dispatched(process: Process, job_id: uuid.UUID, dispatch_no: int) -> None:

@@ -14,7 +14,7 @@ from patchmill.job.state import State
 from patchmill.job.turns import DueJob, Place, choose, share_out
 from patchmill.store import due_jobs
 from patchmill.store.tables import jobs, turns
-from patchmill.store.transitions import Move
+from patchmill.store.transitions import Move, given
 
 DISPATCH_LOCK = 0x6D696C6C  # one dispatcher decides at a time; a second one finds nothing to do
 
@@ -40,6 +40,7 @@ _SET_TURNS = _REACHED.on_conflict_do_update(
 )
 # It keeps its place in the line: it was due, and is.
 _TAKE_BACK = Move(State.DISPATCHED, State.QUEUED, {})
+_GIVE_BACK = Move(State.DISPATCHED, State.QUEUED, {}, where=[jobs.c.dispatch_no == given("dispatch_no")])
 _LOCK_STALE = (
     select(jobs.c.id)
     .where(
@@ -128,6 +129,11 @@ def _move(connection: Connection, chosen: Sequence[uuid.UUID]) -> list[tuple[uui
 def take_back(connection: Connection, job_ids: Sequence[uuid.UUID]) -> int:
     """Queue dispatched jobs again whose message was not sent or is not wanted any more."""
     return len(_TAKE_BACK.apply(connection, job_ids))
+
+
+def give_back(connection: Connection, job_id: uuid.UUID, dispatch_no: int) -> None:
+    """Queue a job again whose message came to one who cannot claim it; an old message changes nothing."""
+    _GIVE_BACK.apply(connection, [job_id], dispatch_no=dispatch_no)
 
 
 def take_back_stale(connection: Connection, *, older_than_s: float, limit: int) -> int:

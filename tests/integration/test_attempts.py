@@ -204,6 +204,20 @@ def test_a_job_that_may_not_pay_gives_the_probe_back(attempts: Attempts) -> None
         assert circuits.open_ones(connection) == {}
 
 
+def test_a_message_that_comes_while_the_process_stops_goes_back_at_once(attempts: Attempts) -> None:
+    job_id = attempts.submit()
+    dispatched(attempts.engine)
+    number = attempts.job(job_id)["dispatch_no"]
+    attempts.process.lease.drain()
+
+    run_job(attempts.process, job_id, number - 1)
+    assert attempts.job(job_id)["state"] == "dispatched"
+    run_job(attempts.process, job_id, number)
+
+    job = attempts.job(job_id)
+    assert (job["state"], job["attempts"], attempts.calls()) == ("queued", 0, [])
+
+
 def test_a_model_that_answers_the_same_twice_is_not_asked_a_third_time(attempts: Attempts) -> None:
     attempts.behave(script=[{"content": USELESS, "times": 9}])
     job_id = attempts.submit()
