@@ -100,7 +100,7 @@ def stand_in() -> Iterator[str]:
     try:
         until(lambda: _answers(f"{root}/standin/health"), "the stand-in")
         script = [{"match": None, "content": ANSWER, "times": 1_000_000}]
-        behaviour = {"latency_ms": MODEL_MS, "script": script}
+        behaviour = {"latency_ms": MODEL_MS, "script": script, "concurrency": 1000}
         httpx.put(f"{root}/standin/behaviour", content=json.dumps(behaviour)).raise_for_status()
         yield f"{root}/v1"
     finally:
