@@ -2,9 +2,10 @@
 
 import json
 import subprocess
+import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ STEPS = {  # what names a step of a job in the table, by words of its statements
     "settlement": "end_call(",
     "end": "end_job(",
 }
+TOLD_IF_SLOW = "first token"  # nothing is told of an answer that is there as a whole already
 DISPATCH = "pg_try_advisory_xact_lock"  # of a batch of jobs, by the clock
 
 
@@ -46,27 +48,25 @@ def counted_worker(stack: Stack) -> Iterator[Counted]:
         worker.wait()
 
 
-def shapes(transactions: Iterable[Transaction]) -> set[tuple[str, ...]]:
-    return {each.shape for each in transactions}
-
-
-def unexplained(counted: Counted, begin: int, end: int, known: set[uuid.UUID]) -> list[Transaction]:
+def unexplained(counted: Counted, begin: float, end: float, known: set[uuid.UUID]) -> list[Transaction]:
     """Give what was done while jobs ran, names none of them, and is not what the clock does without any.
 
     The clock is given time to do again, with nothing to do for jobs, what it did meanwhile.
     """
-    suspects = [
-        each
-        for each in counted.transactions(begin, end)
-        if not any(map(each.names, known)) and DISPATCH not in " ".join(each.shape)
-    ]
 
     def left() -> list[Transaction]:
-        idle = shapes(counted.transactions(0, begin)) | shapes(counted.transactions(end))
-        return [each for each in suspects if each.shape not in idle]
+        done = counted.transactions()
+        idle = {each.shape for each in done if not begin <= each.ended_at <= end}
+        return [
+            each
+            for each in done
+            if begin <= each.ended_at <= end
+            and each.shape not in idle
+            and DISPATCH not in " ".join(each.shape)
+            and not any(map(each.names, known))
+        ]
 
-    last = max((trip.at for trip in counted.trips[:end]), default=0.0)
-    until(lambda: not left() or counted.trips[-1].at > last + 3 * LEASE_TTL_S, "the clock's whole round")
+    until(lambda: not left() or time.monotonic() > end + 3 * LEASE_TTL_S, "the clock's whole round")
     return left()
 
 
@@ -93,9 +93,9 @@ def table(counted: Counted, jobs: list[uuid.UUID], strange: list[Transaction]) -
     return lines
 
 
-def check(counted: Counted, jobs: list[uuid.UUID], begin: int) -> None:
+def check(counted: Counted, jobs: list[uuid.UUID], begin: float) -> None:
     """Hold each job to its five, with what nobody else can have asked for; show the table."""
-    end = len(counted.trips)
+    end = time.monotonic()
     strange = unexplained(counted, begin, end, set(jobs))
     shown = table(counted, jobs, strange)
     print("round trips of a job to Postgres", *shown, sep="\n")  # noqa: T201 - pytest shows it on demand
@@ -103,7 +103,8 @@ def check(counted: Counted, jobs: list[uuid.UUID], begin: int) -> None:
 
     assert max(each) <= AT_MOST, shown
     assert sum(each) + sum(len(one.trips) for one in strange) <= AT_MOST * len(jobs), shown
-    assert set(map(step_of, of_job(counted, jobs[-1]))) == set(STEPS), shown
+    steps = {step_of(one) for job_id in jobs for one in of_job(counted, job_id)}
+    assert set(STEPS) - {TOLD_IF_SLOW} <= steps <= set(STEPS), shown
 
 
 def job_uuid(job: dict[str, Any]) -> uuid.UUID:
@@ -122,7 +123,7 @@ def run_jobs(stack: Stack, number: int) -> list[uuid.UUID]:
 def test_a_verified_job_costs_at_most_five_round_trips(stack: Stack) -> None:
     with counted_worker(stack) as counted:
         run_jobs(stack, WARM_UP_JOBS)
-        begin = len(counted.trips)
+        begin = time.monotonic()
 
         check(counted, run_jobs(stack, JOBS), begin)
 
@@ -151,7 +152,7 @@ def test_a_job_of_a_run_that_is_begun_counted_and_ended_costs_no_more(stack: Sta
     folder.mkdir()
     with counted_worker(stack) as counted, stack.http() as http:
         run_jobs(stack, WARM_UP_JOBS)
-        begin = len(counted.trips)
+        begin = time.monotonic()
 
         run = http.post("/v1/runs", json=request(folder, 3)).json()["id"]
         until(lambda: http.get(f"/v1/runs/{run}").json()["finished_at"], "the run ended")

@@ -48,6 +48,11 @@ class Transaction:
         return tuple(one for trip in self.trips if not trip.is_overture for one in trip.statements)
 
     @property
+    def ended_at(self) -> float:
+        """When it was over, in monotonic seconds."""
+        return self.trips[-1].at
+
+    @property
     def preparations(self) -> int:
         """How many trips prepared a statement, which each connection does once in its life."""
         return sum(trip.statements == (_PREPARES,) for trip in self.trips)
@@ -64,11 +69,11 @@ class Counted:
 
     trips: list[Trip] = field(default_factory=list)
 
-    def transactions(self, begin: int = 0, end: int | None = None) -> list[Transaction]:
-        """Put trips together by connection, from one number to another; leaves out what is still open."""
+    def transactions(self) -> list[Transaction]:
+        """Put the trips together by connection; leaves out what is still open."""
         found: list[Transaction] = []
         parts: dict[int, list[Trip]] = {}
-        for trip in self.trips[begin:end]:
+        for trip in list(self.trips):
             mine = parts.setdefault(trip.connection, [])
             mine.append(trip)
             if trip.status == "I" and not trip.is_overture:
