@@ -133,8 +133,9 @@ def _tell(
         f"and accepts within {BACK_WITHIN_S:.0f} s after"
     )
     both = (
-        f"0 lost, 0 double, 0 ended, {total.states['settled']:,} answers saved of {total.requests:,} "
-        f"(both together); {load.statuses[503]} times 503 and nothing else; accepted again after at most"
+        f"0 lost, 0 double, no process ended, {total.states['settled']:,} answers saved of "
+        f"{total.requests:,} (both together); {load.statuses[503]} times 503 and nothing else; "
+        "accepted again after at most"
     )
     faults.tell(
         Told(

@@ -18,8 +18,8 @@ from tests.support.stack import Stack, until
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(240))]
 
 WORKERS = 2
-KILLS = faults.of_scale(3, 25)
-PER_S = 6
+KILLS = faults.of_scale(3, 15)
+PER_S = faults.of_scale(6, 4)
 TTL_S = 1.5
 BAR_S = TTL_S + 10  # as 40 s are to a lease time of 30 s
 SETTLES_S = 0.2  # Postgres ends what it was about when its client was killed

@@ -10,10 +10,11 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -24,7 +25,7 @@ SEED = int(os.environ.get("PATCHMILL_FAULT_SEED", "20261126"))
 REPORT = os.environ.get("PATCHMILL_FAULT_REPORT")
 LONG = SCALE > 1
 _SLACK = 1 if LONG else 6  # times are measured in the long form; in the short one they only bound a wait
-_HEAD = ("what breaks", "how often", "jobs", "must hold", "measured")
+_HEAD = ("what breaks", "test", "how often", "jobs", "must hold", "measured")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,8 @@ def in_time(seconds: float, bar_s: float) -> bool:
 
 def tell(told: Told) -> None:
     """Report a row: to the test's output, and to the file that the report is made of."""
-    line = json.dumps(asdict(told))
+    test = Path(os.environ["PYTEST_CURRENT_TEST"].partition("::")[0]).name
+    line = json.dumps({**asdict(told), "test": test})
     print(line)  # noqa: T201 - `pytest -rP` shows it
     if REPORT:
         with Path(REPORT).open("a", encoding="utf-8") as file:
@@ -70,15 +72,16 @@ def tell(told: Told) -> None:
 
 def table(lines: Iterable[str]) -> str:
     """Write reported rows as a table in Markdown, those of the same kind of fault as one."""
-    told = sorted((Told(**json.loads(line)) for line in lines), key=lambda each: (each.broke, each.measured))
-    body = [_merged(list(same)) for _, same in groupby(told, key=lambda each: each.broke)]
+    told = sorted(map(json.loads, lines), key=lambda row: (row["test"], row["broke"], row["measured"]))
+    body = [_merged(list(same)) for _, same in groupby(told, key=lambda row: row["broke"])]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (_HEAD, ["---"] * len(_HEAD), *body))
 
 
-def _merged(told: Sequence[Told]) -> tuple[str, ...]:
-    jobs = sum(each.jobs for each in told)
-    measured = "; ".join(each.measured for each in told)
-    return told[0].broke, told[0].often, f"{jobs:,}", told[0].bar, measured
+def _merged(rows_: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    first = rows_[0]
+    jobs = sum(row["jobs"] for row in rows_)
+    measured = "; ".join(row["measured"] for row in rows_)
+    return first["broke"], f"`{first['test']}`", first["often"], f"{jobs:,}", first["bar"], measured
 
 
 def percentile(values: Sequence[float], share: float) -> float:
