@@ -72,11 +72,11 @@ def test_whatever_the_gateway_does_each_call_is_one_request_that_ends_in_time(
     for number, folder in enumerate(CLASSES):
         submit_all(stack, folder, number * OF_EACH)
     count = len(CLASSES) * OF_EACH
-    until(lambda: ended(engine, count), "all but those that are dripped ended", 120)
+    until(lambda: ended(engine, count), "all but those that are dripped ended", faults.timeout_s(120))
     assert states(engine) == {"succeeded": count}
     stack.behave(chunk_delay_ms=DRIP_MS)
     submit_all(stack, DRIPS, count, options={"max_calls": 1})
-    until(lambda: ended(engine, count + OF_EACH), "all ended", 120)
+    until(lambda: ended(engine, count + OF_EACH), "all ended", faults.timeout_s(120))
     until(lambda: stack.truth()["in_flight"] == 0, "nothing in flight")
 
     found = ledger_audit.audit(engine, stack.truth(), group=lambda path: path.split("/")[0])

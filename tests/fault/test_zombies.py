@@ -16,7 +16,9 @@ pytestmark = [pytest.mark.fault, pytest.mark.timeout(faults.timeout_s(300))]
 
 STILL_S = faults.of_scale(0, 180)  # at least
 # What a call came to is written whenever it is known, since it is money: with it, what its job has cost.
-OF_CALLS = {"workers", "calls", "ledger_entries", "call_windows", "circuits"}
+# Once it is awake a process also beats, and takes its part in dispatching, as any that lives.
+OF_CALLS = {"calls", "ledger_entries", "call_windows", "circuits"}
+OF_THE_LIVING = {"workers", "turns"}
 COSTS = [
     "cost_picos",
     "uncertain_picos",
@@ -49,7 +51,7 @@ def written(engine: Engine) -> dict[str, list[str]]:
     """Give every row of every table, but what calls came to."""
     tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
     with engine.connect() as connection:
-        names = sorted(set(connection.scalars(text(tables))) - OF_CALLS)
+        names = sorted(set(connection.scalars(text(tables))) - OF_CALLS - OF_THE_LIVING)
         wanted = {
             name: f"SELECT ({BUT_COSTS.get(name, 'to_jsonb(t)')})::text AS row FROM {name} t ORDER BY 1"
             for name in names
