@@ -24,7 +24,9 @@ COLOURS = {
     "running": "cyan",
 }
 _DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
-_TELLING = frozenset({"finding_gone", "same_behaviour"})  # whose details say more than that they passed
+_TELLING = frozenset(
+    {"finding_gone", "same_behaviour", "hints_agree"}
+)  # whose details say more than that they passed
 _RESULT_STYLES = {"passed": "green", "failed": "red", "skipped": "yellow"}
 _STATUS_STYLES = {"verified": "green", "unchecked": "yellow", "unresolved": "red", "pending": "red"}
 

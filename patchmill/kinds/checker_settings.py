@@ -11,6 +11,7 @@ _MAX_CHARACTERS = 65_536  # of a whole list: it must fit into one argument of a 
 _SELECTOR = re.compile(r"[A-Z]{1,12}[0-9]{0,6}|[a-z][a-z0-9-]{1,80}")
 _NAME = re.compile(r"[A-Za-z0-9_.*-]{1,200}")
 _GLOBAL = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,199}")
+_MYPY_CODE = re.compile(r"[a-z][a-z-]{1,40}")
 _OXLINT_RULE = re.compile(r"[@a-z][a-z0-9@/_()-]{1,100}")
 
 
@@ -138,7 +139,15 @@ OXLINT: Mapping[str, Setting] = {
     "ignore": _list(_OXLINT_RULE, "rules, such as no-var or typescript/no-explicit-any, or categories"),
 }
 
-SETTINGS: Mapping[str, Mapping[str, Setting]] = {"ruff": RUFF, "oxlint": OXLINT}
+# mypy looks at the hints that a job adds only if the request names it, be it without any setting.
+MYPY: Mapping[str, Setting] = {
+    "disable-error-code": _list(_MYPY_CODE, "codes of errors, such as union-attr"),
+    "enable-error-code": _list(_MYPY_CODE, "codes of errors, such as redundant-expr"),
+    "implicit-optional": _flag(),
+    "strict-optional": _flag(),
+}
+
+SETTINGS: Mapping[str, Mapping[str, Setting]] = {"ruff": RUFF, "oxlint": OXLINT, "mypy": MYPY}
 
 
 def settings_errors(checkers: Mapping[str, Any]) -> list[tuple[str, str]]:

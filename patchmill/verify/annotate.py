@@ -1,13 +1,18 @@
 """Judging edits that are to add hints and docstrings and nothing else."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from patchmill.edit.span import split_lines
 from patchmill.job.record import Annotation, FindingStatus
+from patchmill.kinds.checker_settings import target_version
 from patchmill.verify.candidate import Candidate, Hunks, candidate
 from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.feedback import quoted
 from patchmill.verify.grouping import Judgement
+from patchmill.verify.mypy_hints import NAME as MYPY
+from patchmill.verify.mypy_hints import check_hints
 from patchmill.verify.proof.prove import Proof, Unproven, prove
 from patchmill.verify.proof.refusal import MAY_PASS_TOGETHER, Rule
 from patchmill.verify.suppression import no_suppression
@@ -24,13 +29,14 @@ class AnnotateJudge:
         source: str,
         path: str,
         what: frozenset[Annotation],
-        target: tuple[int, int] | None,
+        settings: Mapping[str, Any],
         scope: tuple[int, int] | None,
     ) -> None:
         self._source = source
         self._path = path
         self._what = what
-        self._target = target
+        self._settings = settings
+        self._target = target_version(settings)
         self._scope = scope
 
     def __call__(self, candidates: Sequence[Hunks]) -> list[Judgement]:
@@ -43,7 +49,21 @@ class AnnotateJudge:
         answers: Iterator[Proof | Unproven] = iter(
             [proofs for _ in texts] if isinstance(proofs, Unproven) else proofs
         )
-        return [self._judge(trial, next(answers) if trial.usable else None) for trial in trials]
+        judged = [self._judge(trial, next(answers) if trial.usable else None) for trial in trials]
+        return self._agreeing(trials, judged) if MYPY in self._settings else judged
+
+    def _agreeing(self, trials: Sequence[Candidate], judged: Sequence[Judgement]) -> list[Judgement]:
+        """Have mypy look at what is proven, in one more child process."""
+        proven = [
+            (number, trial.text)
+            for number, (trial, judgement) in enumerate(zip(trials, judged, strict=True))
+            if judgement.status is not None and trial.text is not None
+        ]
+        checks = check_hints(self._source, [text for _, text in proven], self._settings)
+        answer = list(judged)
+        for (number, _), check in zip(proven, checks, strict=True):
+            answer[number] = _with(judged[number], check)
+        return answer
 
     def _judge(self, trial: Candidate, proof: Proof | Unproven | None) -> Judgement:
         if proof is None or trial.text is None:
@@ -69,6 +89,14 @@ class AnnotateJudge:
                 for refusal in proof.refusals[:_SHOWN]
             ),
         )
+
+
+def _with(judgement: Judgement, check: Check) -> Judgement:
+    checks = (*judgement.checks, check)
+    if check.result is not Result.FAILED:
+        return replace(judgement, checks=checks)
+    # Another hunk may bring the hint that this one disagrees about.
+    return replace(judgement, checks=checks, sound=False, status=None, gain=0, complaints=(check.detail,))
 
 
 def _refused(trial: Candidate, checks: tuple[Check, ...]) -> Judgement:

@@ -15,6 +15,7 @@ class CheckName(StrEnum):
     IN_SCOPE = "in_scope"
     NO_SUPPRESSION = "no_suppression"
     SAME_BEHAVIOUR = "same_behaviour"
+    HINTS_AGREE = "hints_agree"
 
 
 class UnresolvedReason(StrEnum):

@@ -6,7 +6,6 @@ from typing import Any
 from patchmill.edit.apply import overlap
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Annotation, Finding, FindingStatus
-from patchmill.kinds.checker_settings import target_version
 from patchmill.verify import feedback
 from patchmill.verify.annotate import AnnotateJudge
 from patchmill.verify.candidate import Meant, lines_of
@@ -105,7 +104,7 @@ def verify_annotate(
     may use. `accepted` are groups that passed before: new groups must pass together with them. A source that
     this Python cannot parse gives no groups, and feedback that says so.
     """
-    judge = AnnotateJudge(source=source, path=path, what=what, target=target_version(settings), scope=scope)
+    judge = AnnotateJudge(source=source, path=path, what=what, settings=settings, scope=scope)
     fresh, clashing = _beside(proposals, accepted)
     alone = (len(fresh) + 1) * len(source) <= _MAX_ANNOTATE_CHARACTERS
     grouping = form_groups(fresh, judge, accepted=accepted, alone=alone)

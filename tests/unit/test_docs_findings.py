@@ -14,6 +14,6 @@ def test_the_page_lists_every_reason_once() -> None:
     listed = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
 
     # A finding that is not reproduced is unchecked, and no proof is about findings.
-    checks = {*CheckName} - {CheckName.REPRODUCED, CheckName.SAME_BEHAVIOUR}
+    checks = {*CheckName} - {CheckName.REPRODUCED, CheckName.SAME_BEHAVIOUR, CheckName.HINTS_AGREE}
     reasons = {*checks, *UnresolvedReason, *FailureReason, *RejectionReason, State.CANCELLED}
     assert sorted(listed) == sorted({*reasons, NO_CHECKER, UNKNOWN_RULE, NOT_REPRODUCED})

@@ -32,13 +32,15 @@ class Addition(NamedTuple):
 
     `node` is the hint, the alias or the new statement; `owner` what carries it: the parameter, the function,
     the annotated assignment, the import, or for a statement the node in whose body it stands. `scope` is the
-    nearest module, class or function around the owner.
+    nearest module, class or function around the owner, and `before` the statement of the source that a new
+    statement was put before.
     """
 
     kind: Kind
     node: ast.expr | ast.stmt | ast.alias
     owner: ast.AST
     scope: Scope
+    before: ast.AST | None = None
 
     @property
     def line(self) -> int:
@@ -150,7 +152,7 @@ class _Walk:
                 raise _Different(_misplaced(kind), statement, "the docstring has to stay first")
             else:
                 assert isinstance(statement, ast.stmt)  # noqa: S101 - blocks hold statements
-                self.found.append(Addition(kind, statement, owner, scope))
+                self.found.append(Addition(kind, statement, owner, scope, before))
         if position < len(old):
             raise _Different(Rule.CODE_CHANGED, owner, "a statement of the source is missing in this block")
 

@@ -22,7 +22,7 @@ from patchmill.verify.proof.additions import HINTS, Addition, Kind, additions
 from patchmill.verify.proof.facts import Facts
 from patchmill.verify.proof.refusal import Refusal, Rule
 from patchmill.verify.proof.rules import Rules
-from patchmill.verify.proof.tokens import Tokens, difference, keys
+from patchmill.verify.proof.tokens import Tokens, difference
 
 # Deep enough for real code, shallow enough that the C stack lasts.
 _RECURSION = 3_000
@@ -30,6 +30,12 @@ _MOST_REFUSALS = 20
 _INVISIBLE = frozenset({"Cf", "Co", "Cs", "Cc", "Cn"})
 _LOOKS_EMPTY = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 _UNUSUAL = re.compile(r"[^\t\n\f\x20-\x7e]")
+# Cyrillic and Greek letters that look like Latin ones, beside a Latin letter in one word.
+_LOOKALIKES = (
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0501\u04bb\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421"
+    "\u0422\u0425\u03bf\u03bd\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7"
+)
+_MIXED = re.compile(rf"\w*(?:[A-Za-z]\w*[{_LOOKALIKES}]|[{_LOOKALIKES}]\w*[A-Za-z])\w*")
 _CannotParse = (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError)
 
 
@@ -77,8 +83,15 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             proofs.append({"parsed": False, "gain": 0, "refusals": [refusal]})
             continue
         try:
-            rules = Rules(facts, edited.tree, what=what, target=target, path=request["path"])
-            added, refusals = _prove(source, edited, rules)
+            rules = Rules(
+                facts,
+                edited.tree,
+                what=what,
+                target=target,
+                path=request["path"],
+                typed_lines=edited.tokens.typed_lines,
+            )
+            added, refusals = _prove(source, facts, edited, rules)
         except RecursionError:
             added, refusals = [], [Refusal(Rule.CODE_CHANGED, 1, "too deeply nested to compare")]
         gain = sum(addition.kind in HINTS or addition.kind is Kind.DOCSTRING for addition in added)
@@ -86,15 +99,23 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     return {"source_error": None, "proofs": proofs}
 
 
-def _prove(source: _File, edited: _File, rules: Rules) -> tuple[list[Addition], list[Refusal]]:
+def _prove(source: _File, facts: Facts, edited: _File, rules: Rules) -> tuple[list[Addition], list[Refusal]]:
     """What an edited file adds, and every rule that it breaks."""
     added, changed = additions(source.tree, edited.tree)
     if changed is not None:
         return added, [changed]
-    moved = difference(keys(source.tokens, set()), edited.tokens, added)
+    moved = difference(source.tokens, edited.tokens, added)
     refusals = [moved] if moved is not None else []
     refusals += _plain_docstrings(edited, added)
     refusals += rules.broken(added)
+    if facts.text_is_read is not None:
+        refusals.append(
+            Refusal(Rule.SOURCE_IS_READ, 1, f"{facts.text_is_read} may read the text of the file")
+        )
+    confusable = mixed_words(edited.text) - mixed_words(source.text)
+    if confusable:
+        words = ", ".join(sorted(confusable))[:80]
+        refusals.append(Refusal(Rule.CONFUSABLE_CHARACTER, 1, f"letters that only look Latin, in {words!a}"))
     unseen = edited.invisible - source.invisible
     if unseen:
         names = ", ".join(sorted(f"U+{ord(character):04X}" for character in unseen))
@@ -125,6 +146,11 @@ def _plain_docstrings(edited: _File, added: list[Addition]) -> list[Refusal]:
         if len(tokens) != 1 or tokens[0].type != tokenize.STRING:
             refusals.append(Refusal(Rule.DOCSTRING_NOT_PLAIN, addition.line, "not one plain string"))
     return refusals
+
+
+def mixed_words(text: str) -> Counter[str]:
+    """Count the words in which letters of another script stand for Latin ones."""
+    return Counter() if text.isascii() else Counter(_MIXED.findall(text))
 
 
 def _is_invisible(character: str) -> bool:

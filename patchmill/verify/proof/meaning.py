@@ -7,6 +7,7 @@ imported (`any | None`, `Optional[int, str]`, a subscript on a plain class) rais
 
 import ast
 import builtins
+import difflib
 import importlib
 import operator
 import re
@@ -42,6 +43,14 @@ _MAKES_CLASS = frozenset(
 _HARMLESS_DECORATORS = frozenset(
     {"dataclass", "final", "total_ordering", "runtime_checkable", "unique", "define"}
 )
+# Types of well-known modules; of these modules no other is believed to exist unless the file uses it.
+_KNOWN_TYPES = {
+    "numpy": frozenset({"ndarray", "dtype", "generic", "number", "integer", "floating", "ufunc"}),
+    "pandas": frozenset(
+        {"DataFrame", "Series", "Index", "MultiIndex", "Timestamp", "Timedelta", "Categorical"}
+    ),
+    "torch": frozenset({"Tensor", "device", "dtype", "Size", "Generator"}),
+}
 _DEEPEST_ALIAS = 5
 
 
@@ -189,8 +198,23 @@ class Meaning:
         if self.module_of(root) is None and not self._is_nested_class(hint):
             raise Broken(Rule.NAME_NOT_BOUND, f"{path} may not exist when this runs; quote it")
         if path not in self._dotted and not self._is_nested_class(hint):
-            raise Broken(Rule.NAME_NOT_BOUND, f"nothing in the file shows that {path} exists; quote it")
+            self._believed(root, hint)
         return _plain_class() if _CLASS_NAME.fullmatch(hint.attr) else Opaque
+
+    def _believed(self, root: str, hint: ast.Attribute) -> None:
+        """Raise Broken unless an imported module has, by what is known or by its name, such a type."""
+        path = ast.unparse(hint)
+        known = _KNOWN_TYPES.get(self.module_of(root) or "")
+        if known is not None:
+            exists = isinstance(hint.value, ast.Name) and hint.attr in known
+        else:
+            start, _, name = path.rpartition(".")
+            others = [other.rpartition(".")[2] for other in self._dotted if other.startswith(f"{start}.")]
+            exists = bool(_CLASS_NAME.fullmatch(name)) and not difflib.get_close_matches(
+                name, others, cutoff=0.8
+            )
+        if not exists:
+            raise Broken(Rule.NAME_NOT_BOUND, f"nothing in the file shows that {path} exists; quote it")
 
     def _is_nested_class(self, hint: ast.Attribute) -> bool:
         binders = self._bound.get(hint.value.id) if isinstance(hint.value, ast.Name) else None

@@ -2,9 +2,11 @@
 
 import ast
 import builtins
+import re
+from typing import TypeGuard
 
 from patchmill.verify.proof.additions import HINTS, Addition, Function, Kind, is_guard
-from patchmill.verify.proof.facts import Facts
+from patchmill.verify.proof.facts import Exposure, Facts, in_order
 from patchmill.verify.proof.hints import check_form, lazy_names, quoted_names
 from patchmill.verify.proof.meaning import Meaning, check_since
 from patchmill.verify.proof.refusal import Broken, Refusal, Rule
@@ -14,27 +16,10 @@ from patchmill.verify.proof.typing_names import ABC, TYPING
 TYPES = "types"
 DOCSTRINGS = "docstrings"
 
-# Decorators that do not look at hints; of any other nobody can know.
-_BLIND_BUILTINS = frozenset({"staticmethod", "classmethod", "property"})
-_BLIND = frozenset(
-    {
-        "abc.abstractmethod",
-        "contextlib.asynccontextmanager",
-        "contextlib.contextmanager",
-        "functools.cache",
-        "functools.cached_property",
-        "functools.lru_cache",
-        "functools.wraps",
-        "pytest.fixture",
-        "typing.final",
-        "typing.overload",
-        "typing.override",
-        "typing_extensions.final",
-        "typing_extensions.overload",
-        "typing_extensions.override",
-        "unittest.mock.patch",
-        "unittest.mock.patch.object",
-    }
+# An example that would do more than compute, if somebody ran the examples of the file.
+_ACTING_EXAMPLE = re.compile(
+    r"(?m)^[ \t]*(?:>>>|\.\.\.)[^\n]*?\b(?:__\w+__|(?:exec|eval|compile|open|input|breakpoint|exit)[ ]*\("
+    r"|(?:os|subprocess|shutil|sys|socket|importlib|ctypes)\b)"
 )
 _ACCESSORS = frozenset({"setter", "getter", "deleter"})
 
@@ -43,13 +28,22 @@ class Rules:
     """The rules for the additions to one source, in one edited tree."""
 
     def __init__(
-        self, facts: Facts, edited: ast.Module, *, what: frozenset[str], target: tuple[int, int], path: str
+        self,
+        facts: Facts,
+        edited: ast.Module,
+        *,
+        what: frozenset[str],
+        target: tuple[int, int],
+        path: str,
+        typed_lines: frozenset[int],
     ) -> None:
         self._facts = facts
         self._edited = edited
         self._scopes = Scopes(edited)
+        self._exposures = dict(zip(map(id, in_order(edited)), facts.exposures, strict=False))
         self._what = what
         self._target = target
+        self._typed_lines = typed_lines
         self._stub = path.endswith(".pyi")
         self._top = {id(statement) for statement in edited.body}
         self._guards = {
@@ -101,20 +95,28 @@ class Rules:
         else:
             self._import(addition, bound)
 
+    def _exposure(self, scope: ast.AST) -> Exposure:
+        return self._exposures.get(id(scope), self._facts.module)
+
     def _docstring(self, addition: Addition) -> None:
         text = addition.node.value.value  # type: ignore[union-attr]  # the walk has seen that it is a string
-        if self._facts.reads_docstrings:
-            raise Broken(Rule.DOCSTRINGS_ARE_READ, "the file reads docstrings at run time")
-        if ">>>" in text:
-            raise Broken(Rule.DOCSTRING_EXAMPLE, "an example in a docstring may be run as a test")
+        by = self._exposure(addition.owner).docs
+        if by is not None:
+            raise Broken(Rule.DOCSTRINGS_ARE_READ, f"{by} may read this docstring at run time")
+        if ">>>" in text and self._facts.runs_examples:
+            raise Broken(Rule.DOCSTRING_EXAMPLE, "the file runs the examples in docstrings as tests")
+        if _ACTING_EXAMPLE.search(text):
+            raise Broken(Rule.DOCSTRING_EXAMPLE, "an example may be run as a test, and this one acts")
 
     def _hint(self, addition: Addition, bound: Bound) -> None:
         node = addition.node
         hint = node.annotation if isinstance(node, ast.AnnAssign) else node
         assert isinstance(hint, ast.expr)  # noqa: S101 - so says the kind of the addition
-        if self._facts.reads_hints:
-            raise Broken(Rule.HINTS_ARE_READ, "the file reads hints or signatures at run time")
+        if self._facts.hints_are_checked is not None:
+            words = f"{self._facts.hints_are_checked} has hints checked at run time"
+            raise Broken(Rule.HINTS_ARE_READ, words)
         self._place(addition, bound)
+        self._type_comment(addition)
         check_form(hint)
         lazy = (
             self._facts.future_annotations
@@ -142,48 +144,79 @@ class Rules:
         scope = addition.scope
         if addition.kind in {Kind.PARAMETER, Kind.RETURN} and isinstance(scope, Function):
             self._decorators(scope, addition.kind, bound)
-            if self._facts.has_framework and scope.name in self._facts.passed_on:
-                words = f"{scope.name} is handed to a call, and the file uses a framework that reads hints"
-                raise Broken(Rule.HINTS_ARE_READ, words)
+            self._read(scope, addition.kind)
         elif isinstance(scope, Function):
             if addition.kind is Kind.BARE:
                 raise Broken(Rule.BARE_ANNOTATION_IN_FUNCTION, "it would make the name local to the function")
         elif isinstance(scope, ast.ClassDef):
             self._class_level(scope)
+        elif self._facts.module.hints is not None:
+            words = f"{self._facts.module.hints} may read the annotations of the module"
+            raise Broken(Rule.HINTS_ARE_READ, words)
+        if addition.kind is Kind.BARE and isinstance(addition.node, ast.AnnAssign):
+            self._declares(addition.node, scope)
         if (
             addition.kind is Kind.VARIABLE
             and isinstance(addition.owner, ast.AnnAssign)
             and isinstance(addition.owner.target, ast.Attribute)
-            and not isinstance(scope, Function)
         ):
+            self._attribute(addition.owner.target, scope)
+
+    def _attribute(self, target: ast.expr, scope: ast.AST) -> None:
+        if not isinstance(scope, Function):
             raise Broken(Rule.HINT_NOT_PLAIN, "an attribute takes a hint inside functions only")
+        while isinstance(target, ast.Attribute):
+            target = target.value
+        if not isinstance(target, ast.Name):
+            raise Broken(Rule.HINT_NOT_PLAIN, "only an attribute of a name takes a hint")
+
+    def _declares(self, bare: ast.AnnAssign, scope: ast.AST) -> None:
+        """A bare annotation is for a name that the source has already."""
+        name = bare.target.id if isinstance(bare.target, ast.Name) else ""
+        known = self._facts.words if isinstance(scope, ast.ClassDef) else self._facts.module_names
+        if name not in known:
+            raise Broken(Rule.NAME_UNKNOWN, f"nothing here gives {name or 'this'} a value")
+
+    def _read(self, function: Function, kind: Kind) -> None:
+        """Refuse the hints of a function that may get to a reader."""
+        exposure = self._exposure(function)
+        if exposure.hints is not None:
+            words = f"{function.name} may get to {exposure.hints}, which may read its hints"
+            raise Broken(Rule.HINTS_ARE_READ, words)
+        if kind is Kind.PARAMETER and exposure.parameters is not None:
+            words = f"{exposure.parameters} calls functions by the hints of their parameters"
+            raise Broken(Rule.HINTS_ARE_READ, f"{words}, and may be handed {function.name} by another file")
 
     def _class_level(self, scope: ast.ClassDef) -> None:
         bases = [base for base in scope.bases if not (isinstance(base, ast.Name) and base.id == "object")]
         if bases or scope.keywords or scope.decorator_list:
             words = "a base, decorator or metaclass of the class may read its annotations"
             raise Broken(Rule.CLASS_LEVEL_ANNOTATION, words)
-        if scope.name in self._facts.passed_on:
-            words = f"{scope.name} is handed to a call, which may read its annotations"
+        by = self._exposure(scope).hints
+        if by is not None:
+            words = f"{scope.name} may get to {by}, which may read its annotations"
             raise Broken(Rule.CLASS_LEVEL_ANNOTATION, words)
 
-    def _decorators(self, function: Function, kind: Kind, bound: Bound) -> None:
-        for decorator in function.decorator_list:
-            called = decorator.func if isinstance(decorator, ast.Call) else decorator
-            if not self._is_blind(called, bound):
-                rule = Rule.DECORATED_PARAMETER_HINT if kind is Kind.PARAMETER else Rule.DECORATED_RETURN_HINT
-                raise Broken(rule, f"@{ast.unparse(called):.80} may read the hints of what it decorates")
+    def _type_comment(self, addition: Addition) -> None:
+        """A comment that gives the type already would stand beside the hint, and may contradict it."""
+        scope, owner = addition.scope, addition.owner
+        if addition.kind in {Kind.PARAMETER, Kind.RETURN} and isinstance(scope, Function):
+            lines = range(scope.lineno, scope.body[0].lineno + 1)
+        else:
+            lines = (
+                range(owner.lineno, (owner.end_lineno or owner.lineno) + 1) if _placed(owner) else range(0)
+            )
+        if not self._typed_lines.isdisjoint(lines):
+            raise Broken(Rule.TYPE_COMMENT, "a comment gives the type here already")
 
-    def _is_blind(self, decorator: ast.expr, bound: Bound) -> bool:
-        path = ast.unparse(decorator)
-        root, _, rest = path.partition(".")
-        if rest in _ACCESSORS:
-            return [binder.kind for binder in bound.get(root) or ()] == [BinderKind.FUNCTION]
-        if bound.get(root) is None:
-            return path in _BLIND_BUILTINS
-        module = self._meaning(bound).module_of(root)
-        full = f"{module}.{rest}" if rest else module
-        return full is not None and (full in _BLIND or full.startswith("pytest.mark."))
+    def _decorators(self, function: Function, kind: Kind, bound: Bound) -> None:
+        unlisted = self._exposure(function).decorators
+        for decorator in function.decorator_list:
+            path = ast.unparse(decorator)
+            if path in unlisted and not _is_accessor(decorator, bound):
+                rule = Rule.DECORATED_PARAMETER_HINT if kind is Kind.PARAMETER else Rule.DECORATED_RETURN_HINT
+                called = decorator.func if isinstance(decorator, ast.Call) else decorator
+                raise Broken(rule, f"@{ast.unparse(called):.80} may read the hints of what it decorates")
 
     def _guard(self, addition: Addition, bound: Bound) -> None:
         """A new `if TYPE_CHECKING:` block: at the top level, of imports alone."""
@@ -219,6 +252,9 @@ class Rules:
                 raise Broken(Rule.IMPORT_NOT_ALLOWED, words)
             self._free(name)
             if guard is None:
+                if self._facts.names_are_read is not None:
+                    words = f"{self._facts.names_are_read} looks at the names of this module: {name} is new"
+                    raise Broken(Rule.IMPORT_REBINDS, words)
                 self._runs(module, member)
 
     def _runs(self, module: str, member: str | None) -> None:
@@ -234,6 +270,19 @@ class Rules:
             raise Broken(Rule.IMPORT_REBINDS, f"the file uses the name {name} already")
         if "*" in self._facts.bound:
             raise Broken(Rule.IMPORT_REBINDS, f"a star import may bring the name {name} already")
+
+
+def _is_accessor(decorator: ast.expr, bound: Bound) -> bool:
+    """Whether a decorator is the `setter`, say, of a property that was just defined."""
+    match decorator:
+        case ast.Attribute(value=ast.Name(id=name), attr=attr) if attr in _ACCESSORS:
+            return [binder.kind for binder in bound.get(name) or ()] == [BinderKind.FUNCTION]
+        case _:
+            return False
+
+
+def _placed(node: ast.AST) -> TypeGuard[ast.stmt | ast.expr]:
+    return isinstance(node, ast.stmt | ast.expr)
 
 
 def _imported(statement: ast.AST, only: ast.alias | None) -> list[tuple[str, str, str | None]]:

@@ -148,7 +148,7 @@ class _Walk:
         arguments = node.args
         extra = [argument for argument in (arguments.vararg, arguments.kwarg) if argument is not None]
         inside = Bound(outer if outer is not None else bound, parameters)
-        inside.own.update(dict.fromkeys(_local_names(node), ()))
+        inside.own.update(dict.fromkeys(local_names(node), ()))
         for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra):
             inside.own[argument.arg] = (Binder(BinderKind.OTHER, argument),)
         self.block(node.body, inside, None)
@@ -159,7 +159,7 @@ class _Walk:
         self._bind(inside, _bindings(node))
         self.block(node.body, inside, outer)
         # A break may leave the body at any point, with names bound to whatever they were just then.
-        for name in _names_in([node]):
+        for name in names_in([node]):
             before = bound.get(name)
             bound.own[name] = (*before, Binder(BinderKind.OTHER, node)) if before else ()
         return bound.merge(Bound(bound), self.block(node.orelse, Bound(bound), outer))
@@ -265,7 +265,7 @@ def _pattern(pattern: ast.pattern) -> list[tuple[str, Binder]]:
     ]
 
 
-def _local_names(function: Function) -> set[str]:
+def local_names(function: Function) -> set[str]:
     """The names that a function binds itself: not seen outside, and unbound until it binds them."""
     foreign = {
         name
@@ -273,10 +273,10 @@ def _local_names(function: Function) -> set[str]:
         if isinstance(node, ast.Global | ast.Nonlocal)
         for name in node.names
     }
-    return _names_in(function.body) - foreign
+    return names_in(function.body) - foreign
 
 
-def _names_in(body: Iterable[ast.AST]) -> set[str]:
+def names_in(body: Iterable[ast.AST]) -> set[str]:
     """The names that statements bind in their own scope, on whichever way."""
     names: set[str] = set()
     waiting = list(body)

@@ -5,6 +5,7 @@ the number of tokens before it on its line, so that it still stands behind the s
 """
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -18,6 +19,7 @@ _LAYOUT = frozenset({tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.END
 # Comments that mean something to a tool only where they stand: in the first lines, or above all code.
 _FIRST_LINES = re.compile(r"#!|#.*?coding[:=]")
 _ABOVE_CODE = re.compile(r"#.*?\b(?:type:\s*ignore|mypy:|pyright:|pylint:|flake8:|ruff:|isort:|fmt:)")
+_TYPE_COMMENT = re.compile(r"#\s*type:\s*(?!ignore\b)\S")
 
 Key = tuple[object, ...]
 
@@ -30,6 +32,16 @@ class Tokens:
         readline = io.StringIO(text).readline
         self.all = [token for token in tokenize.generate_tokens(readline) if token.type not in _LAYOUT]
         self._starts = [token.start for token in self.all]
+        self.typed_lines = frozenset(
+            token.start[0]
+            for token in self.all
+            if token.type == tokenize.COMMENT and _TYPE_COMMENT.match(token.string)
+        )
+
+    @functools.cached_property
+    def keys(self) -> list[tuple[Key, int]]:
+        """What is compared of the whole file."""
+        return keys(self, set())
 
     def position(self, line: int, utf8_column: int) -> tuple[int, int]:
         """A place as the tree gives it, in bytes, as tokens give it, in code points."""
@@ -65,27 +77,37 @@ def keys(tokens: Tokens, removed: set[int]) -> list[tuple[Key, int]]:
     return listed
 
 
-def difference(source: list[tuple[Key, int]], edited: Tokens, added: Iterable[Addition]) -> Refusal | None:
+def difference(source: Tokens, edited: Tokens, added: Iterable[Addition]) -> Refusal | None:
     """The first place where the edited file, without its additions, is not the source."""
     removed: set[int] = set()
     added = list(added)
     new_nodes = {id(addition.node) for addition in added}
     for addition in added:
         span = _span(edited, addition, new_nodes)
+        if _unfolds(source, addition) and edited.all[span.start - 1].type == tokenize.NEWLINE:
+            span = range(span.start - 1, span.stop)
         comment = next((n for n in span if edited.all[n].type == tokenize.COMMENT), None)
         if comment is not None:
             line = edited.all[comment].start[0]
             return Refusal(Rule.COMMENT_CHANGED, line, "a comment comes with the addition")
         removed.update(span)
-    left = keys(edited, removed)
-    for (old, _), (new, line) in zip(source, left, strict=False):
+    whole, left = source.keys, keys(edited, removed)
+    for (old, _), (new, line) in zip(whole, left, strict=False):
         if old != new:
             return _changed(old, new, line)
-    if len(source) > len(left):
-        return _changed(source[len(left)][0], (), left[-1][1] if left else 1)
-    if len(left) > len(source):
-        return _changed((), left[len(source)][0], left[len(source)][1])
+    if len(whole) > len(left):
+        return _changed(whole[len(left)][0], (), left[-1][1] if left else 1)
+    if len(left) > len(whole):
+        return _changed((), left[len(whole)][0], left[len(whole)][1])
     return None
+
+
+def _unfolds(source: Tokens, addition: Addition) -> bool:
+    """Whether a docstring moves a body off the line of its `def` or `class`, which so ends earlier."""
+    if addition.kind is not Kind.DOCSTRING or not isinstance(addition.before, ast.stmt):
+        return False
+    first = source.index(addition.before.lineno, addition.before.col_offset)
+    return first > 0 and source.all[first - 1].string == ":"
 
 
 def _changed(old: Sequence[object], new: Sequence[object], line: int) -> Refusal:

@@ -1,0 +1,351 @@
+"""Which functions and classes of a file may get to code that reads hints, docstrings, names or source.
+
+A value flows by assignment, argument, default, return and loop, through collections and attributes; all
+attributes of one name are one, whatever they belong to. What flows to a reader is read.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from patchmill.verify.proof.additions import Function
+from patchmill.verify.proof.names import (
+    ATTRIBUTES,
+    EVERYTHING,
+    FUNCTION,
+    LOCAL,
+    MODULE,
+    MODULE_SCOPE,
+    UNKNOWN,
+    VALUE,
+    Names,
+    Node,
+    Place,
+    constant,
+    targets,
+)
+from patchmill.verify.proof.readers import HINT_FRAMEWORKS, Reads, is_reader, reads
+from patchmill.verify.proof.values import Values
+
+_ATTRIBUTES = {
+    "__annotations__": Reads.HINTS | Reads.NAMES,
+    "__annotate__": Reads.HINTS | Reads.NAMES,
+    "__doc__": Reads.DOCS,
+    "__dict__": Reads.NAMES,
+}
+# Strings that name such an attribute, wherever they stand.
+_SPELLED = frozenset({"__annotations__", "__annotate__", "__doc__"})
+_BY_NAME = frozenset({"builtins.getattr", "builtins.setattr", "builtins.hasattr", "builtins.delattr"})
+_BLIND_IN_CODE = frozenset(
+    """
+    co_argcount co_cellvars co_filename co_flags co_freevars co_kwonlyargcount co_name co_names co_nlocals
+    co_posonlyargcount co_qualname co_stacksize co_varnames
+    """.split()  # noqa: SIM905 - it reads better than a dozen strings
+)
+# Methods that only keep what they are given, whosoever they are.
+_KEEP = frozenset({"append", "appendleft", "extend", "insert", "setdefault", "update"})
+
+_LOOK_UP = frozenset(
+    {"__dict__", "__getattribute__", "attrgetter", "eval", "exec", "getattr_static", "methodcaller", "vars"}
+)
+# Methods by which a class is called.
+CONSTRUCTORS = frozenset({"__init__", "__new__", "__call__"})
+
+
+class Flow:
+    """What flows where in one file; `read` tells what of it is read, and by what."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._into: defaultdict[Node, set[Node]] = defaultdict(set)
+        self._above: defaultdict[Node, set[Node]] = defaultdict(set)
+        self._below: defaultdict[Node, set[Node]] = defaultdict(set)
+        self._values = Values(names)
+        self._insides: dict[Node, set[Node]] = {}
+        self._sinks: list[tuple[Node, Reads, str]] = []
+        self._looks_up = any(_looks_up(node) for node, _ in names.all)
+        self._asks = bool(names.roots & HINT_FRAMEWORKS)
+        # Mentions that are accounted for by what they stand in: what is called, decorates or gets a name.
+        self._seen: set[int] = set()
+        for node, place in names.all:
+            self._watch(node, place)
+            for target, value in targets(node):
+                if isinstance(target, ast.Name):
+                    self._seen.add(id(value))
+                self._assign(target, self._values.refs(value, place), place)
+
+    def _watch(self, node: ast.AST, place: Place) -> None:
+        match node:
+            case ast.Call():
+                self._call(node, place)
+            case ast.Attribute(ctx=ast.Load()):
+                self._look(node, place)
+            case ast.Name(ctx=ast.Load()):
+                self._mention(node, place)
+            case ast.Constant(value=str()) | ast.BinOp(op=ast.Add()) | ast.JoinedStr():
+                self._spelled(node)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                self._definition(node, place)
+            case ast.Return(value=ast.expr() as value) | ast.Yield(value=ast.expr() as value):
+                if isinstance(place.node, Function):
+                    self._give(self._names.nodes[place.node].result, self._values.refs(value, place))
+
+    def read(self, what: Reads) -> dict[Node, str]:
+        """All nodes that get to a reader of one kind, each with the words for that reader."""
+        return self._reached([(node, words) for node, kind, words in self._sinks if what in kind], what)
+
+    def _reached(self, waiting: list[tuple[Node, str]], what: Reads) -> dict[Node, str]:
+        found: dict[Node, str] = {}
+        while waiting:
+            node, words = waiting.pop()
+            if node in found or (node == EVERYTHING and what is Reads.HANDED):
+                continue
+            found[node] = words
+            waiting += [(other, words) for other in self._into[node]]
+            waiting += [(other, words) for other in self._inside(node)]
+            if what is not Reads.NAMES:
+                waiting += [(other, words) for other in self._above[node]]
+            owner = self._names.firsts.get(node)
+            instance = node.name == "self" or node.name.endswith(")")
+            if owner is not None and not (instance and what in {Reads.NAMES, Reads.HANDED}):
+                waiting += [(other, words) for other in self._family(self._names.nodes[owner])]
+        return found
+
+    def _inside(self, node: Node) -> set[Node]:
+        """The functions of the file that some part of other things may be."""
+        if node not in self._values.parts:
+            return set()
+        if node not in self._insides:
+            self._insides[node] = set()
+            whole = self._reached([(base, "") for base in self._values.parts[node]], Reads.DEEP)
+            found = {EVERYTHING} & set(whole)
+            for each in whole:
+                given = self._names.given.get(each)
+                for owner in given.classes if given is not None else ():
+                    found |= {
+                        Node(ATTRIBUTES, part.name) for part in owner.body if isinstance(part, Function)
+                    }
+            self._insides[node] = found
+        return self._insides[node]
+
+    def _family(self, node: Node) -> set[Node]:
+        """A class and all that are derived from it."""
+        found: set[Node] = set()
+        waiting = [node]
+        while waiting:
+            one = waiting.pop()
+            if one not in found:
+                found.add(one)
+                waiting += self._below[one]
+        return found
+
+    def _call(self, call: ast.Call, place: Place) -> None:
+        given = self._values.given(call, place)
+        words = ast.unparse(call.func)[:80]
+        self._seen.add(id(call.func))
+        origins = self._names.origins(call.func, place)
+        if origins & _BY_NAME and len(call.args) > 1:
+            self._seen.add(id(call.args[1]))
+        for origin in origins:
+            kept = isinstance(call.func, ast.Attribute) and call.func.attr in _KEEP
+            if origin in {FUNCTION, LOCAL}:
+                self._pass(call, place)
+            elif origin == VALUE or (origin == UNKNOWN and kept):
+                self._keep(call.func, self._values.held(call, origin, place, 0), place)
+            elif origin == UNKNOWN:
+                if self._asks or not self._is_own_name(call.func, place):
+                    self._sink(given, Reads.HANDED, words)
+            elif origin == "builtins.getattr":
+                self._looked_up(call, given, place, words)
+            elif reads(origin):
+                self._sink(given, reads(origin), words)
+            else:
+                self._keep(call.func, self._values.held(call, origin, place, 0), place)
+        self._evaluated(call, place)
+
+    def _is_own_name(self, function: ast.expr, place: Place) -> bool:
+        """Whether a thing that somebody gave is itself called, as in `app(...)`, and no method of it."""
+        if isinstance(function, ast.Name):
+            return True
+        if not isinstance(function, ast.Attribute):
+            return False
+        owner = self._names.class_of(function.value, place)
+        kept = self._names.given[Node(ATTRIBUTES, function.attr)].values
+        return owner is not None and (bool(kept) or function.attr in self._names.places[owner].bound)
+
+    def _looked_up(self, call: ast.Call, given: set[Node], place: Place, words: str) -> None:
+        """`getattr`: of a name that is known it is an attribute; of any other it may be any."""
+        name = constant(call.args[1]) if len(call.args) > 1 else None
+        if name is not None and name in _ATTRIBUTES:
+            self._sink(given, _ATTRIBUTES[name], f"{words}(..., {name!r})")
+        elif name is None and call.args and isinstance(call.args[0], ast.Name):
+            node = self._names.resolve(call.args[0].id, place)
+            own = self._names.given.get(node) if node is not None else None
+            if node is not None and own is not None and (own.functions or own.classes):
+                self._sink([node], Reads.HINTS | Reads.DOCS | Reads.NAMES, words)
+
+    def _evaluated(self, call: ast.Call, place: Place) -> None:
+        """Code in a string reads what it names."""
+        text = constant(call.args[0]) if call.args else None
+        if text is not None and self._names.origins(call.func, place) & {"builtins.eval", "builtins.exec"}:
+            for word, kind in _ATTRIBUTES.items():
+                if word in text:
+                    self._sink([EVERYTHING], kind, ast.unparse(call)[:80])
+
+    def _keep(self, function: ast.expr, given: set[Node], place: Place) -> None:
+        for node in self._values.receiver(function, place):
+            self._give(node, given)
+
+    def _pass(self, call: ast.Call, place: Place) -> None:
+        """Give the parameters of what is called here their arguments."""
+        positional = [self._values.refs(value, place) for value in call.args]
+        named = {keyword.arg: self._values.refs(keyword.value, place) for keyword in call.keywords}
+        spread = None in named or any(isinstance(value, ast.Starred) for value in call.args)
+        for target in self._values.called(call.func, place):
+            for function in _constructors(target):
+                self._fill(function, positional, named, spread=spread)
+            if isinstance(target, ast.ClassDef):
+                fields = [
+                    part.target.id
+                    for part in target.body
+                    if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+                ]
+                for name in fields:
+                    self._give(Node(ATTRIBUTES, name), set().union(*positional, *named.values()))
+
+    def _fill(
+        self,
+        function: Function,
+        positional: list[set[Node]],
+        named: dict[str | None, set[Node]],
+        *,
+        spread: bool,
+    ) -> None:
+        parameters = list(self._named(function))
+        places = [node for node in parameters if not _is_keyword_only(function, node.name)]
+        for node in parameters:
+            self._give(node, named.get(node.name, ()))
+        for number, given in enumerate(positional):
+            exact = number < len(places) and not spread
+            for node in [places[number]] if exact else parameters:
+                self._give(node, given)
+        if function.args.kwarg is not None or spread:
+            for node in parameters if spread else parameters[-1:]:
+                self._give(node, set().union(*named.values()))
+
+    def _named(self, function: Function) -> Iterator[Node]:
+        number = self._names.places[function].number
+        given = function.args
+        extra = [part for part in (given.vararg, given.kwarg) if part is not None]
+        for part in (*given.posonlyargs, *given.args, *given.kwonlyargs, *extra):
+            node = Node(number, part.arg)
+            if node not in self._names.firsts:
+                yield node
+
+    def _definition(self, node: Function | ast.ClassDef, place: Place) -> None:
+        own = self._names.nodes[node]
+        if isinstance(node, ast.ClassDef):
+            self._names.firsts[own.result] = node
+            for base in node.bases:
+                for above in self._values.refs(base, place):
+                    # Whoever looks at a class finds in it what it inherits.
+                    self._above[own].add(above)
+                    self._below[above].add(own)
+        else:
+            for default in (
+                *node.args.defaults,
+                *(each for each in node.args.kw_defaults if each is not None),
+            ):
+                for parameter in self._named(node):
+                    self._give(parameter, self._values.refs(default, place))
+        for decorator in node.decorator_list:
+            self._seen.add(id(decorator))
+            self._decorated(decorator, own, place)
+
+    def _decorated(self, decorator: ast.expr, own: Node, place: Place) -> None:
+        for origin in self._names.origins(decorator, place):
+            if origin == FUNCTION:
+                for target in self._values.called(decorator, place):
+                    for function in _constructors(target):
+                        self._fill(function, [{own}], {}, spread=False)
+            elif origin not in {VALUE, LOCAL} and not (origin == UNKNOWN and _is_accessor(decorator)):
+                kind = Reads.HANDED if origin == UNKNOWN else reads(origin)
+                self._sink([own], kind, f"@{ast.unparse(decorator)[:80]}")
+
+    def _look(self, node: ast.Attribute, place: Place) -> None:
+        kind = _ATTRIBUTES.get(node.attr)
+        if kind is None and node.attr.startswith("co_") and node.attr not in _BLIND_IN_CODE:
+            kind = Reads.SOURCE | Reads.HINTS | Reads.DOCS
+        if kind is not None:
+            self._sink(self._values.refs(node.value, place), kind, ast.unparse(node)[:80])
+        else:
+            self._mention(node, place)
+
+    def _mention(self, node: ast.Name | ast.Attribute, place: Place) -> None:
+        """A reader that is no called function may be called anywhere."""
+        if (
+            isinstance(node, ast.Name)
+            and node.id in _ATTRIBUTES
+            and self._names.resolve(node.id, place) is None
+        ):
+            inner = self._names.nodes.get(place.node) if place.is_class and place.node is not None else None
+            whole = MODULE if node.id == "__doc__" else EVERYTHING
+            self._sink([inner or whole], _ATTRIBUTES[node.id], node.id)
+        if id(node) not in self._seen:
+            for origin in self._names.origins(node, place):
+                if is_reader(origin):
+                    self._sink([EVERYTHING], reads(origin), ast.unparse(node)[:80])
+
+    def _spelled(self, node: ast.expr) -> None:
+        """The name of such an attribute in a string may be looked up of anything, if names are looked up."""
+        text = constant(node) if id(node) not in self._seen else None
+        if text is not None and text in _SPELLED and self._looks_up:
+            self._sink([EVERYTHING], _ATTRIBUTES[text], repr(text))
+
+    def _assign(self, target: ast.expr, given: set[Node], place: Place) -> None:
+        match target:
+            case ast.Name(id=name):
+                self._give(self._names.resolve(name, place) or Node(MODULE_SCOPE, name), given)
+            case ast.Attribute(attr=attr):
+                self._give(Node(ATTRIBUTES, attr), given)
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                for part in parts:
+                    self._assign(part, given, place)
+            case ast.Starred(value=value) | ast.Subscript(value=value):
+                self._assign(value, given, place)
+
+    def _give(self, node: Node, given: Iterable[Node]) -> None:
+        self._into[node].update(given)
+
+    def _sink(self, nodes: Iterable[Node], kind: Reads, words: str) -> None:
+        if kind:
+            self._sinks += [(node, kind, words) for node in nodes]
+
+
+def _looks_up(node: ast.AST) -> bool:
+    """Whether something looks names up that are given as values."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name) if name in _LOOK_UP:
+            return True
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, key, *_]):
+            return constant(key) is None
+        case _:
+            return False
+
+
+def _constructors(target: Function | ast.ClassDef) -> list[Function]:
+    """The function that takes the arguments of a call."""
+    if isinstance(target, Function):
+        return [target]
+    return [part for part in target.body if isinstance(part, Function) and part.name in CONSTRUCTORS]
+
+
+def _is_keyword_only(function: Function, name: str) -> bool:
+    kwarg = function.args.kwarg
+    return name in {part.arg for part in function.args.kwonlyargs} or (
+        kwarg is not None and kwarg.arg == name
+    )
+
+
+def _is_accessor(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Attribute) and decorator.attr in {"setter", "getter", "deleter"}
