@@ -2,13 +2,12 @@
 
 import ast
 import importlib.util
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-_LARGEST = 40_000
+_LARGEST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """A file without its hints and docstrings."""
+    """A file and the parts that can be taken out of it."""
 
     path: Path
     source: str
@@ -43,66 +42,107 @@ class Stripped:
         return "".join([*pieces, self.source[position:]])
 
 
-def strip(path: Path) -> Stripped | None:
-    """Strip one file; None where that leaves nothing that Python reads, or where nothing is to be stripped."""
+class _Text:
+    """A source, with places in it as offsets."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._starts = [0]
+        for line in source.splitlines(keepends=True):
+            self._starts.append(self._starts[-1] + len(line))
+
+    def at(self, line: int, column: int) -> int:
+        return self._starts[line - 1] + column
+
+    def start(self, node: ast.expr | ast.stmt) -> int:
+        return self.at(node.lineno, node.col_offset)
+
+    def end(self, node: ast.expr | ast.stmt) -> int:
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        return self.at(node.end_lineno, node.end_col_offset)
+
+
+def files(*packages: str) -> Iterator[Stripped]:
+    """Strip the files at the top of installed packages, those that can be."""
+    for name in packages:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        for path in sorted(Path(spec.submodule_search_locations[0]).glob("*.py")):
+            file = _strip(path)
+            if file is not None:
+                yield file
+
+
+def _strip(path: Path) -> Stripped | None:
+    """Strip one file; None where nothing can be taken out."""
     source = path.read_text(encoding="utf-8")
-    if not source.isascii() or len(source) > _LARGEST or "\f" in source:
+    if not source.isascii() or len(source) > _LARGEST:
         return None
-    tree = ast.parse(source)
-    starts = [0]
-    for line in source.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
-
-    def at(line: int, column: int) -> int:
-        return starts[line - 1] + column
-
-    parts = []
-    for node in ast.walk(tree):
-        if isinstance(node, Function):
-            spans = tuple(_hints(node, source, at))
-            if spans:
-                parts.append(Part("hints", node.name, spans))
-        if (
-            isinstance(node, Function | ast.ClassDef)
-            and ast.get_docstring(node, clean=False) is not None
-            and node.body[1:]
-        ):
-            first, second = node.body[:2]
-            if first.lineno > node.lineno and second.lineno > (first.end_lineno or 0):
-                start, end = at(first.lineno, 0), at((first.end_lineno or 0) + 1, 0)
-                if (
-                    not source[start:end].strip().endswith((";", "\\"))
-                    and "#" not in source[at(first.end_lineno, first.end_col_offset) : end]
-                ):
-                    parts.append(Part("docstring", node.name, ((start, end),)))
+    text = _Text(source)
+    parts = [
+        part
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, Function | ast.ClassDef)
+        for part in (*_hints(node, text), *_docstring(node, text))
+    ]
     file = Stripped(path, source, tuple(parts))
     try:
         ast.parse(file.bare)
     except SyntaxError:
+        # A hint in brackets of its own: what is taken out is not all of it.
         return None
     return file if parts else None
 
 
-def _hints(node: Function, source: str, at) -> Iterator[tuple[int, int]]:
+def _hints(node: Function | ast.ClassDef, text: _Text) -> Iterator[Part]:
+    if isinstance(node, ast.ClassDef):
+        return
     given = node.args
     extra = [part for part in (given.vararg, given.kwarg) if part is not None]
-    for part in (*given.posonlyargs, *given.args, *given.kwonlyargs, *extra):
-        if part.annotation is not None:
-            hint = part.annotation
-            yield (
-                at(part.lineno, part.col_offset) + len(part.arg),
-                at(hint.end_lineno or 0, hint.end_col_offset or 0),
-            )
+    spans = [
+        (text.at(part.lineno, part.col_offset) + len(part.arg), text.end(part.annotation))
+        for part in (*given.posonlyargs, *given.args, *given.kwonlyargs, *extra)
+        if part.annotation is not None
+    ]
     if node.returns is not None:
-        start = source.rindex("->", 0, at(node.returns.lineno, node.returns.col_offset))
-        yield len(source[:start].rstrip()), at(node.returns.end_lineno or 0, node.returns.end_col_offset or 0)
+        arrow = text.source.rindex("->", 0, text.start(node.returns))
+        spans.append((len(text.source[:arrow].rstrip()), text.end(node.returns)))
+    # A comment within would be lost, or left alone, by taking it out.
+    if spans and not any("#" in text.source[start:end] for start, end in spans):
+        yield Part("hints", node.name, tuple(spans))
 
 
-def packages(*names: str) -> list[Path]:
-    """The Python files of installed packages, those at their top alone."""
-    files: list[Path] = []
-    for name in names:
-        spec = importlib.util.find_spec(name)
-        assert spec is not None and spec.submodule_search_locations
-        files += sorted(Path(spec.submodule_search_locations[0]).glob("*.py"))
-    return files
+def _docstring(node: Function | ast.ClassDef, text: _Text) -> Iterator[Part]:
+    if ast.get_docstring(node) is None or len(node.body) == 1:
+        return
+    first, second = node.body[:2]
+    start, end = text.at(first.lineno, 0), text.at((first.end_lineno or 0) + 1, 0)
+    alone = text.source[start:end].strip() == text.source[text.start(first) : text.end(first)]
+    if alone and second.lineno > (first.end_lineno or 0):
+        yield Part("docstring", node.name, ((start, end),))
+
+
+def without(tree: ast.Module) -> str:
+    """A tree, dumped without hints and docstrings: two files with one dump behave alike, if nobody looks."""
+    _Without().visit(tree)
+    return ast.dump(tree)
+
+
+class _Without(ast.NodeTransformer):
+    def _scope(self, node: ast.AST) -> ast.AST:
+        self.generic_visit(node)
+        body = getattr(node, "body", [])
+        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            if isinstance(body[0].value.value, str):
+                del body[0]
+        if isinstance(node, Function):
+            node.returns = None
+        return node
+
+    visit_Module = visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _scope  # noqa: N815 - ast's names
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
