@@ -1,7 +1,7 @@
 """Mutants of right annotations: each changes what the program does, in a way that is known here by itself.
 
-Three sorts: CODE is changed beside the annotation (told by comparing trees without hints and docstrings),
-HINTS are changed into ones that act, fail or bind, and PLANTED code, in the source already, reads what is added.
+Three sorts: CODE is changed beside the annotation, as trees without hints and docstrings tell; HINTS are
+changed into ones that act, fail or bind; and PLANTED code, in the source already, reads what is added.
 """
 
 import ast
@@ -84,13 +84,16 @@ PLANTED: dict[str, str] = {
     "members_listed": "import inspect as _i\n\nprint(_i.getmembers({}))\n",
     "shown": "help({})\n",
     "found_by_name": "import inspect as _i\n\n_i.signature(globals()['{}'])\n",
-    "found_in_all": "import inspect as _i\n\nfor _each in list(globals().values()):\n    _i.signature(_each)\n",
+    "found_in_all": "import inspect as _i\n\nfor _each in [*globals().values()]:\n    _i.signature(_each)\n",
     "handed_on": "import lib_of_others\n\nlib_of_others.register({})\n",
-    "handed_on_in_table": "import cyclopts\n\n_app = cyclopts.App()\n_table = {{'a': {}}}\nfor _n, _f in _table.items():\n    _app.command(_f)\n",
-    "handed_on_by_own": "import lib_of_others\n\n\ndef _pass_on(what):\n    lib_of_others.add(what)\n\n\n_pass_on({})\n",
+    "handed_on_in_table": "import cyclopts\n\n_app = cyclopts.App()\n_table = {{'a': {}}}\n"
+    "for _n, _f in _table.items():\n    _app.command(_f)\n",
+    "handed_on_by_own": "import lib_of_others\n\n\ndef _pass_on(what):\n"
+    "    lib_of_others.add(what)\n\n\n_pass_on({})\n",
     "called_by_fire": "import fire\n\nfire.Fire({})\n",
     "injected": "from fastapi import Depends\n\n_wanted = Depends({})\n",
-    "dispatched": "import functools\n\n\n@functools.singledispatch\ndef _any(a):\n    return a\n\n\n_any.register({})\n",
+    "dispatched": "import functools\n\n\n@functools.singledispatch\ndef _any(a):\n"
+    "    return a\n\n\n_any.register({})\n",
     "source_read": "import inspect as _i\n\nprint(_i.getsource({}))\n",
     "lines_read": "print({}.__code__.co_firstlineno)\n",
     "constants_read": "print({}.__code__.co_consts)\n",
@@ -157,11 +160,11 @@ def _hint(file: Stripped, kind: str, pick: random.Random) -> Mutant | None:
             "}}", "}"
         )
         new = f" {new}" if new.startswith("->") else new
-    return _put(file, part, (start, end), new, kind)
+    return _put(file, (start, end), new, kind)
 
 
-def _put(file: Stripped, part: Part, span: tuple[int, int], new: str, kind: str) -> Mutant | None:
-    """The file with one span of one part put back in another form, and nothing else of it."""
+def _put(file: Stripped, span: tuple[int, int], new: str, kind: str) -> Mutant | None:
+    """The file with one span put back in another form, and nothing else."""
     shift = sum(
         min(end, span[0]) - start for other in file.parts for start, end in other.spans if start < span[0]
     )
@@ -181,7 +184,7 @@ def _imported(file: Stripped, statement: str, kind: str) -> Mutant | None:
         return None
     edited = file.with_only([part])
     first = next((node for node in ast.parse(edited).body if not isinstance(node, ast.Expr)), None)
-    if first is None or kind == "import_shadows" and "len(" not in edited:
+    if first is None or (kind == "import_shadows" and "len(" not in edited):
         return None
     lines = edited.split("\n")
     return Mutant(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Scope = ast.Module | ast.ClassDef | Function
 _LARGEST = 20_000
 
 
@@ -133,10 +134,8 @@ def without(tree: ast.Module) -> str:
 class _Without(ast.NodeTransformer):
     def _scope(self, node: ast.AST) -> ast.AST:
         self.generic_visit(node)
-        body = getattr(node, "body", [])
-        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-            if isinstance(body[0].value.value, str):
-                del body[0]
+        if isinstance(node, Scope) and ast.get_docstring(node) is not None:
+            del node.body[0]
         if isinstance(node, Function):
             node.returns = None
         return node

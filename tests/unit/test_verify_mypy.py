@@ -1,6 +1,5 @@
 import importlib.util
 import json
-import os
 from collections.abc import Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -145,7 +144,7 @@ def test_nothing_is_left_behind_and_no_configuration_beside_it_is_read(
     source = "def f():\n    return 1\n"
 
     assert agreement(source, source.replace("f():", "f() -> str:")).result is Result.FAILED
-    assert os.listdir(tmp_path) == ["mypy.ini"]
+    assert [path.name for path in tmp_path.iterdir()] == ["mypy.ini"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=ends(
         "patchmill annotate src/pricing.py",
         "patchmill annotate src --what docstrings --apply",
+        "patchmill annotate src/pricing.py --what types --mypy",
         "patchmill annotate src/pricing.py --local --diff",
     )
 )
@@ -30,6 +31,9 @@ def annotate(
     paths: Paths,
     *,
     what: Annotated[str, typer.Option(help="What to add: types, docstrings, or both.")] = ",".join(WHAT),
+    mypy: Annotated[
+        bool, typer.Option("--mypy", help="Refuse hints that mypy finds more errors with than without.")
+    ] = False,
     apply: Apply = False,
     diff: Diff = False,
     form: FormatOption = None,
@@ -55,6 +59,7 @@ def annotate(
     files = [tree.read(path) for path in tree.find(paths, LANGUAGES)]
     if not files:
         say(NO_FILES)
-    requests = [job_request(file, "annotate", what=wanted) for file in files]
+    checkers = {"mypy": {}} if mypy else None
+    requests = [job_request(file, "annotate", what=wanted, checkers=checkers) for file in files]
     submission = Submission(requests=requests, files=files)
     return submit_and_give(submission, tree=tree, wish=wish, local=local, timeout_s=timeout)

@@ -9,14 +9,13 @@ from patchmill.verify.proof.flow import CONSTRUCTORS, Flow
 from patchmill.verify.proof.itself import Itself
 from patchmill.verify.proof.names import EVERYTHING, FUNCTION, LOCAL, MODULE, UNKNOWN, VALUE, Names, Node
 from patchmill.verify.proof.readers import (
-    BLIND_NAMES,
     DOC_FRAMEWORKS,
     IMPORT_HOOKS,
     INJECTORS,
     NAMED_BY,
     Reads,
+    decorates,
     is_standard,
-    reads,
 )
 from patchmill.verify.proof.scopes import Scopes
 
@@ -124,14 +123,13 @@ class _Exposed:
         place = self._names.places[node].parent or self._names.module
         for decorator in node.decorator_list:
             for origin in self._names.origins(decorator, place):
-                same = origin.startswith(".") and origin.rpartition(".")[2].removesuffix("()") in BLIND_NAMES
-                if origin in _OWN or (reads(origin) & ~Reads.DOCS and not same):
+                if origin in _OWN or decorates(origin) & ~Reads.DOCS:
                     yield ast.unparse(decorator)
 
     def _read_hints(self, node: Function, own: Node, owner: ast.ClassDef | None) -> str | None:
-        met = node not in self._names.values
-        found = (self._hints.get(own) or self._handed.get(own)) if met else None
-        found = found or self._hints.get(EVERYTHING)
+        # What is handed on of a property is what it gives.
+        handed = self._handed.get(own) if node not in self._names.values else None
+        found = self._first(own, self._hints) or handed
         if found is None and owner is not None:
             above = self._names.nodes[owner]
             found = self._deep.get(above)
@@ -166,9 +164,7 @@ class _Exposed:
         return self._injector if public and inside and not nested else None
 
     def _read_docs(self, node: Function | ast.ClassDef, own: Node, owner: ast.ClassDef | None) -> str | None:
-        found = self._docs.get(EVERYTHING)
-        if node not in self._names.values:
-            found = found or self._docs.get(own)
+        found = self._first(own, self._docs)
         if found is None and owner is not None:
             found = self._deep.get(self._names.nodes[owner]) or self._named(node.name, owner)
         if found is None and "ply" in self._roots and node.name.startswith(("p_", "t_")):

@@ -18,20 +18,29 @@ from patchmill.verify.proof.names import (
     MODULE_SCOPE,
     UNKNOWN,
     VALUE,
+    WORDS,
     Names,
     Node,
     Place,
     constant,
     targets,
 )
-from patchmill.verify.proof.readers import HINT_FRAMEWORKS, Reads, is_reader, reads
-from patchmill.verify.proof.values import Values
+from patchmill.verify.proof.readers import HINT_FRAMEWORKS, Reads, decorates, is_reader, reads
+from patchmill.verify.proof.values import Callee, Values
 
 _ATTRIBUTES = {
     "__annotations__": Reads.HINTS | Reads.NAMES,
     "__annotate__": Reads.HINTS | Reads.NAMES,
     "__doc__": Reads.DOCS,
     "__dict__": Reads.NAMES,
+}
+# Words that read in code that stands in a string.
+_IN_CODE = {
+    **_ATTRIBUTES,
+    "get_type_hints": Reads.HINTS | Reads.NAMES,
+    "getsource": Reads.SOURCE,
+    "help(": Reads.HINTS | Reads.DOCS,
+    "signature": Reads.HINTS,
 }
 # Strings that name such an attribute, wherever they stand.
 _SPELLED = frozenset({"__annotations__", "__annotate__", "__doc__"})
@@ -46,8 +55,20 @@ _BLIND_IN_CODE = frozenset(
 _KEEP = frozenset({"append", "appendleft", "extend", "insert", "setdefault", "update"})
 
 _LOOK_UP = frozenset(
-    {"__dict__", "__getattribute__", "attrgetter", "eval", "exec", "getattr_static", "methodcaller", "vars"}
+    {
+        "__dict__",
+        "__getattribute__",
+        "attrgetter",
+        "eval",
+        "exec",
+        "getattr_static",
+        "globals",
+        "locals",
+        "methodcaller",
+        "vars",
+    }
 )
+_WRAP = frozenset({"functools.update_wrapper", "functools.wraps()"})
 # Methods by which a class is called.
 CONSTRUCTORS = frozenset({"__init__", "__new__", "__call__"})
 
@@ -86,6 +107,8 @@ class Flow:
                 self._spelled(node)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 self._definition(node, place)
+            case ast.AugAssign(target=ast.Attribute() as target):
+                self._look(target, place)
             case ast.Return(value=ast.expr() as value) | ast.Yield(value=ast.expr() as value):
                 if isinstance(place.node, Function):
                     self._give(self._names.nodes[place.node].result, self._values.refs(value, place))
@@ -158,7 +181,10 @@ class Flow:
             elif origin == "builtins.getattr":
                 self._looked_up(call, given, place, words)
             elif reads(origin):
-                self._sink(given, reads(origin), words)
+                takes_all = origin == "fire.Fire" and not call.args
+                self._sink([*given, EVERYTHING] if takes_all else given, reads(origin), words)
+            elif origin in _WRAP:
+                self._wrap(call, place)
             else:
                 self._keep(call.func, self._values.held(call, origin, place, 0), place)
         self._evaluated(call, place)
@@ -166,12 +192,19 @@ class Flow:
     def _is_own_name(self, function: ast.expr, place: Place) -> bool:
         """Whether a thing that somebody gave is itself called, as in `app(...)`, and no method of it."""
         if isinstance(function, ast.Name):
-            return True
+            return self._names.resolve(function.id, place) is not None
         if not isinstance(function, ast.Attribute):
             return False
         owner = self._names.class_of(function.value, place)
         kept = self._names.given[Node(ATTRIBUTES, function.attr)].values
         return owner is not None and (bool(kept) or function.attr in self._names.places[owner].bound)
+
+    def _wrap(self, call: ast.Call, place: Place) -> None:
+        """`update_wrapper(one, other)`, `wraps(other)(one)`: one gets hints and docstring of the other."""
+        outer = call.func.args if isinstance(call.func, ast.Call) else []
+        for one, other in zip(call.args, outer or call.args[1:], strict=False):
+            for node in self._values.refs(one, place):
+                self._give(node, self._values.refs(other, place))
 
     def _looked_up(self, call: ast.Call, given: set[Node], place: Place, words: str) -> None:
         """`getattr`: of a name that is known it is an attribute; of any other it may be any."""
@@ -188,7 +221,7 @@ class Flow:
         """Code in a string reads what it names."""
         text = constant(call.args[0]) if call.args else None
         if text is not None and self._names.origins(call.func, place) & {"builtins.eval", "builtins.exec"}:
-            for word, kind in _ATTRIBUTES.items():
+            for word, kind in _IN_CODE.items():
                 if word in text:
                     self._sink([EVERYTHING], kind, ast.unparse(call)[:80])
 
@@ -215,7 +248,7 @@ class Flow:
 
     def _fill(
         self,
-        function: Function,
+        function: Function | ast.Lambda,
         positional: list[set[Node]],
         named: dict[str | None, set[Node]],
         *,
@@ -233,7 +266,7 @@ class Flow:
             for node in parameters if spread else parameters[-1:]:
                 self._give(node, set().union(*named.values()))
 
-    def _named(self, function: Function) -> Iterator[Node]:
+    def _named(self, function: Function | ast.Lambda) -> Iterator[Node]:
         number = self._names.places[function].number
         given = function.args
         extra = [part for part in (given.vararg, given.kwarg) if part is not None]
@@ -245,7 +278,9 @@ class Flow:
     def _definition(self, node: Function | ast.ClassDef, place: Place) -> None:
         own = self._names.nodes[node]
         if isinstance(node, ast.ClassDef):
-            self._names.firsts[own.result] = node
+            for keyword in node.keywords:
+                if keyword.arg == "metaclass":
+                    self._made_by(keyword.value, own, place)
             for base in node.bases:
                 for above in self._values.refs(base, place):
                     # Whoever looks at a class finds in it what it inherits.
@@ -262,14 +297,23 @@ class Flow:
             self._seen.add(id(decorator))
             self._decorated(decorator, own, place)
 
+    def _made_by(self, metaclass: ast.expr, own: Node, place: Place) -> None:
+        """A metaclass of the file gets the class, and all that is in it."""
+        for target in self._values.called(metaclass, place):
+            for function in _constructors(target):
+                for parameter in self._named(function):
+                    self._give(parameter, [own, self._values.part({own})])
+
     def _decorated(self, decorator: ast.expr, own: Node, place: Place) -> None:
         for origin in self._names.origins(decorator, place):
             if origin == FUNCTION:
                 for target in self._values.called(decorator, place):
                     for function in _constructors(target):
                         self._fill(function, [{own}], {}, spread=False)
+            elif origin == "functools.wraps()" and isinstance(decorator, ast.Call):
+                self._give(own, self._values.given(decorator, place))
             elif origin not in {VALUE, LOCAL} and not (origin == UNKNOWN and _is_accessor(decorator)):
-                kind = Reads.HANDED if origin == UNKNOWN else reads(origin)
+                kind = Reads.HANDED if origin == UNKNOWN else decorates(origin)
                 self._sink([own], kind, f"@{ast.unparse(decorator)[:80]}")
 
     def _look(self, node: ast.Attribute, place: Place) -> None:
@@ -303,6 +347,11 @@ class Flow:
             self._sink([EVERYTHING], _ATTRIBUTES[text], repr(text))
 
     def _assign(self, target: ast.expr, given: set[Node], place: Place) -> None:
+        if isinstance(target, ast.Attribute | ast.Subscript):
+            # Of another package: `lib.handler = f` hands it on as a call does.
+            for origin in self._names.origins(target.value, place) - WORDS:
+                if not origin.startswith("."):
+                    self._sink(given, reads(origin), ast.unparse(target)[:80])
         match target:
             case ast.Name(id=name):
                 self._give(self._names.resolve(name, place) or Node(MODULE_SCOPE, name), given)
@@ -333,14 +382,14 @@ def _looks_up(node: ast.AST) -> bool:
             return False
 
 
-def _constructors(target: Function | ast.ClassDef) -> list[Function]:
+def _constructors(target: Callee) -> list[Function | ast.Lambda]:
     """The function that takes the arguments of a call."""
-    if isinstance(target, Function):
+    if not isinstance(target, ast.ClassDef):
         return [target]
     return [part for part in target.body if isinstance(part, Function) and part.name in CONSTRUCTORS]
 
 
-def _is_keyword_only(function: Function, name: str) -> bool:
+def _is_keyword_only(function: Function | ast.Lambda, name: str) -> bool:
     kwarg = function.args.kwarg
     return name in {part.arg for part in function.args.kwonlyargs} or (
         kwarg is not None and kwarg.arg == name

@@ -19,7 +19,7 @@ FUNCTION = "function"  # a function of the file
 LOCAL = "local"  # a class of the file, or what is made of one
 
 Origins = frozenset[str]
-_WORDS = frozenset({UNKNOWN, VALUE, FUNCTION, LOCAL})
+WORDS = frozenset({UNKNOWN, VALUE, FUNCTION, LOCAL})
 _NOT_KNOWN: Origins = frozenset({UNKNOWN})
 _DEEPEST = 10
 # What leads further than this, in one value or in all of a file, has an origin that is not known.
@@ -140,7 +140,9 @@ class Names:
             self._known[id(expression)] = found
         return found
 
-    def _origins(self, expression: ast.expr, place: Place, depth: int) -> Origins:  # noqa: PLR0911 - one for each form
+    def _origins(  # noqa: PLR0911, C901 - one for each form
+        self, expression: ast.expr, place: Place, depth: int
+    ) -> Origins:
         match expression:
             case ast.Name(id=name):
                 node = self.resolve(name, place)
@@ -151,6 +153,10 @@ class Names:
                 return self._attribute(self.origins(value, place, depth), attr, place, depth)
             case ast.Call():
                 return self._result(expression, place, depth)
+            case ast.Subscript(value=value, slice=ast.Constant(value=str(module))) if (
+                "sys.modules" in self.origins(value, place, depth)
+            ):
+                return frozenset({module})
             case ast.Subscript(value=value) | ast.Await(value=value) | ast.Starred(value=value):
                 return self.origins(value, place, depth)
             case ast.NamedExpr(value=value):
@@ -200,7 +206,7 @@ class Names:
         found: set[str] = set()
         for base in owner.bases if owner is not None else ():
             for origin in self.origins(base, place, depth):
-                found.add(UNKNOWN if origin in _WORDS else f"{origin}().{attr}")
+                found.add(UNKNOWN if origin in WORDS else f"{origin}().{attr}")
         if not found and attr.startswith("__"):
             return frozenset({f"builtins.object.{attr}"})
         return frozenset(found or {UNKNOWN})
@@ -219,11 +225,11 @@ class Names:
                     found |= self.origins(value, place, depth)
                 case ("builtins.super", _) if place.owner is not None:
                     made = [self.origins(base, place, depth) for base in place.owner.bases]
-                    found |= {one if one in _WORDS else f"{one}()" for some in made for one in some}
+                    found |= {one if one in WORDS else f"{one}()" for some in made for one in some}
                 case ("function", _):
                     found |= self._of_node(self._called(call.func, place).result, depth)
                 case (path, _):
-                    found.add(path if path in _WORDS else f"{path}()")
+                    found.add(path if path in WORDS else f"{path}()")
         return frozenset(found)
 
     def _called(self, function: ast.expr, place: Place) -> Node:
@@ -262,6 +268,7 @@ class Names:
             case ast.ClassDef(name=name):
                 self._given(name, place).classes.append(node)
                 self.nodes[node] = self.resolve(name, place) or EVERYTHING
+                self.firsts[self.nodes[node].result] = node
             case ast.Lambda():
                 for part in _arguments(node):
                     self.given[Node(self.places[node].number, part.arg)].unknown = True
@@ -329,6 +336,12 @@ class Names:
         return self.given[self.resolve(name, place) or Node(MODULE_SCOPE, name)]
 
 
+def _captured(match: ast.Match) -> list[str]:
+    parts = [part for case in match.cases for part in ast.walk(case.pattern)]
+    names = [getattr(part, "name", None) or getattr(part, "rest", None) for part in parts]
+    return [name for name in names if isinstance(name, str)]
+
+
 def constant(expression: ast.expr) -> str | None:
     """The string that an expression is for certain, put together from constants or not."""
     match expression:
@@ -345,7 +358,9 @@ def constant(expression: ast.expr) -> str | None:
     return None if None in parts else "".join(part for part in parts if part is not None)
 
 
-def targets(node: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
+def targets(  # noqa: PLR0911 - one for each statement
+    node: ast.AST,
+) -> list[tuple[ast.expr, ast.expr]]:
     """The targets that a node assigns to, each with what it is given, or a part of it."""
     match node:
         case ast.Assign(targets=several, value=value):
@@ -360,6 +375,8 @@ def targets(node: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
             | ast.comprehension(target=target, iter=value)
         ):
             return [(target, value)]
+        case ast.Match(subject=value):
+            return [(ast.Name(id=name, ctx=ast.Store()), value) for name in _captured(node)]
         case ast.withitem(optional_vars=ast.expr() as target, context_expr=value):
             return [(target, value)]
         case _:

@@ -33,13 +33,14 @@ _BLIND_IN_INSPECT = frozenset(
     markcoroutinefunction stack trace unwrap
     """.split()  # noqa: SIM905 - it reads better than thirty strings
 )
-_STANDARD = {
+_KNOWN = {
     "builtins.dir": Reads.NAMES,
     "builtins.help": ALL,
     "builtins.vars": Reads.NAMES,
     "dataclasses.dataclass": Reads.NAMES,
     "dataclasses.dataclass()": Reads.NAMES,
     "dataclasses.make_dataclass": Reads.NAMES,
+    "rich.inspect": ALL,
     "inspect.Signature.from_callable": Reads.HINTS,
     "inspect.get_annotations": Reads.HINTS | Reads.NAMES,
     "inspect.getdoc": Reads.DOCS,
@@ -102,12 +103,13 @@ NAMED_BY = {
 BLIND_PACKAGES = frozenset(
     """
     aiohttp anyio bottle click flask gevent greenlet h11 httpcore httpx jinja2 markupsafe mock multipart numpy
-    pandas pluggy psutil pytest python_multipart requests simplejson six sniffio starlette structlog tornado
+    pandas pluggy psutil pytest python_multipart requests rich simplejson six
+    sniffio starlette structlog tornado
     tqdm trio urllib3 uvicorn wcwidth werkzeug wrapt yaml
     """.split()  # noqa: SIM905 - as above
 )
 # Decorators that projects write for themselves, or hand through, under the names of well-known blind ones.
-BLIND_NAMES = frozenset(
+_BLIND_NAMES = frozenset(
     """
     abstractmethod asynccontextmanager cached_property contextmanager deprecated final lru_cache overload
     override reify pass_context pass_environment pass_eval_context wraps
@@ -123,12 +125,17 @@ def reads(path: str) -> Reads:
     if root in {"attr", "attrs"}:
         return Reads.NAMES
     if root in _READING_MODULES:
-        return _STANDARD.get(path, Reads.NOTHING if _is_blind(path) else ALL)
-    if is_standard(path):
-        known = [_STANDARD[start] for start in _starts(path) if start in _STANDARD]
-        return known[0] if known else Reads.NOTHING
+        return _KNOWN.get(path, Reads.NOTHING if _is_blind(path) else ALL)
     docs = Reads.DOCS if root in DOC_FRAMEWORKS else Reads.NOTHING
-    return docs if root in BLIND_PACKAGES else docs | Reads.HANDED
+    if is_standard(path) or root in BLIND_PACKAGES:
+        return next((_KNOWN[start] for start in _starts(path) if start in _KNOWN), docs)
+    return docs | Reads.HANDED
+
+
+def decorates(path: str) -> Reads:
+    """What a decorator reads of what it decorates, by its dotted path."""
+    same = path.startswith(".") and path.rpartition(".")[2].removesuffix("()") in _BLIND_NAMES
+    return Reads.NOTHING if same else reads(path)
 
 
 def is_standard(path: str) -> bool:
@@ -140,7 +147,7 @@ def is_standard(path: str) -> bool:
 def is_reader(path: str) -> bool:
     """Whether a path names a function of the standard library that reads."""
     reading = path.partition(".")[0] in _READING_MODULES and "." in path
-    return bool(reads(path)) if reading else path in _STANDARD and not path.startswith("xmlrpc.")
+    return bool(reads(path)) if reading else path in _KNOWN and not path.startswith("xmlrpc.")
 
 
 def _is_blind(path: str) -> bool:

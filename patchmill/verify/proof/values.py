@@ -20,7 +20,18 @@ from patchmill.verify.proof.names import (
 
 # Attributes that stand for, or lead to, what they belong to.
 _SAME = frozenset(
-    {"__call__", "__class__", "__code__", "__func__", "__init__", "__new__", "__self__", "__wrapped__"}
+    {
+        "__call__",
+        "__class__",
+        "__code__",
+        "__func__",
+        "__init__",
+        "__new__",
+        "__self__",
+        "__wrapped__",
+        "fget",
+        "fset",
+    }
 )
 _APPLY = frozenset(
     """
@@ -35,10 +46,13 @@ _HOLD = frozenset(
     builtins.set builtins.sorted builtins.staticmethod builtins.tuple builtins.vars builtins.zip
     """.split()  # noqa: SIM905 - as above
 )
+_LOOK_INTO = frozenset({"copy", "get", "items", "pop", "values"})
 _NAMESPACES = frozenset({"builtins.globals", "builtins.locals", "builtins.vars", "builtins.dir"})
 _DEEPEST = 30
 _ALIASES = 4
 _MOST_VALUES = 8
+
+Callee = Function | ast.Lambda | ast.ClassDef
 
 
 class Values:
@@ -61,7 +75,7 @@ class Values:
                 if attr == "__class__":
                     return self._classes(within)
                 if attr == "__dict__":
-                    return {self._part(self.refs(value, place, depth + 1))}
+                    return {self.part(self.refs(value, place, depth + 1))}
                 return {Node(ATTRIBUTES, attr)} | within
             case ast.Call():
                 return self._result(expression, place, depth + 1)
@@ -72,6 +86,8 @@ class Values:
                 if "sys.modules" in self._names.origins(value, place):
                     return {EVERYTHING, MODULE}
                 return self.refs(value, place, depth + 1)
+            case ast.Lambda(body=ast.Name() | ast.Attribute() as body):
+                return self.refs(body, self._names.places[expression], depth + 1)
             case ast.Lambda() | ast.JoinedStr() | ast.Compare():
                 return set()
             case _:
@@ -83,7 +99,8 @@ class Values:
         called = isinstance(expression, ast.Call) and not expression.args
         return called and bool(self._names.origins(expression.func, place) & _NAMESPACES)  # type: ignore[attr-defined]  # a call
 
-    def _part(self, whole: set[Node]) -> Node:
+    def part(self, whole: set[Node]) -> Node:
+        """A node for any part of some things."""
         if whole & {EVERYTHING, MODULE}:
             return EVERYTHING
         node = Node(-2, f"part {len(self.parts)}")
@@ -109,13 +126,20 @@ class Values:
             if origin == "builtins.getattr" and len(call.args) > 1:
                 name = constant(call.args[1])
                 whole = self.refs(call.args[0], place, depth)
-                found.add(Node(ATTRIBUTES, name) if name is not None else self._part(whole))
+                found.add(Node(ATTRIBUTES, name) if name is not None else self.part(whole))
+            elif origin == "operator.attrgetter()" and isinstance(call.func, ast.Call):
+                names = [constant(value) for value in call.func.args]
+                found |= {EVERYTHING if name is None else Node(ATTRIBUTES, name) for name in names}
+            elif origin == "builtins.vars" and call.args:
+                found.add(self.part(self.refs(call.args[0], place, depth)))
             elif origin == "builtins.type":
                 found |= self._classes(self.given(call, place, depth))
             elif origin in _NAMESPACES and not call.args:
                 found.add(EVERYTHING)
             elif origin in {FUNCTION, LOCAL}:
                 found |= self._made(call.func, place)
+            elif origin == UNKNOWN and isinstance(call.func, ast.Attribute) and call.func.attr in _LOOK_INTO:
+                found |= self.receiver(call.func, place, depth)
             elif origin != UNKNOWN:
                 given = self.held(call, origin, place, depth) if given is None else given
                 found |= given | self.receiver(call.func, place, depth)
@@ -155,10 +179,16 @@ class Values:
             node for node in found if node not in self._names.given or not self._names.given[node].imports
         }
 
-    def called(self, function: ast.expr, place: Place, depth: int = 0) -> Iterator[Function | ast.ClassDef]:
+    def called(self, function: ast.expr, place: Place, depth: int = 0) -> Iterator[Callee]:
         """The functions and classes of the file that may be called here."""
+        if isinstance(function, ast.Lambda):
+            yield function
+            return
         for node in self.refs(function, place):
             own = self._names.given.get(node)
+            owner = self._names.firsts.get(node)
+            if owner is not None:
+                yield owner
             if own is None:
                 continue
             yield from own.functions
