@@ -202,6 +202,13 @@ def test_annotate_adds_hints_and_docstrings(project: Project) -> None:
     assert '    """' in project.contents()["src/app.py"]
 
 
+def test_annotate_has_mypy_look_at_what_is_added_where_that_is_wished(project: Project) -> None:
+    done = project.run("annotate", "src/app.py", "--what", "docstrings", "--mypy", "--exit-zero")
+
+    assert done.code == 0
+    assert "hints_agree: passed (mypy: 0 errors, 0 in the source)" in done.data
+
+
 def test_annotate_takes_only_what_there_is(project: Project) -> None:
     done = project.run("annotate", "src", "--what", "types,magic")
 

@@ -419,6 +419,134 @@ from enum import Enum
 class A(Enum):
     $$
     X = 1
+### everything_handed_to_fire hints_are_read
+import fire
+def f(a@@):
+    return a
+fire.Fire()
+### signature_from_the_table_of_modules hints_are_read
+import sys
+def f(a@@):
+    return a
+sys.modules["inspect"].signature(f)
+### signature_by_a_star_import hints_are_read
+from inspect import *
+def f(a@@):
+    return a
+signature(f)
+### signature_in_a_string hints_are_read
+import inspect
+def f(a@@):
+    return a
+eval("inspect.signature(f)")
+### docstring_of_a_wrapped_function docstrings_are_read
+import functools
+def f():
+    $$
+    return 1
+@functools.wraps(f)
+def g():
+    return 1
+print(g.__doc__)
+### docstring_made_longer docstrings_are_read
+def f():
+    $$
+    return 1
+f.__doc__ += "x"
+### docstring_of_the_module_by_its_name docstrings_are_read
+$$
+x = 1
+print(globals()["__doc__"])
+### methods_read_by_a_metaclass hints_are_read
+import inspect
+class M(type):
+    def __new__(m, n, b, ns):
+        for v in ns.values():
+            inspect.signature(v)
+        return type.__new__(m, n, b, ns)
+class A(metaclass=M):
+    def f(self, a@@):
+        return a
+### methods_read_by_a_base hints_are_read
+import inspect
+class B:
+    def __init_subclass__(cls):
+        for n in dir(cls):
+            inspect.signature(getattr(cls, n))
+class A(B):
+    def f(self, a@@):
+        return a
+### kept_by_a_registry hints_are_read
+import inspect
+class R:
+    def __init__(self):
+        self.all = []
+    def add(self, f):
+        self.all.append(f)
+    def show(self):
+        for f in self.all:
+            inspect.signature(f)
+r = R()
+def f(a@@):
+    return a
+r.add(f)
+### kept_by_a_registry_that_reads_nothing right
+class R:
+    def __init__(self):
+        self.all = []
+    def add(self, f):
+        self.all.append(f)
+r = R()
+def f(a@@):
+    return a
+r.add(f)
+### given_to_what_a_decorator_makes hints_are_read
+import inspect
+def deco(x):
+    def inner(f):
+        inspect.signature(f)
+        return f
+    return inner
+def f(a@@):
+    return a
+f = deco(1)(f)
+### set_in_another_package hints_are_read
+import lib
+def f(a@@):
+    return a
+lib.handlers["x"] = f
+### captured_by_a_pattern hints_are_read
+import inspect
+def f(a@@):
+    return a
+match f:
+    case g:
+        inspect.signature(g)
+### called_as_an_instance hints_are_read
+import inspect
+def f(a@@):
+    return a
+class W:
+    def __call__(self, g):
+        return inspect.signature(g)
+w = W()
+w(f)
+### got_by_an_attrgetter hints_are_read
+import inspect, operator
+class A:
+    def f(self, a@@):
+        return a
+inspect.signature(operator.attrgetter("f")(A))
+### added_to_an_unknown_thing hints_are_read
+def setup(app):
+    def f(a@@):
+        return a
+    app.add(f)
+### given_to_an_unknown_function right
+def run(call):
+    def f(a@@):
+        return a
+    call(f)
 ### decorated_by_the_standard_library right
 import atexit
 import functools

@@ -59,7 +59,7 @@ def annotate(
     files = [tree.read(path) for path in tree.find(paths, LANGUAGES)]
     if not files:
         say(NO_FILES)
-    checkers = {"mypy": {}} if mypy else None
+    checkers: dict[str, dict[str, str]] | None = {"mypy": {}} if mypy else None
     requests = [job_request(file, "annotate", what=wanted, checkers=checkers) for file in files]
     submission = Submission(requests=requests, files=files)
     return submit_and_give(submission, tree=tree, wish=wish, local=local, timeout_s=timeout)
