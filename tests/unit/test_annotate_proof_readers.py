@@ -547,6 +547,17 @@ def run(call):
     def f(a@@):
         return a
     call(f)
+### handed_to_a_module_by_a_name_not_known hints_are_read
+import importlib
+def f(a@@):
+    return a
+importlib.import_module(input()).register(f)
+### handed_to_one_of_several hints_are_read
+import lib
+def f(a@@):
+    return a
+for each in [lib.register]:
+    each(f)
 ### decorated_by_the_standard_library right
 import atexit
 import functools

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from patchmill.verify.proof.additions import Function
+from patchmill.verify.proof.assigned import constant, targets
 from patchmill.verify.proof.names import (
     ATTRIBUTES,
     EVERYTHING,
@@ -22,8 +23,6 @@ from patchmill.verify.proof.names import (
     Names,
     Node,
     Place,
-    constant,
-    targets,
 )
 from patchmill.verify.proof.readers import HINT_FRAMEWORKS, Reads, decorates, is_reader, reads
 from patchmill.verify.proof.values import Callee, Values

@@ -2,7 +2,8 @@
 
 import ast
 
-from patchmill.verify.proof.names import Names, Place, constant
+from patchmill.verify.proof.assigned import constant
+from patchmill.verify.proof.names import Names, Place
 
 # What makes another path of a path, and what only says something about one.
 _SAME_PATH = frozenset(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from patchmill.verify.proof.additions import Function
+from patchmill.verify.proof.assigned import targets
 from patchmill.verify.proof.scopes import local_names, names_in
 
 # Origins that are no path of an import.
@@ -24,6 +25,7 @@ _NOT_KNOWN: Origins = frozenset({UNKNOWN})
 _DEEPEST = 10
 # What leads further than this, in one value or in all of a file, has an origin that is not known.
 _MOST_STEPS = 2_000
+_MOST_PARTS = 16
 _MOST_IN_ALL = 400_000
 _PASSES_ON = frozenset({"functools.partial", "functools.partialmethod"})
 _IMPORTS = frozenset({"importlib.import_module", "builtins.__import__"})
@@ -167,6 +169,9 @@ class Names:
                 return self.origins(body, place, depth) | self.origins(orelse, place, depth)
             case ast.Lambda():
                 return frozenset({FUNCTION})
+            case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts) | ast.Dict(values=parts):
+                named = [part for part in parts[:_MOST_PARTS] if isinstance(part, ast.Name | ast.Attribute)]
+                return frozenset({VALUE}).union(*(self.origins(part, place, depth) for part in named))
             case _:
                 return frozenset({VALUE})
 
@@ -194,7 +199,8 @@ class Names:
             elif base == FUNCTION:
                 found.add(UNKNOWN)
             else:
-                found.add(base if base in {UNKNOWN, VALUE} else f"{base}.{attr}")
+                # Of what a call gave, the call says enough.
+                found.add(base if base in {UNKNOWN, VALUE} or base.endswith("()") else f"{base}.{attr}")
         return frozenset(found)
 
     def _own_attribute(self, attr: str, place: Place, depth: int) -> Origins:
@@ -211,14 +217,20 @@ class Names:
             return frozenset({f"builtins.object.{attr}"})
         return frozenset(found or {UNKNOWN})
 
-    def _result(self, call: ast.Call, place: Place, depth: int) -> Origins:
+    def _result(  # noqa: C901 - one case for each callee
+        self, call: ast.Call, place: Place, depth: int
+    ) -> Origins:
         found: set[str] = set()
         for origin in self.origins(call.func, place, depth):
             match origin, call.args:
                 case ("builtins.getattr", [value, ast.Constant(value=str(attr)), *_]):
                     found |= self._attribute(self.origins(value, place, depth), attr, place, depth)
+                case ("builtins.getattr", [value, _, *_]):
+                    found |= self._attribute(self.origins(value, place, depth), "*", place, depth)
                 case (path, [ast.Constant(value=str(module)), *_]) if path in _IMPORTS:
                     found.add(module)
+                case (path, _) if path in _IMPORTS:
+                    found.add(UNKNOWN)
                 case (path, [value, *_]) if path in _PASSES_ON:
                     found |= self.origins(value, place, depth)
                 case ("builtins.type", [value]):
@@ -229,7 +241,7 @@ class Names:
                 case ("function", _):
                     found |= self._of_node(self._called(call.func, place).result, depth)
                 case (path, _):
-                    found.add(path if path in WORDS else f"{path}()")
+                    found.add(path if path in WORDS or path.endswith("()") else f"{path}()")
         return frozenset(found)
 
     def _called(self, function: ast.expr, place: Place) -> Node:
@@ -334,53 +346,6 @@ class Names:
 
     def _given(self, name: str, place: Place) -> Given:
         return self.given[self.resolve(name, place) or Node(MODULE_SCOPE, name)]
-
-
-def _captured(match: ast.Match) -> list[str]:
-    parts = [part for case in match.cases for part in ast.walk(case.pattern)]
-    names = [getattr(part, "name", None) or getattr(part, "rest", None) for part in parts]
-    return [name for name in names if isinstance(name, str)]
-
-
-def constant(expression: ast.expr) -> str | None:
-    """The string that an expression is for certain, put together from constants or not."""
-    match expression:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            parts = [constant(left), constant(right)]
-        case ast.JoinedStr(values=values):
-            parts = [constant(value) for value in values]
-        case ast.FormattedValue(value=value, conversion=-1, format_spec=None):
-            return constant(value)
-        case _:
-            return None
-    return None if None in parts else "".join(part for part in parts if part is not None)
-
-
-def targets(  # noqa: PLR0911 - one for each statement
-    node: ast.AST,
-) -> list[tuple[ast.expr, ast.expr]]:
-    """The targets that a node assigns to, each with what it is given, or a part of it."""
-    match node:
-        case ast.Assign(targets=several, value=value):
-            return [(target, value) for target in several]
-        case ast.AnnAssign(target=target, value=ast.expr() as value):
-            return [(target, value)]
-        case ast.AugAssign(target=target, value=value) | ast.NamedExpr(target=target, value=value):
-            return [(target, value)]
-        case (
-            ast.For(target=target, iter=value)
-            | ast.AsyncFor(target=target, iter=value)
-            | ast.comprehension(target=target, iter=value)
-        ):
-            return [(target, value)]
-        case ast.Match(subject=value):
-            return [(ast.Name(id=name, ctx=ast.Store()), value) for name in _captured(node)]
-        case ast.withitem(optional_vars=ast.expr() as target, context_expr=value):
-            return [(target, value)]
-        case _:
-            return []
 
 
 def _defaults(node: Function) -> dict[str, ast.expr]:

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from patchmill.verify.proof.additions import Function
+from patchmill.verify.proof.assigned import constant
 from patchmill.verify.proof.names import (
     ATTRIBUTES,
     EVERYTHING,
@@ -15,7 +16,6 @@ from patchmill.verify.proof.names import (
     Names,
     Node,
     Place,
-    constant,
 )
 
 # Attributes that stand for, or lead to, what they belong to.
@@ -61,6 +61,7 @@ class Values:
     def __init__(self, names: Names) -> None:
         self._names = names
         self.parts: dict[Node, set[Node]] = {}
+        self._known_parts: dict[frozenset[Node], Node] = {}
 
     def refs(self, expression: ast.expr, place: Place, depth: int = 0) -> set[Node]:  # noqa: PLR0911, C901 - one for each form
         """What a value may be, or hold."""
@@ -103,7 +104,7 @@ class Values:
         """A node for any part of some things."""
         if whole & {EVERYTHING, MODULE}:
             return EVERYTHING
-        node = Node(-2, f"part {len(self.parts)}")
+        node = self._known_parts.setdefault(frozenset(whole), Node(-2, f"part {len(self.parts)}"))
         self.parts[node] = whole
         return node
 
