@@ -11,6 +11,7 @@ from patchmill.verify.candidate import Candidate, Hunks, candidate
 from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.feedback import quoted
 from patchmill.verify.grouping import Judgement
+from patchmill.verify.invisible import no_invisible
 from patchmill.verify.mypy_hints import NAME as MYPY
 from patchmill.verify.mypy_hints import check_hints
 from patchmill.verify.proof.prove import Proof, Unproven, prove
@@ -72,17 +73,17 @@ class AnnotateJudge:
             parses = Check(check=CheckName.PARSES, result=Result.SKIPPED, detail=proof.detail)
             same = Check(check=CheckName.SAME_BEHAVIOUR, result=Result.SKIPPED, detail="not proven")
             return _refused(trial, (parses, same))
-        silent = no_suppression(trial.hunks)
-        checks = (*trial.checks, *_evidence(proof), silent)
-        sound = not proof.refusals and silent.result is Result.PASSED
+        guards = (no_suppression(trial.hunks), no_invisible(trial.hunks, source=self._source))
+        guarded = all(guard.result is Result.PASSED for guard in guards)
+        checks = (*trial.checks, *_evidence(proof), *guards)
+        sound = not proof.refusals and guarded
         return Judgement(
             hunks=trial.hunks,
             checks=checks,
             sound=sound,
             status=FindingStatus.VERIFIED if sound and proof.gain else None,
             gain=proof.gain if sound else 0,
-            joinable=all(refusal.rule in MAY_PASS_TOGETHER for refusal in proof.refusals)
-            and silent.result is Result.PASSED,
+            joinable=guarded and all(refusal.rule in MAY_PASS_TOGETHER for refusal in proof.refusals),
             complaints=tuple(
                 f"{refusal.rule}: {refusal.detail}. After the edit:\n"
                 f"{quoted(split_lines(trial.text), refusal.line, refusal.line)}"

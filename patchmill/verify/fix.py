@@ -15,6 +15,7 @@ from patchmill.verify.comparison import Comparison, Version
 from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.feedback import quoted
 from patchmill.verify.grouping import Judgement
+from patchmill.verify.invisible import no_invisible
 from patchmill.verify.suppression import no_suppression
 from patchmill.verify.syntax.grammar import Grammar
 from patchmill.verify.targets import NOT_REPRODUCED, Targets
@@ -107,7 +108,12 @@ class FixJudge:
         if self._checker is None:  # all that a grammar reports are places that do not parse
             wrong, new = wrong or next(iter(new or ()), None), None
         near = self.aims(trial.hunks)
-        guards = [self._parses(report, wrong), self._nothing_new(new), no_suppression(trial.hunks)]
+        guards = [
+            self._parses(report, wrong),
+            self._nothing_new(new),
+            no_suppression(trial.hunks),
+            no_invisible(trial.hunks, source=self._source),
+        ]
         sound = guards[0].result is Result.PASSED and all(
             guard.result is not Result.FAILED for guard in guards
         )

@@ -59,6 +59,7 @@ def test_each_proven_edit_is_a_group_with_all_its_evidence() -> None:
         (CheckName.PARSES, Result.PASSED),
         (CheckName.SAME_BEHAVIOUR, Result.PASSED),
         (CheckName.NO_SUPPRESSION, Result.PASSED),
+        (CheckName.NO_INVISIBLE, Result.PASSED),
     ]
     assert (verdict.findings, verdict.refusals, verdict.feedback) == ({}, (), "")
 
