@@ -4,6 +4,7 @@ A language without a checker has its grammar alone: then nothing is verified, an
 The same holds for an edit that follows an instruction, since no tool can say whether it does what was meant.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from patchmill.verify.syntax.grammar import Grammar
 from patchmill.verify.targets import NOT_REPRODUCED, Targets
 
 _SHOWN = 5
+_IMPORT = re.compile(r"\s*(?:import|from|use|using|require|#include)\b")
 
 
 class FixJudge:
@@ -71,6 +73,11 @@ class FixJudge:
         """The findings that hunks are for."""
         told = [self._meant[hunk] for hunk in hunks if hunk in self._meant]
         return sorted(frozenset().union(*told)) if told else self.targets.near(hunks)
+
+    def wants(self, hunk: Hunk) -> bool:
+        """Whether it shows what a hunk is for: a finding that it touches, or an import for those that do."""
+        added = [line for line in split_lines(hunk.original + hunk.replacement) if line.strip()]
+        return hunk in self._meant or self.targets.touched(hunk) or all(map(_IMPORT.match, added))
 
     def _reports(self, texts: Sequence[str]) -> list[FileReport | CheckerFailure | None]:
         """A report for each text, after reading the unchanged file if that is still to do."""

@@ -1,14 +1,16 @@
 """Which hunks need each other: each is tried alone, then those that fail together, then all that passed.
 
-Hunks that were made to go together count as one. At most three rounds, each judging many candidates at once:
+Hunks that were made to go together count as one. In rounds, each judging many candidates at once:
 1. each hunk alone;
 2. those that achieve nothing alone joined (and joined without one of them), everything as one, and all
    together what passed;
-3. only if what passed does not pass all together: the largest part of it that does, of those that leave out
+3. only if three or more were joined: what they achieve without each of them, so that a group carries nothing
+   that it could do without; then without all such, or as many of them as may go, at most three rounds;
+4. only if what passed does not pass all together: the largest part of it that does, of those that leave out
    one group or all from one group on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +24,8 @@ from patchmill.verify.verdict import Group
 MAX_ALONE = 200
 # How many idle hunks there must be for joining all but one of them to be worth trying.
 _LEFT_OUT = (3, 12)
+# How often a joined group is asked what it could do without.
+_SHEDDING_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +84,20 @@ def form_groups(
     accepted: Sequence[Group] = (),
     alone: bool = True,
     together: Sequence[Hunks] = (),
+    wanted: Callable[[Hunk], bool] | None = None,
 ) -> Grouping:
     """Divide proposals into groups that pass each by itself and all together, `accepted` included.
 
-    With `alone` false everything is one candidate: for files too large to try each hunk. `together` are
-    disjoint sets of proposals that are not divided.
+    With `alone` false everything is one candidate: for files too large to try each hunk. What that group could
+    do without nobody then knows, so hunks that are not `wanted` are refused. `together` are disjoint sets of
+    proposals that are not divided.
     """
     bench = _Bench(judge)
     hunks = in_order(proposals)
     if not hunks:
         return Grouping(passed=(), refused=())
     if not alone or len(hunks) > MAX_ALONE:
-        whole = bench.ask([hunks])[0]
-        return _all_together(bench, [whole], [], accepted) if whole.status else _none(whole)
+        return _as_one(bench, hunks, accepted, wanted)
     whole_of = {hunk: in_order(unit) for unit in together for hunk in unit}
     singles = bench.ask(list(dict.fromkeys(whole_of.get(hunk, (hunk,)) for hunk in hunks)))
     good = [single for single in singles if single.status]
@@ -103,8 +108,24 @@ def form_groups(
     return Grouping(passed=grouping.passed, refused=(*grouping.refused, *hopeless))
 
 
-def _none(whole: Judgement) -> Grouping:
-    return Grouping(passed=(), refused=(whole,))
+def _as_one(
+    bench: _Bench, hunks: Hunks, accepted: Sequence[Group], wanted: Callable[[Hunk], bool] | None
+) -> Grouping:
+    """Judge what is wanted of too many hunks as one group."""
+    taken = hunks if wanted is None else tuple(filter(wanted, hunks))
+    stray = [_stray(hunk) for hunk in hunks if hunk not in set(taken)]
+    if not taken:
+        return Grouping(passed=(), refused=tuple(stray))
+    whole = bench.ask([taken])[0]
+    if not whole.status:
+        return Grouping(passed=(), refused=(whole, *stray))
+    return _all_together(bench, [whole], stray, accepted)
+
+
+def _stray(hunk: Hunk) -> Judgement:
+    detail = "there are too many edits to find out what this one is for: it touches no finding, leave it out"
+    check = Check(check=CheckName.IN_SCOPE, result=Result.FAILED, detail=detail)
+    return Judgement(hunks=(hunk,), checks=(check,), sound=False, status=None, gain=0, joinable=False)
 
 
 def _join(
@@ -125,12 +146,52 @@ def _join(
     candidates = [judgement for judgement in judged[: len(wanted)] if judgement.status]
     if candidates:
         best = max(candidates, key=lambda judgement: (judgement.gain, -len(judgement.hunks)))
-        left = [single for single in idle if single.hunks[0] not in best.hunks]
-        return [*good, best], left
+        return _parted(_shed(bench, best, idle), good, idle)
     for whole in judged[len(wanted) : len(wanted) + len(everything)]:
         if whole.status and whole.gain > sum(judgement.gain for judgement in good):
-            return [whole], []
+            return _parted(_shed(bench, whole, [*good, *idle]), good, idle)
     return good, [judged[0]] if wanted and _tells_more(judged[0], idle) else idle
+
+
+def _parted(
+    group: Judgement, good: list[Judgement], idle: list[Judgement]
+) -> tuple[list[Judgement], list[Judgement]]:
+    """The groups to offer and what is left over, once a group has taken what it needs of both."""
+    taken = set(group.hunks)
+    beside = [single for single in good if taken.isdisjoint(single.hunks)]
+    return [*beside, group], [single for single in idle if taken.isdisjoint(single.hunks)]
+
+
+def _shed(bench: _Bench, group: Judgement, singles: Sequence[Judgement]) -> Judgement:
+    """A joined group without what it could do without: what achieves as much when it is left out.
+
+    Of what passes by itself the group must lose no more than that one achieves alone.
+    """
+    for _ in range(_SHEDDING_ROUNDS):
+        parts = [single for single in singles if set(single.hunks) <= set(group.hunks)]
+        if len(parts) <= 2:  # noqa: PLR2004 - of two both are needed, or one had passed alone
+            break
+        trials = bench.ask([_without(group, [part]) for part in parts])
+        spare = [part for part, less in zip(parts, trials, strict=True) if _suffices(less, group, [part])]
+        if not spare:
+            break
+        sets = [spare[:size] for size in range(len(spare), 1, -1) if size < len(parts)]
+        tried = bench.ask([_without(group, dropped) for dropped in sets])
+        fitting = (less for less, dropped in zip(tried, sets, strict=True) if _suffices(less, group, dropped))
+        group = next(fitting, trials[parts.index(spare[0])])
+    return group
+
+
+def _without(group: Judgement, dropped: Sequence[Judgement]) -> Hunks:
+    gone = {hunk for single in dropped for hunk in single.hunks}
+    return tuple(hunk for hunk in group.hunks if hunk not in gone)
+
+
+def _suffices(less: Judgement, group: Judgement, dropped: Sequence[Judgement]) -> bool:
+    """Whether a part of a group achieves what the whole did, but for what others achieve alone."""
+    return less.status is not None and less.gain >= group.gain - sum(
+        single.gain for single in dropped if single.status
+    )
 
 
 def _tells_more(joined: Judgement, idle: list[Judgement]) -> bool:

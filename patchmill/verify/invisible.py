@@ -1,9 +1,9 @@
 """Characters that a reviewer cannot see or that reorder what he sees: an edit may not bring any.
 
 What stands in the lines that an edit replaces may stay: names in right-to-left scripts, emoji and form
-feeds of the file are nobody's attack. By category: controls but for tab and line ends, format characters (the marks
-of direction, zero widths, tags), private use, surrogates, the line and paragraph separators of Unicode. By
-list: what Unicode calls ignorable by default beyond those, and blanks that look like nothing.
+feeds of the file are nobody's attack. By category: controls but for tab and line ends, format characters
+(the marks of direction, zero widths, tags), private use, surrogates, the line and paragraph separators of
+Unicode. By list: what Unicode calls ignorable by default beyond those, and blanks that look like nothing.
 """
 
 import re

@@ -41,7 +41,7 @@ def verify_fix(
     meant: Sequence[Meant] = (),
     instructed: bool = False,
 ) -> Verdict:
-    """Verify hunks of `source` against its findings, in at most three checker processes, four after a crash.
+    """Verify hunks of `source` against its findings, in few checker processes: one if all goes well.
 
     `settings` is the request's `checkers` object, already validated. `reported` are rules by tool that are
     reported elsewhere: nothing of them may appear either. `accepted` are groups that passed before, on the
@@ -72,7 +72,8 @@ def verify_fix(
     most = _MAX_PARSED_CHARACTERS if checker is None else _MAX_FIX_CHARACTERS
     alone = not instructed and (len(fresh) + 1) * len(source) <= most
     together = [one.hunks for one in meant if set(one.hunks).isdisjoint(clashed)]
-    grouping = form_groups(fresh, judge, accepted=accepted, alone=alone, together=together)
+    wanted = None if instructed else judge.wants
+    grouping = form_groups(fresh, judge, accepted=accepted, alone=alone, together=together, wanted=wanted)
     groups = tuple(_group(judgement, settled) for judgement in grouping.passed)
     statuses = _statuses(judge, (*accepted, *groups), grouping.refused, clashing)
     if instructed:

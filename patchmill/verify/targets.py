@@ -79,6 +79,10 @@ class Targets:
             return []
         return [index for index, distance in distances.items() if distance == nearest]
 
+    def touched(self, hunk: Hunk) -> bool:
+        """Whether a hunk changes lines that a finding points at, or inserts next to them."""
+        return any(_distance(hunk, finding) == 0 for finding in self.findings.values())
+
 
 def _distance(hunk: Hunk, finding: Finding) -> int:
     """Lines between a hunk and a finding; 0 if they touch, which an insertion does on both sides."""
