@@ -99,6 +99,7 @@ class FixStage:
             scope=None if self.task.scope is None else self.task.scope.as_pair(),
             accepted=accepted,
             meant=meant,
+            context=[file.path for file in self.task.context],
             instructed=is_instructed(self.task),
         )
 

@@ -14,6 +14,7 @@ class CheckName(StrEnum):
     NOTHING_NEW = "nothing_new"
     IN_SCOPE = "in_scope"
     NO_SUPPRESSION = "no_suppression"
+    NO_NEW_IMPORT = "no_new_import"
     NO_INVISIBLE = "no_invisible"
     SAME_BEHAVIOUR = "same_behaviour"
     HINTS_AGREE = "hints_agree"

@@ -5,21 +5,26 @@ The same holds for an edit that follows an instruction, since no tool can say wh
 """
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Finding, FindingStatus
+from patchmill.kinds.checker_settings import target_version
 from patchmill.verify.candidate import Candidate, Hunks, Meant, candidate
 from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, FailureReason, FileReport
+from patchmill.verify.checkers import BY_LANGUAGE
 from patchmill.verify.comparison import Comparison, Version
 from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.feedback import quoted
 from patchmill.verify.grouping import Judgement
-from patchmill.verify.invisible import no_invisible
-from patchmill.verify.suppression import no_suppression
+from patchmill.verify.guards import Guards, Seen
+from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
 from patchmill.verify.syntax.grammar import Grammar
 from patchmill.verify.targets import NOT_REPRODUCED, Targets
+from patchmill.verify.verdict import Group
 
 _SHOWN = 5
 _IMPORT = re.compile(r"\s*(?:import|from|use|using|require|#include)\b")
@@ -29,7 +34,7 @@ class FixJudge:
     """Judges sets of hunks of one file against its findings; see `grouping.Judge`.
 
     The unchanged file is checked along with the first candidates, so that these cost one process. Findings
-    that are `settled` by groups accepted before are no gain. `instructed` says that a person's instruction
+    that groups `accepted` before settle are no gain. `instructed` says that a person's instruction
     takes the place of findings: every sound edit may then be offered, as unchecked.
     """
 
@@ -38,36 +43,54 @@ class FixJudge:
         *,
         source: str,
         path: str,
+        language: str,
         findings: Sequence[Finding],
-        checker: Checker | None,
-        grammar: Grammar | None,
         settings: Mapping[str, Any],
         reported: Mapping[str, Sequence[str]],
         scope: tuple[int, int] | None,
-        settled: frozenset[int] = frozenset(),
+        accepted: Sequence[Group] = (),
         meant: Sequence[Meant] = (),
+        context: Sequence[str] = (),
         instructed: bool = False,
     ) -> None:
+        self._checker = checker = BY_LANGUAGE.get(language)
+        self._reader: Checker | Grammar | None = checker or GRAMMARS.get(language)
         self.targets = Targets.of(findings, checker)
         self.unread = False  # whether the reader failed at the unchanged file
         self._source = source
         self._path = path
-        self._checker = checker
-        self._reader: Checker | Grammar | None = checker or grammar
         self._settings: Mapping[str, Any] = settings.get(checker.name, {}) if checker else {}
         self._rules = sorted({*self.targets.rules.values(), *_canonical(reported, checker)})
         self._scope = scope
-        self._settled = settled
+        self.settled = frozenset(index for group in accepted for index in group.findings)
         self._meant = {hunk: one.findings for one in meant for hunk in one.hunks}
         self._instructed = instructed
         self._base: Version | None = None
+        target = target_version(settings)
+        self._guards = Guards(
+            source=source,
+            language=language,
+            paths=[path, *context],
+            findings=self.targets.findings,
+            vouched=[*(hunk for group in accepted for hunk in group.hunks), *self._meant],
+            newer=target is not None and target > sys.version_info[:2],
+        )
 
     def __call__(self, candidates: Sequence[Hunks]) -> list[Judgement]:
-        """Judge candidates in one checker process, or two if a candidate makes the checker fail."""
+        """Judge candidates in one checker process, or two if a candidate makes the checker fail.
+
+        The guards read the same candidates meanwhile, in a process of their own.
+        """
         trials = [candidate(self._source, hunks, self._scope) for hunks in candidates]
-        texts = [trial.text for trial in trials if trial.usable and trial.text is not None]
-        reports = iter(self._reports(texts))
-        return [self._judge(trial, next(reports) if trial.usable else None) for trial in trials]
+        usable = [trial for trial in trials if trial.usable]
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            looked = beside.submit(self._guards.look, usable) if usable else None
+            reports = iter(self._reports([trial.text for trial in usable if trial.text is not None]))
+        seen = iter(looked.result() if looked else ())
+        return [
+            self._judge(trial, next(reports), next(seen)) if trial.usable else _inapplicable(trial)
+            for trial in trials
+        ]
 
     def aims(self, hunks: Sequence[Hunk]) -> list[int]:
         """The findings that hunks are for."""
@@ -105,30 +128,25 @@ class FixJudge:
         reports = self._reader.diagnose(texts, path=self._path, rules=self._rules, settings=self._settings)
         return [reports for _ in texts] if isinstance(reports, CheckerFailure) else [*reports]
 
-    def _judge(self, trial: Candidate, report: FileReport | CheckerFailure | None) -> Judgement:
-        if not trial.usable or trial.text is None:
-            return Judgement(
-                hunks=trial.hunks, checks=trial.checks, sound=False, status=None, gain=0, joinable=False
-            )
+    def _judge(self, trial: Candidate, report: FileReport | CheckerFailure | None, seen: Seen) -> Judgement:
         gone, new = self._compare(trial, report)
         wrong = report.syntax_error if isinstance(report, FileReport) else None
         if self._checker is None:  # all that a grammar reports are places that do not parse
             wrong, new = wrong or next(iter(new or ()), None), None
         near = self.aims(trial.hunks)
         guards = [
-            self._parses(report, wrong),
+            self._parses(report, wrong, seen),
             self._nothing_new(new),
-            no_suppression(trial.hunks),
-            no_invisible(trial.hunks, source=self._source),
+            *self._guards.checks(trial, seen, self.targets.matches),
         ]
         sound = guards[0].result is Result.PASSED and all(
             guard.result is not Result.FAILED for guard in guards
         )
-        wanted = [index for index in near if index not in self._settled]
+        wanted = [index for index in near if index not in self.settled]
         unjudged = self._instructed or (
             bool(wanted) and all(index in self.targets.unchecked for index in wanted)
         )
-        gain = len(set(gone) - self._settled)
+        gain = len(set(gone) - self.settled)
         status = _status(sound=sound, achieves=gain > 0, unjudged=unjudged)
         return Judgement(
             hunks=trial.hunks,
@@ -138,7 +156,7 @@ class FixJudge:
             gain=gain,
             findings=tuple(near if status is FindingStatus.UNCHECKED else gone),
             complaints=tuple(
-                _shown(found, trial.text) for found in ([wrong] if wrong else new or [])[:_SHOWN]
+                _shown(found, trial.text or "") for found in ([wrong] if wrong else new or [])[:_SHOWN]
             ),
         )
 
@@ -156,13 +174,17 @@ class FixJudge:
         # A file that did not parse had most of its problems still hidden: they are not the edit's.
         return gone, comparison.new() if self._base.report.syntax_error is None else None
 
-    def _parses(self, report: FileReport | CheckerFailure | None, wrong: Diagnostic | None) -> Check:
+    def _parses(
+        self, report: FileReport | CheckerFailure | None, wrong: Diagnostic | None, seen: Seen
+    ) -> Check:
         if report is None:
             detail = "nothing here reads this language"
             return Check(check=CheckName.PARSES, result=Result.SKIPPED, detail=detail)
         if isinstance(report, CheckerFailure):
             result = Result.SKIPPED if self._base is None else Result.FAILED
             return Check(check=CheckName.PARSES, result=result, detail=f"no answer: {report.detail}")
+        if wrong is None and seen.whole is not None and seen.whole.fault is not None:
+            return Check(check=CheckName.PARSES, result=Result.FAILED, detail=seen.whole.fault)
         if wrong is None:
             was_wrong = self._checker is None and self._base is not None and self._base.report.diagnostics
             does = "parses it no worse than the source" if was_wrong else "parses it"
@@ -215,6 +237,11 @@ class FixJudge:
 
     def _words(self, does: str) -> str:
         return f"{self._checker.name if self._checker else 'tree-sitter'} {does}"
+
+
+def _inapplicable(trial: Candidate) -> Judgement:
+    """What is said of hunks that make no text, or leave the scope."""
+    return Judgement(hunks=trial.hunks, checks=trial.checks, sound=False, status=None, gain=0, joinable=False)
 
 
 def _canonical(reported: Mapping[str, Sequence[str]], checker: Checker | None) -> set[str]:

@@ -88,9 +88,9 @@ def form_groups(
 ) -> Grouping:
     """Divide proposals into groups that pass each by itself and all together, `accepted` included.
 
-    With `alone` false everything is one candidate: for files too large to try each hunk. What that group could
-    do without nobody then knows, so hunks that are not `wanted` are refused. `together` are disjoint sets of
-    proposals that are not divided.
+    With `alone` false everything is one candidate: for files too large to try each hunk. What that group
+    could do without nobody then knows, so hunks that are not `wanted` are refused. `together` are disjoint
+    sets of proposals that are not divided.
     """
     bench = _Bench(judge)
     hunks = in_order(proposals)
@@ -123,7 +123,7 @@ def _as_one(
 
 
 def _stray(hunk: Hunk) -> Judgement:
-    detail = "there are too many edits to find out what this one is for: it touches no finding, leave it out"
+    detail = "there are too many edits to find out what this one is for; it touches no finding: leave it"
     check = Check(check=CheckName.IN_SCOPE, result=Result.FAILED, detail=detail)
     return Judgement(hunks=(hunk,), checks=(check,), sound=False, status=None, gain=0, joinable=False)
 

@@ -33,15 +33,22 @@ def invisible(text: str) -> Counter[str]:
     return +found
 
 
-def no_invisible(hunks: Sequence[Hunk], *, source: str) -> Check:
+def no_invisible(hunks: Sequence[Hunk], *, source: str, alike: Sequence[str] = ()) -> Check:
     """Check that hunks bring no more of such characters than the lines that they replace had.
 
-    A carriage return alone is a line end only where the source uses it as one.
+    A carriage return alone is a line end only where the source uses it as one. `alike` are names that hunks
+    bring and that pass for others (`lookalikes`): they hide as well.
     """
     added = invisible("".join(hunk.replacement for hunk in hunks))
     added -= invisible("".join(hunk.original for hunk in hunks))
     if added["\r"] and _LONE_RETURN.search(source):
         del added["\r"]
+    if not added and alike:
+        shown = ", ".join(ascii(name)[1:-1] for name in alike[:_SHOWN])
+        detail = f"brings names with letters that no name of the file has, or that pass for others: {shown}"
+        return Check(
+            check=CheckName.NO_INVISIBLE, result=Result.FAILED, detail=f"{detail}; use ASCII letters"
+        )
     if not added:
         return Check(
             check=CheckName.NO_INVISIBLE, result=Result.PASSED, detail="no invisible character added"

@@ -14,7 +14,6 @@ from patchmill.verify.evidence import Check, CheckName, Result, UnresolvedReason
 from patchmill.verify.fix import FixJudge
 from patchmill.verify.grouping import Grouping, Judgement, form_groups
 from patchmill.verify.proof.prove import Unproven, prove
-from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
 from patchmill.verify.verdict import Group, Refusal, Verdict
 
 __all__ = ["Group", "Refusal", "Verdict", "unprovable", "verify_annotate", "verify_fix"]
@@ -39,6 +38,7 @@ def verify_fix(
     reported: Mapping[str, Sequence[str]] = NO_RULES,
     accepted: Sequence[Group] = (),
     meant: Sequence[Meant] = (),
+    context: Sequence[str] = (),
     instructed: bool = False,
 ) -> Verdict:
     """Verify hunks of `source` against its findings, in few checker processes: one if all goes well.
@@ -47,39 +47,38 @@ def verify_fix(
     reported elsewhere: nothing of them may appear either. `accepted` are groups that passed before, on the
     same source: new groups must pass with them, and their findings count as settled. `meant` are disjoint
     sets of proposals that are not divided, with the findings they are for; any other hunk is for what it is
-    near. With `instructed` an instruction takes the place of findings: the hunks are then one group, since
-    nobody can tell which of them it could do without, and are unchecked at best.
+    near. `context` are the paths of other submitted files. With `instructed` an instruction stands for
+    findings: the hunks are one group, since nobody knows which it could do without, unchecked at best.
     """
-    settled = frozenset(index for group in accepted for index in group.findings)
-    checker = BY_LANGUAGE.get(language)
     judge = FixJudge(
         source=source,
         path=path,
+        language=language,
         findings=findings,
-        checker=checker,
-        grammar=GRAMMARS.get(language),
         settings=settings,
         reported=reported,
         scope=scope,
-        settled=settled,
+        accepted=accepted,
         meant=meant,
+        context=context,
         instructed=instructed,
     )
     fresh, clashing = _beside(proposals, accepted)
-    clashed = {hunk for refusal in clashing for hunk in refusal.hunks}
     if not fresh:
         judge([])
-    most = _MAX_PARSED_CHARACTERS if checker is None else _MAX_FIX_CHARACTERS
-    alone = not instructed and (len(fresh) + 1) * len(source) <= most
-    together = [one.hunks for one in meant if set(one.hunks).isdisjoint(clashed)]
-    wanted = None if instructed else judge.wants
-    grouping = form_groups(fresh, judge, accepted=accepted, alone=alone, together=together, wanted=wanted)
-    groups = tuple(_group(judgement, settled) for judgement in grouping.passed)
+    clashed = {hunk for refusal in clashing for hunk in refusal.hunks}
+    grouping = form_groups(
+        fresh,
+        judge,
+        accepted=accepted,
+        alone=not instructed and _each_fits(len(fresh), source, parsed=language not in BY_LANGUAGE),
+        together=[one.hunks for one in meant if set(one.hunks).isdisjoint(clashed)],
+        wanted=None if instructed else judge.wants,
+    )
+    groups = tuple(_group(judgement, judge.settled) for judgement in grouping.passed)
     statuses = _statuses(judge, (*accepted, *groups), grouping.refused, clashing)
-    if instructed:
-        left = feedback.refusals(grouping.refused)
-    else:
-        left = _fix_feedback(judge, statuses, grouping.refused, source)
+    refused = grouping.refused
+    left = feedback.refusals(refused) if instructed else _fix_feedback(judge, statuses, refused, source)
     return Verdict(
         groups=groups,
         refusals=(*clashing, *_refusals(grouping)),
@@ -87,6 +86,11 @@ def verify_fix(
         feedback=feedback.joined([*_clashes(clashing), *left]) if left else "",
         unread=judge.unread,
     )
+
+
+def _each_fits(count: int, source: str, *, parsed: bool) -> bool:
+    """Whether so many hunks can be tried each by itself."""
+    return (count + 1) * len(source) <= (_MAX_PARSED_CHARACTERS if parsed else _MAX_FIX_CHARACTERS)
 
 
 def verify_annotate(

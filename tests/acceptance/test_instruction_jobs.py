@@ -77,6 +77,7 @@ def test_an_instruction_ends_unchecked_as_one_group_with_what_could_be_checked(s
             "finding_gone": "skipped",
             "nothing_new": "passed",
             "no_suppression": "passed",
+            "no_new_import": "passed",
             "no_invisible": "passed",
         }
     assert "+    amount = 0" in service.patch(job["id"])

@@ -94,6 +94,7 @@ def test_a_reproduced_finding_that_is_gone_is_verified_with_all_its_evidence() -
         (CheckName.FINDING_GONE, Result.PASSED),
         (CheckName.NOTHING_NEW, Result.PASSED),
         (CheckName.NO_SUPPRESSION, Result.PASSED),
+        (CheckName.NO_NEW_IMPORT, Result.PASSED),
         (CheckName.NO_INVISIBLE, Result.PASSED),
     ]
     assert verdict.findings == {0: (VERIFIED, None)}

@@ -241,6 +241,7 @@ def test_a_finding_in_a_language_without_checker_is_offered_unchecked() -> None:
         CheckName.FINDING_GONE: Result.SKIPPED,
         CheckName.NOTHING_NEW: Result.SKIPPED,
         CheckName.NO_SUPPRESSION: Result.PASSED,
+        CheckName.NO_NEW_IMPORT: Result.PASSED,
         CheckName.NO_INVISIBLE: Result.PASSED,
     }
 

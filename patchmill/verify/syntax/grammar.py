@@ -38,13 +38,13 @@ class Grammar:
         `syntax_error` is set only where there are too many to be compared: grammars lag behind their
         languages, so a text with an error in it may well be right.
         """
-        packages = _packages("tree_sitter", self.module)
-        if packages is None:
+        folders = packages("tree_sitter", self.module)
+        if folders is None:
             detail = f"{self.module} is not installed"
             return CheckerFailure(reason=FailureReason.CHECKER_UNAVAILABLE, detail=detail)
         # Lines are told apart by LF alone in there; any other end would shift the rows.
         texts = [_with_newlines(text) for text in versions]
-        request = {"packages": packages, "module": self.module, "entry": self.entry, "versions": texts}
+        request = {"packages": folders, "module": self.module, "entry": self.entry, "versions": texts}
         try:
             completed = sandbox.run(
                 [sys.executable, "-I", "-S", str(_CHILD)],
@@ -85,8 +85,8 @@ BY_LANGUAGE: dict[str, Grammar] = {
 }
 
 
-def _packages(*modules: str) -> list[str] | None:
-    """The folders that hold these modules, found without importing them; None if one is not installed."""
+def packages(*modules: str) -> list[str] | None:
+    """Give the folders that hold these modules, found without importing them; None if one is missing."""
     specs = [importlib.util.find_spec(module) for module in modules]
     folders = [Path(spec.origin).parent.parent for spec in specs if spec is not None and spec.origin]
     return sorted({str(folder) for folder in folders}) if len(folders) == len(modules) else None

@@ -1,0 +1,83 @@
+"""What is read of the file's form beside the checker, and the checks that are made of it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from patchmill.edit.span import Hunk, split_lines
+from patchmill.job.record import Finding
+from patchmill.verify.candidate import Candidate, Hunks
+from patchmill.verify.checker import Diagnostic
+from patchmill.verify.evidence import Check
+from patchmill.verify.imports import names_of, no_new_import
+from patchmill.verify.invisible import no_invisible
+from patchmill.verify.lookalikes import lookalikes
+from patchmill.verify.outline.read import Edited, Outline, read
+from patchmill.verify.suppression import no_suppression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was read of one candidate: as a whole, and of the hunks in it that no tool vouches for."""
+
+    whole: Edited | None
+    own: Edited | None
+    own_hunks: Hunks
+
+
+class Guards:
+    """The guards of one source; hunks that a tool or an earlier look `vouched` for are not judged."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        language: str,
+        paths: Sequence[str],
+        findings: Mapping[int, Finding],
+        vouched: Collection[Hunk],
+        newer: bool,
+    ) -> None:
+        self._source = source
+        self._lines = split_lines(source)
+        self._language = language
+        self._names = names_of(paths)
+        self._findings = findings
+        self._vouched = frozenset(vouched)
+        self._newer = newer
+        self._outline: Outline | None = None
+
+    def look(self, trials: Sequence[Candidate]) -> list[Seen]:
+        """Read what candidates make of the source, in one child process."""
+        spans = [(one.start_line, max(one.start_line, one.end_line)) for one in self._findings.values()]
+        own = [tuple(hunk for hunk in trial.hunks if hunk not in self._vouched) for trial in trials]
+        asked = list(dict.fromkeys([*(trial.hunks for trial in trials), *own]))
+        outline = read(self._lines, spans, asked, language=self._language, newer=self._newer)
+        if outline is not None and self._outline is None:
+            self._outline = replace(outline, edited=())
+        edited = iter(outline.edited) if outline is not None and outline.read else iter([None] * len(asked))
+        found = dict(zip(asked, edited, strict=True))
+        return [
+            Seen(whole=found[trial.hunks], own=found[hunks], own_hunks=hunks)
+            for trial, hunks in zip(trials, own, strict=True)
+        ]
+
+    def checks(self, trial: Candidate, seen: Seen, matches: Mapping[int, Diagnostic]) -> list[Check]:
+        """The checks that stand beside the checker's."""
+        messages = [found.message for found in self._findings.values()]
+        messages += [found.message for found in matches.values()]
+        known = self._outline.names if self._outline else ()
+        alike = lookalikes(seen.whole.names, known) if seen.whole else []
+        new_import = no_new_import(
+            seen.own,
+            self._outline,
+            seen.own_hunks,
+            source=self._source,
+            language=self._language,
+            own=self._names,
+            asked=messages,
+        )
+        return [
+            no_suppression(trial.hunks),
+            new_import,
+            no_invisible(trial.hunks, source=self._source, alike=alike),
+        ]

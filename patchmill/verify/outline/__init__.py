@@ -1,0 +1,1 @@
+"""What the guards need to know of a file's form: statements, definitions, imports, names; read in a child."""

@@ -1,0 +1,203 @@
+"""The outline of a file by a tree-sitter grammar; part of the child process, see `child.py`.
+
+Grammars differ in the names of their nodes. What is a block, a function or an import is told by parts of
+these names, which are alike in most; too much or too little found makes a guard only wider or narrower.
+"""
+
+import importlib
+import re
+from bisect import bisect_left
+from itertools import islice, takewhile
+from typing import Any
+
+Lines = tuple[int, int]  # first and last, 1-based, both included
+
+_BLOCK = re.compile(
+    r"(?:^|_)(?:block|body|suite|statements|compound_statement|declaration_list|translation_unit|program"
+    r"|module|source_file|compilation_unit|members|then|else)$"
+)
+_FUNCTION = re.compile(
+    r"^(?:async_)?(?:generator_)?(?:function|method|constructor|singleton_method|init|arrow_function)"
+    r"(?:_(?:definition|declaration|item|expression))?$"
+)
+_CLASS = re.compile(
+    r"(?:^|_)(?:class|interface|struct|impl|trait|enum|object|protocol|namespace|module)"
+    r"_(?:definition|declaration|item|specifier|spec)$|^(?:class|module)$"
+)
+_IMPORT = re.compile(
+    r"^(?:import_statement|import_spec|import_declaration|import_header|import|use_declaration"
+    r"|extern_crate_declaration|using_directive|namespace_use_declaration|require(?:_once)?_expression"
+    r"|include(?:_once)?_expression|import_require_clause)$"
+)
+_CALL = re.compile(r"^(?:call_expression|call)$")
+_IMPORTERS = frozenset({"require", "import", "require_relative", "load", "gem", "importScripts"})
+_STRING = re.compile(r"string|template")
+_PROSE = re.compile(r"comment|string|text|content|char|regex|pattern|escape|heredoc|scalar|fragment")
+_KEYWORDS = re.compile(r"\b(?:import|use|using|extern|crate|static|pub|as|type|typealias|from)\b")
+_DOTTED = re.compile(r"[\w$@][\w$@./\\:-]*")
+_ANY = "*"  # a module that only the running code names
+CANNOT_READ = (ValueError, RecursionError, MemoryError)
+
+
+class Outline:
+    """What is asked of one source; see `python.Outline`, which answers the same of Python."""
+
+    def __init__(self, lines: list[str], module: str, entry: str, language: str) -> None:
+        tree_sitter = importlib.import_module("tree_sitter")
+        grammar = getattr(importlib.import_module(module), entry)
+        self._parser = tree_sitter.Parser(tree_sitter.Language(grammar()))
+        self._scripts = language in {"javascript", "typescript", "tsx", "ruby"}
+        self._lines = lines
+        self._root = self._parsed(lines)
+        self._children: dict[int, list[tuple[Any, int, int]]] = {}
+
+    def file(self) -> dict[str, Any]:
+        """The modules that it imports, the lines of these statements, and its outermost functions."""
+        imports: set[str] = set()
+        import_lines: list[Lines] = []
+        functions: list[Lines] = []
+        names: set[str] = set()
+        waiting = [(self._root, False)]
+        while waiting:
+            node, inside = waiting.pop()
+            modules = self._modules(node)
+            if modules:
+                imports.update(modules)
+                import_lines.append(_extent(node))
+            if _is(_FUNCTION, node) and not inside:
+                functions.append(_extent(node))
+                inside = True
+            names.update(_odd_name(node))
+            waiting += [(child, inside) for child in node.children]
+        return {
+            "imports": sorted(imports),
+            "import_lines": sorted(import_lines),
+            "functions": functions,
+            "names": sorted(names),
+        }
+
+    def place(self, start: int, end: int) -> dict[str, list[Lines]]:
+        """Where a span of lines is: see `read.Place`."""
+        own: list[Lines] = [(start, end)]
+        functions: list[Lines] = []
+        classes: list[Lines] = []
+        whole: list[Lines] = []
+        tops: list[Lines] = []
+        waiting = [(self._root, True, 0)]  # whether its children are statements, and how deep these are
+        while waiting:
+            parent, block, depth = waiting.pop()
+            for node, first, last in self._touched(parent, start, end):
+                tops += [(first, last)] * (depth == 0)
+                defines = _is(_FUNCTION, node) or _is(_CLASS, node)
+                if defines and first <= start and end <= last:
+                    (functions if _is(_FUNCTION, node) else classes).append((first, last))
+                if block or defines:
+                    header = _header(node)
+                    if header[0] <= end and start <= header[1]:
+                        own.append(header)
+                        whole += [(first, last)] * defines
+                waiting.append((node, _is(_BLOCK, node), depth + 1))
+        return {"own": own, "around": functions[:1] or classes[-1:] or tops or own[:1], "whole": whole[-1:]}
+
+    def _touched(self, parent: Any, start: int, end: int) -> list[tuple[Any, int, int]]:
+        """The named children of a node that share a line with a span, and their lines."""
+        known = self._children.get(parent.id)
+        if known is None:
+            known = [(node, *_extent(node)) for node in parent.children if node.is_named]
+            self._children[parent.id] = known
+        at = bisect_left(known, start, key=lambda each: each[2])
+        return list(takewhile(lambda each: each[1] <= end, islice(known, at, None)))
+
+    def edited(self, hunks: list[tuple[int, int, str]], *, newer: bool) -> dict[str, Any]:  # noqa: ARG002
+        """What hunks bring: modules, and names; whether it parses is for others to say."""
+        imports: set[str] = set()
+        names: set[str] = set()
+        parts: list[str] = []
+        changed: list[Lines] = []
+        done = moved = 0
+        for low, high, replacement in hunks:
+            size = len(replacement.splitlines()) + 1
+            changed.append((low + 1 + moved, low + size + moved))
+            moved += size - 1 - (high - low)
+            parts += [*self._lines[done:low], replacement]
+            done = high
+        waiting = [self._parsed([*parts, *self._lines[done:]])]
+        while waiting:
+            node = waiting.pop()
+            first, last = _extent(node)
+            if any(first <= end and start <= last for start, end in changed):
+                imports.update(self._modules(node))
+                names.update(_odd_name(node))
+                waiting += node.children
+        return {"fault": None, "imports": sorted(imports), "names": sorted(names), "unparsed": False}
+
+    def _parsed(self, lines: list[str]) -> Any:
+        # Rows are told apart by LF alone in there; any other end would shift them.
+        text = "".join(line.rstrip("\r\n") + "\n" if line.endswith("\r") else line for line in lines)
+        return self._parser.parse(text.encode("utf-8", "replace")).root_node
+
+    def _modules(self, node: Any) -> list[str]:
+        """The modules that a node imports by itself; `*` where the running code names one."""
+        if _is(_IMPORT, node):
+            if any(_is(_IMPORT, child) for child in node.children):
+                return []
+            strings = [text for child in _below(node) if (text := _string(child))]
+            rest = _KEYWORDS.sub(" ", _text(node))
+            return strings[-1:] or _DOTTED.findall(rest)[:1]
+        if node.type == "export_statement" and (source := node.child_by_field_name("source")) is not None:
+            return [_string(source) or _ANY]
+        if self._scripts and _is(_CALL, node):
+            function = node.child_by_field_name("function") or node.child_by_field_name("method")
+            if function is not None and _text(function) in _IMPORTERS:
+                arguments = node.child_by_field_name("arguments")
+                first = next(iter(arguments.named_children), None) if arguments is not None else None
+                return [(_string(first) if first is not None else "") or _ANY]
+        return []
+
+
+def _is(pattern: re.Pattern[str], node: Any) -> bool:
+    return bool(node.is_named and pattern.search(node.type))
+
+
+def _extent(node: Any) -> Lines:
+    row, column = node.end_point
+    return node.start_point[0] + 1, max(node.start_point[0] + 1, row + (column > 0))
+
+
+def _header(node: Any) -> Lines:
+    """A statement's lines up to its first block; all of them if it has none."""
+    first, last = _extent(node)
+    for child in _below(node, into_blocks=False):
+        if _is(_BLOCK, child) and child is not node:
+            return first, max(first, child.start_point[0] + (child.type.endswith("statements") is False))
+    return first, last
+
+
+def _below(node: Any, *, into_blocks: bool = True) -> list[Any]:
+    """A node's descendants, of at most some thousands the first; without what is in blocks if asked so."""
+    waiting, found = list(reversed(node.children)), list[Any]()
+    while waiting and len(found) < 2_000:  # noqa: PLR2004 - headers and imports are shorter
+        child = waiting.pop()
+        found.append(child)
+        if into_blocks or not _is(_BLOCK, child):
+            waiting += reversed(child.children)
+    return found
+
+
+def _text(node: Any) -> str:
+    return str(node.text.decode("utf-8", "replace"))
+
+
+def _string(node: Any) -> str:
+    """What a string literal says; empty if the node is none, or one that is put together when it runs."""
+    text = _text(node)
+    plain = _STRING.search(node.type) and not any("substitution" in child.type for child in node.children)
+    return text[1:-1] if plain and text[:1] in "\"'`" and len(text) > 1 else ""
+
+
+def _odd_name(node: Any) -> list[str]:
+    """A name with other than ASCII letters, if the node is one."""
+    if node.child_count or _PROSE.search(node.type):
+        return []
+    text = _text(node)
+    return [] if text.isascii() or not text.replace("$", "_").replace("-", "_").isidentifier() else [text]
