@@ -14,7 +14,7 @@ class Diagnostic:
 
     `marks` are further lines that the checker points at, as pairs of first and last: where two places make
     one problem, tools differ in which of them they name. `fix` is the repair that the checker itself calls
-    safe, if it has one.
+    safe, if it has one; `reach` are the lines that any repair of its own changes, safe or not.
     """
 
     rule: str
@@ -25,6 +25,7 @@ class Diagnostic:
     end_column: int
     marks: tuple[tuple[int, int], ...] = ()
     fix: tuple[ToolEdit, ...] = ()
+    reach: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,10 @@ class Checker(Protocol):
 
     def canonical_rule(self, rule: str) -> str | None:
         """The rule as `diagnose` reports it, from the way in which a finding names it; None if unknown."""
+        ...
+
+    def rule_name(self, rule: str) -> str:
+        """What a canonical rule is called in words, such as `unused-import`."""
         ...
 
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:

@@ -66,6 +66,10 @@ class FixJudge:
         self._meant = {hunk: one.findings for one in meant for hunk in one.hunks}
         self._instructed = instructed
         self._base: Version | None = None
+        self._names = {
+            index: self._checker.rule_name(rule) if self._checker else rule
+            for index, rule in self.targets.rules.items()
+        }
         target = target_version(settings)
         self._guards = Guards(
             source=source,
@@ -73,6 +77,7 @@ class FixJudge:
             paths=[path, *context],
             findings=self.targets.findings,
             vouched=[*(hunk for group in accepted for hunk in group.hunks), *self._meant],
+            scoped=scope is not None,
             newer=target is not None and target > sys.version_info[:2],
         )
 
@@ -134,14 +139,13 @@ class FixJudge:
         if self._checker is None:  # all that a grammar reports are places that do not parse
             wrong, new = wrong or next(iter(new or ()), None), None
         near = self.aims(trial.hunks)
-        guards = [
-            self._parses(report, wrong, seen),
-            self._nothing_new(new),
-            *self._guards.checks(trial, seen, self.targets.matches),
-        ]
-        sound = guards[0].result is Result.PASSED and all(
-            guard.result is not Result.FAILED for guard in guards
-        )
+        checks, scoped = trial.checks, self._in_scope(trial, seen)
+        if scoped is not None:
+            checks = (*(check for check in checks if check.check is not CheckName.IN_SCOPE), scoped)
+        bans = self._guards.checks(trial, seen, self.targets.matches)
+        guards = [self._parses(report, wrong, seen), self._nothing_new(new), *bans]
+        failing = [guard.result for guard in (*checks, *guards)].count(Result.FAILED)
+        sound = guards[0].result is Result.PASSED and not failing
         wanted = [index for index in near if index not in self.settled]
         unjudged = self._instructed or (
             bool(wanted) and all(index in self.targets.unchecked for index in wanted)
@@ -150,15 +154,24 @@ class FixJudge:
         status = _status(sound=sound, achieves=gain > 0, unjudged=unjudged)
         return Judgement(
             hunks=trial.hunks,
-            checks=(*trial.checks, guards[0], *self._about_findings(gone, near, report), *guards[1:]),
+            checks=(*checks, guards[0], *self._about_findings(gone, near, report), *guards[1:]),
             sound=sound,
             status=status,
             gain=gain,
+            # What stands elsewhere cures no such thing, except that lines may have moved there.
+            joinable=all(ban.result is not Result.FAILED for ban in bans)
+            and (scoped is None or not any(hunk.replacement.strip() for hunk in trial.hunks)),
             findings=tuple(near if status is FindingStatus.UNCHECKED else gone),
             complaints=tuple(
                 _shown(found, trial.text or "") for found in ([wrong] if wrong else new or [])[:_SHOWN]
             ),
         )
+
+    def _in_scope(self, trial: Candidate, seen: Seen) -> Check | None:
+        """Why hunks are beside the point of the findings, if they are; an instruction may want anything."""
+        if self._instructed:
+            return None
+        return self._guards.in_scope(trial, seen, self.targets.matches, self._names)
 
     def _compare(
         self, trial: Candidate, report: FileReport | CheckerFailure | None

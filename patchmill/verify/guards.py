@@ -3,16 +3,22 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from patchmill.edit.apply import apply_hunks
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Finding
 from patchmill.verify.candidate import Candidate, Hunks
 from patchmill.verify.checker import Diagnostic
-from patchmill.verify.evidence import Check
+from patchmill.verify.evidence import Check, CheckName, Result
+from patchmill.verify.extent import strays
+from patchmill.verify.ground import Ground
 from patchmill.verify.imports import names_of, no_new_import
 from patchmill.verify.invisible import no_invisible
 from patchmill.verify.lookalikes import lookalikes
+from patchmill.verify.losses import Losses
 from patchmill.verify.outline.read import Edited, Outline, read
 from patchmill.verify.suppression import no_suppression
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,7 @@ class Guards:
         findings: Mapping[int, Finding],
         vouched: Collection[Hunk],
         newer: bool,
+        scoped: bool,
     ) -> None:
         self._source = source
         self._lines = split_lines(source)
@@ -44,7 +51,9 @@ class Guards:
         self._findings = findings
         self._vouched = frozenset(vouched)
         self._newer = newer
+        self._scoped = scoped
         self._outline: Outline | None = None
+        self._ground: Ground | None = None
 
     def look(self, trials: Sequence[Candidate]) -> list[Seen]:
         """Read what candidates make of the source, in one child process."""
@@ -60,6 +69,35 @@ class Guards:
             Seen(whole=found[trial.hunks], own=found[hunks], own_hunks=hunks)
             for trial, hunks in zip(trials, own, strict=True)
         ]
+
+    def in_scope(
+        self, trial: Candidate, seen: Seen, matches: Mapping[int, Diagnostic], names: Mapping[int, str]
+    ) -> Check | None:
+        """Say that hunks take away or add what no finding asks for, if they do; `names` are those of rules.
+
+        Lines that the request allows may be added to wherever they are.
+        """
+        if not seen.own_hunks:
+            return None
+        if self._ground is None:
+            self._ground = Ground.of(self._lines, self._findings, self._outline, matches, names)
+        edited = trial.text or ""
+        if len(seen.own_hunks) < len(trial.hunks):
+            edited = apply_hunks(self._source, seen.own_hunks)
+        losses = Losses(self._lines, seen.own_hunks, edited, self._ground)
+        wrong = losses.found()
+        if not wrong and not self._scoped:
+            adding = [hunk for number, hunk in enumerate(seen.own_hunks) if not losses.renames_only(number)]
+            wrong = [
+                f"line {first} is beyond the definition that holds the finding: add nothing there but a "
+                "definition or an import that the fix needs"
+                for first, _ in strays(adding, self._ground)
+            ]
+        if not wrong:
+            return None
+        more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        detail = "; ".join(wrong[:_SHOWN]) + more
+        return Check(check=CheckName.IN_SCOPE, result=Result.FAILED, detail=detail)
 
     def checks(self, trial: Candidate, seen: Seen, matches: Mapping[int, Diagnostic]) -> list[Check]:
         """The checks that stand beside the checker's."""

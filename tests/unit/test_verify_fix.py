@@ -451,8 +451,8 @@ def test_many_edits_are_verified_in_one_go() -> None:
     assert {status for status, _ in verdict.findings.values()} == {VERIFIED}
 
 
-_PYTHON = ("ruff", "a.py", "python", "F401", "import a{}\n")
-_SCRIPT = ("oxlint", "a.js", "javascript", "no-var", "var a{} = 1;\n")
+_PYTHON = ("ruff", "a.py", "python", "F401", "import a{}\n", "")
+_SCRIPT = ("oxlint", "a.js", "javascript", "no-var", "var a{} = 1;\n", "let a0 = 1;\n")
 
 
 @pytest.mark.parametrize(
@@ -463,7 +463,7 @@ _SCRIPT = ("oxlint", "a.js", "javascript", "no-var", "var a{} = 1;\n")
 def test_thousands_of_findings_under_long_lists_are_judged_in_a_moment(
     judged: tuple[str, ...], unknown: str | None
 ) -> None:
-    tool, path, language, rule, line = judged
+    tool, path, language, rule, line, mended = judged
     source = "".join(map(line.format, range(5_000)))
     entries = [] if unknown is None else list(map(unknown.format, range(1_000)))
     began = time.process_time()
@@ -473,7 +473,7 @@ def test_thousands_of_findings_under_long_lists_are_judged_in_a_moment(
         path=path,
         language=language,
         findings=[finding(number, rule, number + 1, tool=tool) for number in range(5_000)],
-        proposals=[hunk(1, 1, "", source)],
+        proposals=[hunk(1, 1, mended, source)],
         settings={tool: {"select": [*entries, rule], "ignore": entries}},
         scope=None,
     )

@@ -145,12 +145,11 @@ def test_text_that_an_edit_makes_code_imports() -> None:
         source=source,
         path="app.py",
         language="python",
-        findings=[
-            Finding(index=0, tool="ruff", rule="F821", message="", severity="", start_line=10, end_line=10)
-        ],
+        findings=[],
         proposals=edits,
         settings={},
         scope=None,
+        instructed=True,
     )
 
     assert verdict.groups == ()

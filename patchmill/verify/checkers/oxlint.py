@@ -91,6 +91,10 @@ class Oxlint:
         catalogue = _catalogue()
         return rule if isinstance(catalogue, CheckerFailure) else _canonical(catalogue, rule)
 
+    def rule_name(self, rule: str) -> str:
+        """The rule itself: those of JavaScript are words."""
+        return rule
+
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
         """The rules that are on under select and ignore; syntax errors always are."""
         catalogue = _catalogue()

@@ -30,12 +30,13 @@ _ENVIRONMENT = {"RAYON_NUM_THREADS": "1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Catalogue:
-    """What this ruff knows: each rule's code by the names it goes by, and which rules can be selected.
+    """What this ruff knows: codes by the names that rules go by, names by codes, what can be selected.
 
     `errors` are those that always run: E9 and F.
     """
 
     codes: Mapping[str, str]
+    names: Mapping[str, str]
     stable: frozenset[str]
     preview: frozenset[str]
     errors: frozenset[str]
@@ -60,6 +61,11 @@ class Ruff:
         if isinstance(catalogue, CheckerFailure):
             return rule.upper()
         return catalogue.codes.get(rule.lower())
+
+    def rule_name(self, rule: str) -> str:
+        """Such as `unused-import` of F401."""
+        catalogue = self._catalogue()
+        return rule if isinstance(catalogue, CheckerFailure) else catalogue.names.get(rule, rule)
 
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
         """The rules that are on under select, extend-select and ignore; syntax errors always are."""
@@ -88,16 +94,20 @@ class Ruff:
 
 def _read_catalogue(rules: Iterable[Mapping[str, Any]]) -> _Catalogue:
     codes: dict[str, str] = {}
+    names: dict[str, str] = {}
     stable: set[str] = set()
     preview: set[str] = set()
     for rule in rules:
         if "Removed" in rule["status"]:
             continue
         code = rule["code"] or rule["name"]
+        names[code] = rule["name"]
         codes[code.lower()] = codes[rule["name"].lower()] = code
         (preview if rule["preview"] else stable).add(code)
     errors = frozenset(code for code in stable | preview if re.fullmatch(r"E9\d+|F\d+", code))
-    return _Catalogue(codes=codes, stable=frozenset(stable), preview=frozenset(preview), errors=errors)
+    return _Catalogue(
+        codes=codes, names=names, stable=frozenset(stable), preview=frozenset(preview), errors=errors
+    )
 
 
 def _selected(catalogue: _Catalogue, rules: Collection[str], settings: Mapping[str, Any]) -> list[str]:
@@ -176,6 +186,7 @@ def _diagnostic(entry: Mapping[str, Any]) -> Diagnostic:
         end_line=entry["end_location"]["row"],
         end_column=entry["end_location"]["column"],
         fix=_safe_fix(entry["fix"]),
+        reach=_reach(entry["fix"]),
     )
 
 
@@ -191,6 +202,14 @@ def _safe_fix(fix: Mapping[str, Any] | None) -> tuple[ToolEdit, ...]:
             text=edit["content"] or "",
         )
         for edit in fix["edits"]
+    )
+
+
+def _reach(fix: Mapping[str, Any] | None) -> tuple[tuple[int, int], ...]:
+    """The lines that a fix changes; an end before the first column of a line does not touch that line."""
+    return tuple(
+        (edit["location"]["row"], edit["end_location"]["row"] - (edit["end_location"]["column"] == 1))
+        for edit in (fix["edits"] if fix is not None else ())
     )
 
 
