@@ -11,25 +11,41 @@ from collections.abc import Iterator, Sequence
 from patchmill.edit.span import Hunk
 from patchmill.verify.evidence import Check, CheckName, Result
 
+# Words that are as common outside of comments count only behind the sign of one (`remark`).
 # What follows a word that silences: `: codes`, `= codes`, `(codes)` or `[codes]`, in quotes or without.
 _WORDS = re.compile(
     r"""(?ix)
     (?: \b (?:
-        noqa | nosec | nosemgrep | nosonar | noinspection | no_type_check | lgtm
+        nosec | nosemgrep | nosonar | noinspection | no_type_check | skipcq
       | (?:ruff|flake8) [ \t]* : [ \t]* (?:noqa|ignore|disable|file-ignore)
       | (?:type|ty|pyrefly|zuban|bandit) [ \t]* : [ \t]* (?:ignore|skip)
-      | pyright [ \t]* : [ \t]* [a-z]+
+      | pyright [ \t]* : [ \t]* (?:ignore|basic|standard|strict|off|report\w+)
       | pyre-(?:ignore-all-errors|ignore|fixme)
       | (?:pylint|pytype|yapf|vulture) [ \t]* : [ \t]* (?:disable-next|disable|skip-file|ignore)
-      | mypy [ \t]* : [ \t]* [a-z-]+
-      | (?:fmt|autopep8|isort|black) [ \t]* : [ \t]* (?:off|skip|skip_file|split)
-      | pragma [ \t]* : [ \t]* no [ \t]* (?:cover|branch|qa)
-      | codespell [ \t]* : [ \t]* ignore
+      | mypy [ \t]* : [ \t]* [a-z]+ [-_][a-z_-]+
+      | (?:autopep8|autoflake) [ \t]* : [ \t]* (?:off|skip|skip_file)
+      | pragma [ \t]* : [ \t]* (?:no [ \t]* (?:cover|branch|qa) | allowlist [ \t]+ (?:nextline [ \t]+)?
+            secret)
+      | (?:codespell|deptry|bandit|typed|trivy|tfsec|hadolint|zizmor|actionlint) [ \t]* : [ \t]* ignore
+      | (?:hadolint|actionlint) [ \t]+ ignore | checkov [ \t]* : [ \t]* skip
+      | gitleaks [ \t]* : [ \t]* allow | sourcery [ \t]+ skip
+      | c?spell [ \t]* -? (?:checker)? [ \t]* : [ \t]* (?:disable (?:-next-line|-line)? | ignore)
+      | (?:pyupgrade|refurb|pydocstyle|sqlfluff) [ \t]* : [ \t]* (?:skip|ignore|noqa)
       | ts-(?:ignore|nocheck|expect-error) | (?:istanbul|c8|v8|node:coverage) [ \t]+ (?:ignore|disable)
-      | prettier-ignore | (?:jshint|jscs|jslint) [ \t]* : [ \t]* (?:ignore|disable) | noflow
+      | (?:prettier|dprint|oxfmt) -ignore (?:-file|-start)?
+      | revive [ \t]* : [ \t]* disable (?:-next-line|-line)?
+      | resharper [ \t]+ disable (?:[ \t]+ once)? | jshint [ \t]+ ignore
+      | (?:jshint|jscs|jslint) [ \t]* : [ \t]* (?:ignore|disable) | noflow
       | nolint (?:nextline|begin)? | clang-format [ \t]+ off | checkstyle [ \t]* : [ \t]* off
-      | shellcheck [ \t]+ disable | coverity | noformat | cppcheck-suppress (?:-begin|-file|-macro)?
-    ) \b
+      | shellcheck [ \t]+ disable | coverity [ \t]* \[ [^\]\r\n]{0,80} \]
+      | cppcheck-suppress (?:-begin|-file|-macro)?
+    ) (?<= [\w\]] ) (?! \w )
+      | \b (?P<remark> noqa | nopep8 | lgtm | noformat | codingstandardsignore (?:line|file|start)
+          | (?:fmt|isort|black) [ \t]* : [ \t]* (?:off|skip|skip_file|split)
+          | (?:formatter|spotless) [ \t]* : [ \t]* off
+        ) \b
+      | \b codeql (?= [ \t]* \[ ) | @phpcssuppress \b
+      | \b (?:filterwarnings|simplefilter) [ \t]* \( [ \t]* ["']ignore
       | @ (?:file [ \t]* :)? suppress (?:warnings|lint|fbwarnings)? \b | \$ flow (?:fixme|issue|ignore) \b
       | \# [ \t]* !? \[ (?: cfg_attr \( [^\]\r\n]{0,200} , )? [ \t]* (?:allow|expect) \b
       | \[ [ \t]* (?:assembly [ \t]* : [ \t]*)? suppressmessage \b | \b rustfmt::skip \b
@@ -51,11 +67,13 @@ _SPACED = re.compile(
       | pragma [ \t]+ warning [ \t]+ disable | (?:gcc|clang) [ \t]+ diagnostic [ \t]+ ignored
       | pragma [ \t]+ warning [ \t]* \( [ \t]* disable
     ) \b
-      | /\* [ \t]* eslint [ \t] | /\* [ \t]* (?:globals?|exported) [ \t]
+      | /\* [ \t]* (?:eslint|eslint-env|jshint|jslint) [ \t] | /\* [ \t]* (?:globals?|exported) [ \t]
     )
     (?P<rest> [^\r\n*]{0,400} )
     """
 )
+# What begins a comment, of one line or more; `*` goes on with one.
+_SIGN = re.compile(r"#|//|/\*|<!--|--|^[ \t]*\*")
 _BLANKS = re.compile(r"[ \t]+")
 _QUOTES = " \t\"'"
 _CODE = re.compile(r"[^\s,:=()\"']+")
@@ -67,7 +85,10 @@ def suppressions(text: str) -> Counter[str]:
     So `# noqa: E501` that turns into `# noqa` or `# noqa: E501, B006` counts as a rise.
     """
     found: Counter[str] = Counter()
+    remarks = _Remarks(text)
     for match in _WORDS.finditer(text):
+        if match["remark"] is not None and not remarks.holds(match.start()):
+            continue
         codes = match["codes"]
         word = match[0] if codes is None else match[0][: match.start("codes") - match.start()]
         word = _BLANKS.sub("", word).rstrip(":=[(").lower()
@@ -77,6 +98,25 @@ def suppressions(text: str) -> Counter[str]:
         word = _BLANKS.sub("", match[0][: match.start("rest") - match.start()]).lower()
         found.update(f"{word} {code}" for code in _codes(match["rest"]))
     return found
+
+
+class _Remarks:
+    """Where the comments of a text's lines may begin; asked from its start to its end."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._end = -1  # of the line that was asked about last
+        self._sign = 0  # where the first sign of a comment in it stands, or its end
+
+    def holds(self, position: int) -> bool:
+        """Whether a sign of a comment stands before a position in its line."""
+        if position > self._end:
+            first = self._text.rfind("\n", max(0, self._end), position) + 1 or max(0, self._end)
+            last = self._text.find("\n", position)
+            self._end = len(self._text) if last < 0 else last
+            sign = _SIGN.search(self._text, first, self._end)
+            self._sign = self._end if sign is None else sign.start()
+        return self._sign < position
 
 
 def _codes(rest: str) -> Iterator[str]:

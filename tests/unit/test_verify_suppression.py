@@ -26,7 +26,15 @@ FORMS = [
     '@file:Suppress("x")', "# shellcheck disable=SC2034", "#pragma warning disable CS0168",
     "#pragma GCC diagnostic ignored", '[SuppressMessage("a", "b")]', "// swiftlint:disable all",
     "// phpcs:ignore", "/** @phpstan-ignore-line */", "/** @psalm-suppress All */", "# yamllint disable-line",
-    "// clang-format off", "// cppcheck-suppress x", "// CHECKSTYLE:OFF",
+    "# hadolint ignore=DL3008", "# zizmor: ignore[unpinned-uses]", "# checkov:skip=CKV_1", "# tfsec:ignore:x",
+    "# trivy:ignore:x", "# gitleaks:allow", "# pragma: allowlist secret", "# skipcq: PYL-1",
+    "# sourcery skip",
+    "// cspell:disable-line", "// dprint-ignore", "// oxfmt-ignore", "// revive:disable", "// @formatter:off",
+    "// spotless:off", "// ReSharper disable all", "// jshint ignore:line", "/* jshint -W034 */",
+    "/* eslint-env browser */", "# deptry: ignore", "# nopep8", "// codeql[js/x]", "# actionlint ignore",
+    "// @codingStandardsIgnoreLine", "# autoflake: skip_file", 'warnings.filterwarnings("ignore")',
+    "# lgtm", "# noformat", "/* noqa */", "# black: off", "// coverity[x]", "// clang-format off",
+    "// cppcheck-suppress x", "// CHECKSTYLE:OFF",
 ]  # fmt: skip
 
 
@@ -61,10 +69,20 @@ def test_every_form_of_suppression_counts(form: str) -> None:
         "# allow(me)",
         "// lint it",
         "#include <allow>",
+        "# pyright: runs on it",
+        "# mypy: strict is used",
+        "# coverity found it",
+        "# no format here",
+        "// the formatter: it is off",
     ],
 )
 def test_other_comments_do_not_count(comment: str) -> None:
     assert change("x = 1\n", f"x = 1  {comment}\n").result is Result.PASSED
+
+
+@pytest.mark.parametrize("code", ['x = "noqa"', "lgtm = 1", "noformat = 1", "black: off", "fn(type=ignore)"])
+def test_words_of_the_code_do_not_count(code: str) -> None:
+    assert change("x = 1\n", f"x = 1\n{code}\n").result is Result.PASSED
 
 
 def test_suppressions_that_were_there_may_stay_and_move() -> None:
@@ -118,6 +136,10 @@ def test_hostile_text_is_read_in_linear_time() -> None:
         "/* eslint " * 20_000,
         "nolint:" + "a" * 200_000,
         "[ \t" * 60_000,
+        "# " + "noqa " * 40_000,
+        "\n".join(["noqa # noqa"] * 20_000),
+        "coverity [" * 20_000,
+        "lgtm\n" * 40_000,
     ):
         suppressions(shape)
 
