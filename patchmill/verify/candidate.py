@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from patchmill.edit.apply import apply_hunks
 from patchmill.edit.span import Hunk
+from patchmill.verify.cookie import unwritable
 from patchmill.verify.evidence import Check, CheckName, Result
 
 Hunks = tuple[Hunk, ...]
@@ -41,7 +42,9 @@ def candidate(source: str, hunks: Sequence[Hunk], scope: tuple[int, int] | None)
     except ValueError as error:
         applies = Check(check=CheckName.APPLIES, result=Result.FAILED, detail=str(error))
     else:
-        applies = Check(check=CheckName.APPLIES, result=Result.PASSED, detail=lines_of(ordered))
+        reason = unwritable(source, text)
+        result = Result.PASSED if reason is None else Result.FAILED
+        applies = Check(check=CheckName.APPLIES, result=result, detail=reason or lines_of(ordered))
     return Candidate(hunks=ordered, text=text, checks=(applies, _in_scope(ordered, scope)))
 
 

@@ -1,0 +1,52 @@
+"""The encoding that a Python file declares for itself: an edit must fit it, and may not take it away."""
+
+import codecs
+import re
+
+from patchmill.edit.span import split_lines
+
+# As Python itself looks for it: in a comment, in the first line or in the second after a comment or a blank.
+_DECLARED = re.compile(r"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII)
+_BLANK = re.compile(r"[ \t\f]*(?:#.*)?[\r\n]*\Z")
+_DEFAULT = "utf-8"
+_SHOWN = 5
+
+
+def declared(text: str) -> str | None:
+    """Give the encoding that a text declares, by Python's name for it; None if there is none, or no such."""
+    for line in split_lines(text)[:2]:
+        found = _DECLARED.match(line.removeprefix("\ufeff"))
+        if found is not None:
+            try:
+                return codecs.lookup(found[1]).name
+            except LookupError:
+                return None
+        if not _BLANK.match(line):
+            return None
+    return None
+
+
+def unwritable(source: str, edited: str) -> str | None:
+    """Say why an edited text cannot be stored as the file declares itself, or would be read as another."""
+    before, now = declared(source) or _DEFAULT, declared(edited) or _DEFAULT
+    if source.isascii() and edited.isascii():
+        return None
+    if now != before:
+        return f"the file declares that it is {before}, the edited one {now}: leave that line as it is"
+    if before == _DEFAULT:
+        return None
+    lacking = sorted(one for one in {*edited} - {*source} if not _has(before, one))
+    if not lacking:
+        return None
+    shown = ", ".join(f"U+{ord(one):04X}" for one in lacking[:_SHOWN])
+    return f"the file declares that it is {before}, which has no {shown}: do without, or use an escape"
+
+
+def _has(encoding: str, character: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeError:
+        return False
+    except LookupError:  # it is none of text, so nobody can say
+        return True
+    return True
