@@ -78,6 +78,7 @@ class FixJudge:
             findings=self.targets.findings,
             vouched=[*(hunk for group in accepted for hunk in group.hunks), *self._meant],
             scoped=scope is not None,
+            settled=self.settled,
             newer=target is not None and target > sys.version_info[:2],
         )
 

@@ -1,7 +1,7 @@
 """Which lines of a source findings are about: what an edit for them may change, and what is beside it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -35,6 +35,7 @@ class Point:
     own: frozenset[int]
     removal: bool
     keeps_calls: bool
+    unused_import: bool
     whole: bool
 
 
@@ -54,10 +55,15 @@ class Ground:
         lines: Sequence[str],
         findings: Mapping[int, Finding],
         outline: Outline | None,
+        *,
         matches: Mapping[int, Diagnostic],
         names: Mapping[int, str],
+        settled: Collection[int],
     ) -> Self:
-        """Lay out findings, with the names of their rules, over what was read of the source."""
+        """Lay out findings, with the names of their rules, over what was read of the source.
+
+        What is to be done about those that are `settled` is not asked for again.
+        """
         read = outline is not None and outline.read
         points: list[Point] = []
         around: list[Lines] = []
@@ -82,6 +88,7 @@ class Ground:
                     own=frozenset(own),
                     removal=removal,
                     keeps_calls=bool(_UNUSED_RESULT.search(name)),
+                    unused_import="unused-import" in name and index not in settled,
                     whole=whole,
                 )
             )

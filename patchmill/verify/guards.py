@@ -43,6 +43,7 @@ class Guards:
         vouched: Collection[Hunk],
         newer: bool,
         scoped: bool,
+        settled: Collection[int],
     ) -> None:
         self._source = source
         self._lines = split_lines(source)
@@ -52,6 +53,7 @@ class Guards:
         self._vouched = frozenset(vouched)
         self._newer = newer
         self._scoped = scoped
+        self._settled = settled
         self._outline: Outline | None = None
         self._ground: Ground | None = None
 
@@ -80,7 +82,14 @@ class Guards:
         if not seen.own_hunks:
             return None
         if self._ground is None:
-            self._ground = Ground.of(self._lines, self._findings, self._outline, matches, names)
+            self._ground = Ground.of(
+                self._lines,
+                self._findings,
+                self._outline,
+                matches=matches,
+                names=names,
+                settled=self._settled,
+            )
         edited = trial.text or ""
         if len(seen.own_hunks) < len(trial.hunks):
             edited = apply_hunks(self._source, seen.own_hunks)

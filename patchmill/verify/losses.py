@@ -63,7 +63,8 @@ class Losses:
             "and no finding asks for that: leave it as it was"
             for line in lost
         ]
-        return words or [words for point in self._ground.points for words in self._emptied(point)]
+        words = words or [words for point in self._ground.points for words in self._emptied(point)]
+        return words or self._used_for_show()
 
     def renames_only(self, number: int) -> bool:
         """Whether a hunk does nothing but rename what is renamed where a finding is."""
@@ -161,6 +162,20 @@ class Losses:
             return []
         gone = ", ".join(sorted(before)[:_SHOWN_NAMES])
         return [f"nothing is left of what {where} works on ({gone}): repair the statement, do not remove it"]
+
+    def _used_for_show(self) -> list[str]:
+        """Whether an unused import is still there, and a statement was made up that uses it."""
+        brought = set(self._brought())
+        if any("__all__" in line for new in self._new for line in new):
+            brought = set()
+        made_up = {
+            name
+            for point in (self._ground.points if brought else ())
+            for line in (point.own if point.unused_import else ())
+            for name in brought.intersection(_bound(_tokens(self._lines[line - 1])))
+            if f"\n{self._lines[line - 1]}" in f"\n{self._edited}"
+        }
+        return [f"{name} is used only to be used: remove the import instead" for name in sorted(made_up)]
 
     def _names_of(self, lines: Iterable[int]) -> list[str]:
         return _names(_tokens(self._lines[line - 1]) for line in lines)

@@ -197,6 +197,25 @@ def test_a_new_finding_is_refused_and_named_in_the_feedback() -> None:
     assert "10 |     return a or default" in verdict.feedback
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    a = a or eval(x)\n",
+        '    sys.modules["os"].system("x")\n',
+        "    a = a or os.system(x)\n",
+        "    exec(x)\n",
+    ],
+)
+def test_running_data_as_code_is_new_whatever_was_reported(line: str) -> None:
+    verdict = verify([finding(0, "B006", 9)], [hunk(9, 10, f"def f(a=None):\n{line}    return a or []\n")])
+
+    if "sys.modules" in line:  # what no rule knows is beyond this
+        assert verdict.groups
+        return
+    assert CheckName.NOTHING_NEW in failed(verdict.refusals[0])
+    assert verdict.findings == {0: (UNRESOLVED, "nothing_new")}
+
+
 def test_a_finding_that_stays_is_unresolved() -> None:
     verdict = verify([finding(0, "B006", 9)], [hunk(9, 9, "def f(a=[1]):\n")])
 

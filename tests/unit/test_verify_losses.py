@@ -164,6 +164,14 @@ def test_an_operator_beside_the_finding_stays_in_every_language() -> None:
     assert verify(SCRIPT, (4, 4), "", ("no-debugger", 4)).findings[0] == (FindingStatus.VERIFIED, None)
 
 
+def test_an_unused_import_is_not_mended_by_using_it_for_show() -> None:
+    source = "import os\nx = 1\n"
+
+    assert "os is used only to be used" in reason(verify(source, (2, 2), "x = 1\nprint(os)\n", ("F401", 1)))
+    assert verify(source, (2, 2), 'x = 1\n__all__ = ["os"]\n', ("F401", 1)).groups
+    assert verify(source, (1, 1), "", ("F401", 1)).groups
+
+
 def test_a_call_whose_result_is_unused_is_still_made() -> None:
     source = "def f(g):\n    x = g(1)\n    return 2\n"
 

@@ -201,11 +201,8 @@ BY_HAND: dict[str, tuple[str, str]] = {
     "RUF012": (
         "class A:\n    x = [1]\n\n    def f(self):\n        return self.x\n",
         (
-            (
-                "from typing import ClassVar\n\n\nclass A:\n    x: ClassVar[list[int]] = [1]\n"
-                "\n    def f(self):\n"
-            ),
-            "        return self.x\n",
+            "from typing import ClassVar\n\n\nclass A:\n    x: ClassVar[list[int]] = [1]\n"
+            "\n    def f(self):\n        return self.x\n"
         ),
     ),
     "S101": (

@@ -28,8 +28,9 @@ SYNTAX_ERROR = "syntax-error"
 _READS_OTHER_FILES = "import"
 _SYNTAX_NAMES = frozenset({"syntax-error", "syntaxerror", "invalid-syntax", "parse-error", "parsing-error"})
 
-# Undefined names are what a careless edit brings most; oxlint itself leaves that rule off.
-_ALWAYS = "eslint(no-undef)"
+# Undefined names are what a careless edit brings most, and text that is run as code the worst; oxlint itself
+# leaves some of these rules off.
+_ALWAYS = frozenset({"eslint(no-undef)", "eslint(no-eval)", "eslint(no-implied-eval)", "eslint(no-new-func)"})
 
 # The first two words that a rule is known by elsewhere, and what oxlint's list of rules calls its plugin.
 _PLUGINS = {
@@ -74,7 +75,7 @@ class Oxlint:
 
     name = "oxlint"
     tools = frozenset({"oxlint", "eslint"})
-    baseline = "oxlint's correctness rules and no-undef"
+    baseline = "oxlint's correctness rules, no-undef, and rules about running text as code"
     tells_fixes = False  # its JSON has none
 
     def __init__(self, language: str) -> None:
@@ -112,7 +113,7 @@ class Oxlint:
         catalogue = _catalogue()
         if isinstance(catalogue, CheckerFailure):
             return catalogue
-        always = {*catalogue.default, _ALWAYS} - _listed(catalogue, settings.get("ignore", ()))
+        always = {*catalogue.default, *_ALWAYS} - _listed(catalogue, settings.get("ignore", ()))
         wanted = sorted((always | set(rules)) & set(catalogue.categories))
         return _check(versions, name=self._safe_name(path), rules=wanted, settings=settings)
 

@@ -21,6 +21,9 @@ SYNTAX_ERROR = "invalid-syntax"
 _SYNTAX_NAMES = frozenset({"invalid-syntax", "syntax-error", "syntaxerror", "e999"})
 _FILE_UNREADABLE = "E902"
 
+# A mended file may not take to running what it reads, or to believing whom it talks to: exec and eval,
+# pickle and its kind, unsafe YAML, a shell, unchecked certificates. Rules that cry wolf are not among them.
+_DANGEROUS = frozenset({"S102", "S301", "S302", "S307", "S501", "S506", "S602", "S604", "S605", "S606"})
 _SELECTION = frozenset({"select", "extend-select", "ignore"})
 # Its report has some 600 bytes for each finding, and each of many versions has all that the source has.
 _LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
@@ -32,7 +35,7 @@ _ENVIRONMENT = {"RAYON_NUM_THREADS": "1"}
 class _Catalogue:
     """What this ruff knows: codes by the names that rules go by, names by codes, what can be selected.
 
-    `errors` are those that always run: E9 and F.
+    `errors` are those that always run: E9, F, and those about running data as code.
     """
 
     codes: Mapping[str, str]
@@ -47,7 +50,7 @@ class Ruff:
 
     name = "ruff"
     tools = frozenset({"ruff"})
-    baseline = "E9 and F"
+    baseline = "E9, F, and rules about running data as code"
     tells_fixes = True
 
     def __init__(self) -> None:
@@ -75,7 +78,7 @@ class Ruff:
     def diagnose(
         self, versions: Sequence[str], *, path: str, rules: Collection[str], settings: Mapping[str, Any]
     ) -> list[FileReport] | CheckerFailure:
-        """Check all versions in one process for `rules` and for E9 and F, whatever suppression they carry."""
+        """Check all versions in one process for `rules` and the baseline, whatever suppression they carry."""
         catalogue = self._catalogue()
         if isinstance(catalogue, CheckerFailure):
             return catalogue
@@ -104,9 +107,13 @@ def _read_catalogue(rules: Iterable[Mapping[str, Any]]) -> _Catalogue:
         names[code] = rule["name"]
         codes[code.lower()] = codes[rule["name"].lower()] = code
         (preview if rule["preview"] else stable).add(code)
-    errors = frozenset(code for code in stable | preview if re.fullmatch(r"E9\d+|F\d+", code))
+    errors = {code for code in stable | preview if re.fullmatch(r"E9\d+|F\d+", code)}
     return _Catalogue(
-        codes=codes, names=names, stable=frozenset(stable), preview=frozenset(preview), errors=errors
+        codes=codes,
+        names=names,
+        stable=frozenset(stable),
+        preview=frozenset(preview),
+        errors=frozenset(errors | (_DANGEROUS & stable)),
     )
 
 

@@ -31,14 +31,13 @@ class Outline:
         self._lines = lines
         self._tree = _parsed("".join(lines))
         self._bodies: dict[int, list[tuple[Any, int, int]]] = {}  # the statements of blocks, with their lines
-        self._compiles = _fault("".join(lines)) is None
 
     def file(self) -> "dict[str, Any]":
         """The modules that it imports, the lines of these statements, and its outermost functions."""
         return {
-            "imports": sorted(set(_imports(self._tree))),
+            "imports": sorted(set(_imports(self._tree, "".join(self._lines)))),
             "import_lines": sorted(
-                _extent(node) for node in _walk(self._tree) if _kind(node) in {"Import", "ImportFrom"}
+                _extent(node) for node in _statements(self._tree) if _kind(node) in {"Import", "ImportFrom"}
             ),
             "functions": list(_functions(self._tree.body)),
             "names": _names("".join(self._lines)),
@@ -83,14 +82,15 @@ class Outline:
         except CANNOT_READ:
             text = _applied(self._lines, hunks, (0, len(self._lines)))
             try:
-                trees = [_parsed(text)]
+                trees, regions = [_parsed(text)], [text]
             except CANNOT_READ as error:
                 fault = None if newer else _words(error)
                 return {"fault": fault, "imports": [], "names": [], "unparsed": True}
         fault = None
-        if self._compiles and any(_fault(text) is not None for text in regions):
+        if any(_fault(text) is not None for text in regions) and _fault("".join(self._lines)) is None:
             fault = _fault(_applied(self._lines, hunks, (0, len(self._lines))))
-        imports = sorted({module for tree in trees for module in _imports(tree)})
+        pairs = zip(trees, regions, strict=False)
+        imports = sorted({module for tree, text in pairs for module in _imports(tree, text)})
         brought = not all(text.isascii() for _, _, text in hunks)
         names = sorted({name for text in regions for name in _names(text)}) if brought else []
         return {"fault": fault, "imports": imports, "names": names, "unparsed": False}
@@ -219,10 +219,21 @@ def _functions(body: "list[Any]") -> "Iterator[Lines]":
         waiting += [each for name in _BLOCKS for each in getattr(node, name, ())]
 
 
-def _imports(tree: "Any") -> "Iterator[str]":
+def _statements(tree: "Any") -> "Iterator[Any]":
+    """All statements of a tree, without going into what they consist of."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for name in _BLOCKS:
+            waiting += getattr(node, name, None) or ()
+
+
+def _imports(tree: "Any", text: str) -> "Iterator[str]":
     """The modules that a tree imports, by statement or by call; relative ones with their dots."""
     called = set()
-    for node in _walk(tree):
+    calls = any(word in text for word in _IMPORTERS)
+    for node in _walk(tree) if calls else _statements(tree):
         kind = _kind(node)
         if kind == "Import":
             yield from (alias.name for alias in node.names)
