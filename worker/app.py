@@ -209,8 +209,11 @@ def _stop_this_process() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-class _Stopped(Exception):
-    """A signal to stop came before anything was started."""
+class _Stopped(BaseException):
+    """A signal to stop came before anything was started.
+
+    Not an Exception: it may come while a line is logged, and logging swallows those.
+    """
 
 
 def _stop_waiting(*_: object) -> None:

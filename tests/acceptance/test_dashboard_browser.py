@@ -14,7 +14,7 @@ from patchmill.store import circuits, password, people
 from patchmill.store.engine import open_engine
 from tests.support.browser import Watched, watched
 from tests.support.requests import mutable_default
-from tests.support.stack import Stack
+from tests.support.stack import Stack, until
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
@@ -216,7 +216,8 @@ def test_a_page_whose_scripts_come_late_is_live_as_well(service: Stack, seen: Wa
 
     page.route("**/static/hx-sse*", hold)
     page.goto("/", wait_until="commit")
-    page.wait_for_function("window.htmx && new Promise((done) => setTimeout(done, 0, true))")
+    until(lambda: page.evaluate("'htmx' in window"), "htmx without its extension")
+    page.evaluate("new Promise((done) => setTimeout(done))")  # it would have started by then
     held[0].continue_()
 
     job = submit(service)

@@ -40,11 +40,11 @@ LEASE_S = 60.0
 
 @dataclass(slots=True)
 class Clock:
-    """The clock of the workers, which may be wrong."""
+    """The time that workers go by, which may be wrong."""
 
     at: datetime
 
-    def now(self, _zone: object) -> datetime:
+    def now(self) -> datetime:
         """Give its time."""
         return self.at
 

@@ -97,7 +97,7 @@ class World(Ground):
     def _admit(
         self, engine: Engine, claim: Claim, plan: ledger.CallPlan, request: ChatRequest, floor: int
     ) -> ledger.AdmittedCall:
-        with patch.object(admission, "datetime", self.clock):
+        with patch.object(admission, "shared_time", self.clock):
             return admission.admit(engine, claim, plan, request, floor_tokens=floor, prices=self.known_prices)
 
     def _expect(self, hand: Hand, wish: Wish, entering: int) -> Expected:
