@@ -81,9 +81,11 @@ def _print_error(console: Console, job_id: str, error: JobError) -> None:
 
 
 def _ways_on(job_id: str, error: JobError) -> Sequence[str]:
-    """Say what can be done about a job that a budget stopped; nothing where a retry would end the same."""
+    """Say what can be done about a failed job; nothing where a retry would end the same."""
     budget, resets_at = str(error["details"].get("budget")), error["details"].get("resets_at")
-    if error["code"] not in BUDGET_ERRORS or not budget.startswith("bud_"):
+    if error["code"] not in BUDGET_ERRORS:
+        return [f"`patchmill jobs retry {shown(job_id)}` tries it again"] if error["retryable"] else []
+    if not budget.startswith("bud_"):
         return []
     later = error["code"] == "budget_exhausted" and resets_at is not None
     until = f"wait until {moment(str(resets_at))}, or " if later else ""

@@ -17,13 +17,19 @@ from patchmill.errors import ConfigurationError, Unavailable
 
 CHUNK = 1_000  # jobs of one request, after which progress is told
 _AGO = re.compile(r"([1-9]\d{0,5})([mhdw])")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LABEL = "label."
 _DONE = {"retry": "queued again", "cancel": "cancelled, or asked to stop"}
 
 
 def beginning(text: str) -> str:
-    """Write a span until now as the time at which it began; what is none is for the server to judge."""
+    """Write a span until now as the time at which it began, and a date as its midnight of UTC.
+
+    What is neither is for the server to judge.
+    """
+    if _DATE.fullmatch(text):
+        return f"{text}T00:00:00Z"
     ago = _AGO.fullmatch(text)
     if ago is None:
         return text

@@ -115,5 +115,7 @@ def _git_diff(tree: Tree, revision: str) -> str:
         raise ConfigurationError(f"git does not run: {error}") from None
     if done.returncode != 0:
         said = " ".join(done.stderr.decode("utf-8", "replace").split())
-        raise ConfigurationError(f"git cannot tell what changed since {revision}: {said[:300]}")
+        missing = "bad revision" in said or "unknown revision" in said or "bad object" in said
+        fetch = "; is the clone shallow? Fetch that revision first" if missing else ""
+        raise ConfigurationError(f"git cannot tell what changed since {revision}: {said[:300]}{fetch}")
     return done.stdout.decode("utf-8", "replace")

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from patchmill.cli.talk import shown
 from patchmill.client.documents import CircuitState, Gateway, Job, Pause
@@ -77,12 +78,14 @@ def resuming(pause: Pause) -> str:
     return f"patchmill resume --{pause['what']} {shlex.quote(pause['name'])}"
 
 
-def _until(circuit: CircuitState) -> str:
+def _until(circuit: Mapping[str, Any]) -> str:
+    of_model = f" --model {shlex.quote(circuit['model'])}" if "model" in circuit else ""
+    command = f"`patchmill resume{of_model}`"
     if circuit["resumes_at"]:
-        return f"goes on by itself at {moment(circuit['resumes_at'])}, or with `patchmill resume`"
+        return f"goes on by itself at {moment(circuit['resumes_at'])}, or with {command}"
     if circuit["next_probe_at"]:
-        return f"the next try is at {moment(circuit['next_probe_at'])}, or with `patchmill resume`"
-    return "goes on with `patchmill resume`"
+        return f"the next try is at {moment(circuit['next_probe_at'])}, or with {command}"
+    return f"goes on with {command}"
 
 
 def _in_the_way(reason: str, gateway: Gateway) -> CircuitState | None:

@@ -56,7 +56,7 @@ def find_server() -> Server:
         return Server(url=url, key=key, configured=configured)
     if configured:
         raise Unauthenticated(f"there is no key for {url}; set PATCHMILL_SERVER_KEY")
-    raise Unavailable(f"no server is known; {_WAYS}")
+    raise Unavailable(f"no server is known in {folder} (PATCHMILL_DATA_DIR); {_WAYS}")
 
 
 def read_line(file: Path) -> str | None:

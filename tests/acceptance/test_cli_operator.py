@@ -158,7 +158,7 @@ def test_many_jobs_are_retried_once_their_number_is_confirmed(
     operator.failed(5)
     words = ("jobs", "retry", "--state", "failed", "--error", "gateway_unavailable", "--since", "1d")
 
-    unconfirmed = operator.run(*words)
+    unconfirmed = operator.run(*words[:-1], "2026-01-01")
     wrong = operator.run(*words, "--expect", "4")
 
     assert (unconfirmed.code, wrong.code) == (2, 2)

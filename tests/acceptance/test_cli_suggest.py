@@ -187,7 +187,7 @@ def test_a_report_without_findings_needs_no_server(project: Project) -> None:
         (["--report", "-", "--diff", "-"], "standard input can be read once"),
         (["--report", "REPORT", "--diff", "x", "--since", "y"], "--diff and --since"),
         (["--report", "REPORT", "--filter", "added"], "needs the diff"),
-        (["--report", "REPORT", "--since", "no-such-revision"], "no-such-revision"),
+        (["--report", "REPORT", "--since", "no-such-revision"], "Fetch that revision first"),
         (["--report", "REPORT", "--since", "--output=x"], "is no revision"),
         (["--report", "REPORT", "--max-cost-usd", "much"], "--max-cost-usd: must"),
         (["--report", "README.md"], "README.md"),

@@ -10,7 +10,7 @@ from patchmill.client.documents import Job
 RESETS_AT = "2026-11-30T23:00:00Z"
 
 
-def failed(code: str, **details: str | None) -> Job:
+def failed(code: str, *, retryable: bool = True, **details: str | None) -> Job:
     usage = {"calls": 0, "input_tokens": 0, "cached_tokens": 0, "output_tokens": 0, "cost_usd": "0"}
     job: dict[str, Any] = {
         "id": "job_1",
@@ -23,7 +23,7 @@ def failed(code: str, **details: str | None) -> Job:
         "suggestions": [],
         "findings": [],
         "usage": {**usage, "uncertain_usd": "0"},
-        "error": {"code": code, "message": "no", "retryable": True, "details": details},
+        "error": {"code": code, "message": "no", "retryable": retryable, "details": details},
     }
     return cast("Job", job)
 
@@ -45,13 +45,17 @@ def test_a_job_that_a_budget_stopped_says_what_can_be_done() -> None:
     assert f"\n  {raised}" in over
 
 
+def test_a_job_that_may_end_otherwise_the_next_time_says_how_to_try_it_again() -> None:
+    assert "\n  `patchmill jobs retry job_1` tries it again\n" in printed(failed("gateway_unavailable"))
+
+
 @pytest.mark.parametrize(
     "job",
     [
         failed("over_budget", budget=None, resets_at=None),
         failed("over_budget", budget="run_1", resets_at=None),
         failed("over_budget"),
-        failed("internal", budget="bud_1"),
+        failed("invalid_source", retryable=False),
     ],
 )
 def test_nothing_is_advised_where_a_retry_would_end_the_same(job: Job) -> None:

@@ -32,7 +32,10 @@ Rule = Annotated[str | None, typer.Option(help="A rule that one of the findings 
 Repository = Annotated[str | None, typer.Option(help="Where the file is from, such as acme/app.")]
 Part = Annotated[str | None, typer.Option(help="A part of the path, or of an error's message.")]
 Since = Annotated[
-    str | None, typer.Option(help="Submitted since: a span such as 90m, 24h or 1d, or an RFC 3339 time.")
+    str | None,
+    typer.Option(
+        help="Submitted since: a span such as 90m, 24h or 1d, a date (of UTC), or an RFC 3339 time."
+    ),
 ]
 Expect = Annotated[int | None, typer.Option(min=0, help="How many jobs this must be; asks for nothing.")]
 BulkAsJson = Annotated[bool, typer.Option("--json", help="Print what was done to many as JSON.")]

@@ -17,11 +17,11 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def migrate() -> None:
     """Bring the database to this version's schema, and add what every installation needs.
 
-    Needs PATCHMILL_DATABASE_URL. Adds the project `default`, the key pepper (a file in PATCHMILL_DATA_DIR,
-    or PATCHMILL_KEY_PEPPER_FILE) and, when the price list is empty, the gateway's prices. It may be repeated,
-    and run by two at once. Run it before the new version's API and workers start; those of the old one may
-    go on. What others hold it waits for in moments, for five minutes; then it exits with 3 and says who is in
-    its way.
+    Needs PATCHMILL_DATABASE_URL, or a running `patchmill up`. Adds the project `default`, the key pepper (a
+    file in PATCHMILL_DATA_DIR, or PATCHMILL_KEY_PEPPER_FILE) and, when the price list is empty, the gateway's
+    prices. It may be repeated, and run by two at once. Run it before the new version's API and workers start;
+    those of the old one may go on. What others hold it waits for in moments, for five minutes; then it exits
+    with 3 and says who is in its way.
     """
     settings = load()
     with connected(database_url(settings)) as engine:
