@@ -232,9 +232,13 @@ class Broadcaster:
             self._let_go()
 
     async def _run(self, known: KnownEvents) -> None:
+        pause = POLL_S
         while self.watchers() and not self._closing:
+            settles = pause == SETTLE_S
             try:
                 pause = await self._look(known)
+                if settles and pause == SETTLE_S:
+                    pause = POLL_S - SETTLE_S  # news that never ends is no reason to look all the time
             except Unavailable as error:
                 pause = POLL_WITHOUT_DATABASE_S
                 _log.warning("events_unreadable", watchers=self.watchers(), **self._database.told(error))

@@ -149,7 +149,7 @@ def _work_apart(process: Process, claim: Claim) -> Ended:
     takes none of the others with it.
     """
     if not process.suspect.acquire(blocking=False):
-        raise Interrupted(apart(process.rng))
+        raise Interrupted(apart(claim.fence - claim.attempts, process.rng))
     try:
         return _work(process, claim)
     finally:

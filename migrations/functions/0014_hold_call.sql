@@ -28,12 +28,10 @@ BEGIN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
 
-    -- The caps are those of this moment, and they are kept: what the counters are compared with is what is written.
     SELECT bool_and(w.id IS NOT NULL
                AND coalesce(b.limit_picos, most) - w.settled_picos - w.held_picos - w.uncertain_picos >= p_picos
                AND coalesce(b.limit_tokens, most) - w.settled_tokens - w.held_tokens - w.uncertain_tokens >= p_tokens
-           ) AS fits,
-           array_agg(w.id) AS windows, array_agg(b.limit_picos) AS caps_picos, array_agg(b.limit_tokens) AS caps_tokens
+           ) AS fits, array_agg(w.id) AS windows
     INTO seen
     FROM jobs j JOIN budgets b
         ON b.ended_at IS NULL AND (b.scope = 'installation' OR b.project_id = j.project_id OR b.key_id = j.key_id)
@@ -85,17 +83,16 @@ BEGIN
         END IF;
 
         IF seen.windows IS NOT NULL THEN
-            IF cardinality(seen.windows) > 1 THEN
-                PERFORM 1 FROM windows WHERE id = ANY (seen.windows) ORDER BY id FOR NO KEY UPDATE;
-            END IF;
+            -- Whoever changes a limit holds the window for it: so the limits are read once the windows are ours.
+            PERFORM 1 FROM windows WHERE id = ANY (seen.windows) ORDER BY id FOR NO KEY UPDATE;
             WITH counted AS (
                 UPDATE windows w
                 SET held_picos = w.held_picos + p_picos, held_tokens = w.held_tokens + p_tokens,
-                    cap_picos = c.cap_picos, cap_tokens = c.cap_tokens
-                FROM unnest(seen.windows, seen.caps_picos, seen.caps_tokens) AS c(id, cap_picos, cap_tokens)
-                WHERE w.id = c.id
-                    AND coalesce(c.cap_picos, most) - w.settled_picos - w.held_picos - w.uncertain_picos >= p_picos
-                    AND coalesce(c.cap_tokens, most) - w.settled_tokens - w.held_tokens - w.uncertain_tokens >= p_tokens
+                    cap_picos = b.limit_picos, cap_tokens = b.limit_tokens
+                FROM budgets b
+                WHERE w.id = ANY (seen.windows) AND b.id = w.budget_id AND b.ended_at IS NULL
+                    AND coalesce(b.limit_picos, most) - w.settled_picos - w.held_picos - w.uncertain_picos >= p_picos
+                    AND coalesce(b.limit_tokens, most) - w.settled_tokens - w.held_tokens - w.uncertain_tokens >= p_tokens
                 RETURNING w.id
             )
             INSERT INTO call_windows (call_id, window_id) SELECT p_call, id FROM counted;

@@ -22,6 +22,7 @@ MAX_ATTEMPTS = 12
 MAX_LOSSES = 3
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 60.0
+LONGEST_APART_S = 30.0
 MAX_CHECKER_FAILURES = 3
 GATEWAY_POLL_S = 4.0
 LONGEST_SURPLUS_S = (
@@ -268,9 +269,13 @@ def _wait_for(blocked: NoRoom, after_s: float) -> Wait:
     return Wait(after_s=after_s, reason=WaitReason.BUDGET, costs_attempt=False, blocked=blocked)
 
 
-def apart(rng: random.Random) -> Wait:
-    """Let a job that may lose no worker more look again, while another such job runs where it came to."""
-    return Wait(after_s=rng.uniform(0.5, 2.0), reason=WaitReason.RETRY, costs_attempt=False)
+def apart(refunded: int, rng: random.Random) -> Wait:
+    """Let a job that may lose no worker more look again, while another such job runs where it came to.
+
+    Later each time that its attempt was `refunded`, since there may be many of them.
+    """
+    ceiling = min(LONGEST_APART_S, 2.0 * 2 ** min(refunded, 16))
+    return Wait(after_s=rng.uniform(0.5, ceiling), reason=WaitReason.RETRY, costs_attempt=False)
 
 
 def given_back() -> Wait:

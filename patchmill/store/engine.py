@@ -212,12 +212,12 @@ def passes(error: SQLAlchemyError) -> bool:
     return code[:2] in _PASSING
 
 
-_NOT_THERE = {"42P01", "42703"}  # a table, a column
+_NOT_THERE = {"42P01", "42703", "42883"}  # a table, a column, a function
 _PREFIX = re.compile(r"^connection failed: ")
 
 
 def misses_schema(error: SQLAlchemyError) -> bool:
-    """Tell the lack of a table or column: the database is not at the schema of this version."""
+    """Tell the lack of a table, column or function: the database is not at the schema of this version."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _NOT_THERE
 
 

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     LargeBinary,
@@ -49,7 +50,7 @@ def _is(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
 
 
 _OWN_POLICY = func.convert_to(cast(projects.c.policy, Text), literal_column("'UTF8'"))
-_COMING = (  # the job to be claimed, with its key: what its task asks for, on the terms of worker and project
+_coming = (  # the job to be claimed, with its key: what its task asks for, on the terms of worker and project
     select(
         jobs.c.id,
         jobs.c.project_id,
@@ -60,9 +61,17 @@ _COMING = (  # the job to be claimed, with its key: what its task asks for, on t
     )
     .join_from(jobs, projects, projects.c.id == jobs.c.project_id)
     .where(jobs.c.id == any_(given("job_ids", ARRAY(Uuid))))
-    .cte("coming")
 )
-_SAME = (_other.c.project_id == _COMING.c.project_id) & (_other.c.work_key == _COMING.c.work_key)
+_COMING = _coming.cte("coming")
+# Its own row comes first: whoever had locked that could else want the row of the one ahead.
+_STANDING_BACK = _coming.with_for_update(of=jobs, key_share=True).cte("standing_back")
+
+
+def _same_as(coming: CTE) -> ColumnElement[bool]:
+    return (_other.c.project_id == coming.c.project_id) & (_other.c.work_key == coming.c.work_key)
+
+
+_SAME = _same_as(_COMING)
 _DONE = (
     select(_other.c.id)
     .join_from(_other, _COMING, _SAME)
@@ -86,7 +95,7 @@ IS_NEW = ~_IS_DONE & _NOBODY_AT_IT
 
 _AHEAD = (
     select(_other.c.id)
-    .join_from(_other, _COMING, _SAME)
+    .join_from(_other, _STANDING_BACK, _same_as(_STANDING_BACK))
     .where(_AT_WORK)
     .with_for_update(read=True, of=_other, skip_locked=True)
     .cte("ahead")
@@ -95,7 +104,7 @@ _STAND_BACK = Move(
     State.DISPATCHED,
     State.QUEUED,
     {
-        "work_key": WORK_KEY,
+        "work_key": select(_STANDING_BACK.c.work_key).scalar_subquery(),
         "wait_reason": WaitReason.SAME_WORK,
         "run_at": func.now()
         + case(

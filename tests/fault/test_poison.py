@@ -115,6 +115,8 @@ def test_a_job_that_kills_its_worker_ends_after_three_losses_and_takes_no_neighb
     invariants.check(engine, stack.truth())
     lost_twice = invariants.rows(engine, f"SELECT count(*) FROM jobs WHERE losses = {LOSSES - 1}")[0][0]
 
+    assert lost_twice > 0  # else nobody was in danger
+
     fleet.dismiss()
     stack.start("worker")  # as after a mend
     with stack.http() as http:

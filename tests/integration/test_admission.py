@@ -169,7 +169,7 @@ def test_a_wait_for_the_next_window_is_by_the_clock_that_begins_it(
     ask(engine, lists)
     change(engine, "UPDATE windows SET settled_tokens = held_tokens, held_tokens = 0")
 
-    with patch("worker.admission.datetime", Clock(datetime.now(UTC) + timedelta(hours=hours))):
+    with patch("worker.admission.shared_time", Clock(datetime.now(UTC) + timedelta(hours=hours))):
         decision = refused(engine, lists)
 
     [(left_s,)] = invariants.rows(engine, "SELECT extract(epoch FROM resets_at - now()) FROM windows")

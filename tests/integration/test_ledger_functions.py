@@ -20,7 +20,7 @@ from patchmill.budget.prices import MAX_PICOS, Rates
 from patchmill.job.circuit import Condition, Trip, Why
 from patchmill.job.retry import Wait
 from patchmill.job.state import WaitReason
-from patchmill.store import circuits, drift, ledger
+from patchmill.store import budgets, circuits, drift, ledger
 from patchmill.store.engine import one_by_one
 from patchmill.store.ids import new_id, to_edge
 from tests.support import invariants
@@ -217,6 +217,28 @@ def test_room_that_goes_to_another_after_the_first_look_undoes_all_that_was_writ
     assert everything(engine) == seen
     admitted(engine, claim)
     invariants.check_windows_and_events(engine)
+
+
+def test_a_limit_that_is_lowered_while_a_hold_waits_is_the_one_that_it_meets(engine: Engine) -> None:
+    budget = limit(engine, 9 * HOLD.picos)
+    admitted(engine, claimed(engine))
+    claim = claimed(engine)
+
+    def hold() -> None:
+        with one_by_one(engine) as connection:
+            ledger.admit(connection, claim.job_id, claim.fence, PLAN, decide())
+
+    with ThreadPoolExecutor(1) as threads:
+        with engine.begin() as connection:
+            row = budgets.project_budget(connection, claim.project_id, budget, locked=True)
+            assert row is not None
+            budgets.change_budget(connection, row, {"limit_picos": HOLD.picos})
+            held = threads.submit(hold)
+            until(lambda: held.done() or invariants.rows(engine, WAITS) == [(1,)], "the hold, waiting")
+        with pytest.raises(ledger.Refused):
+            held.result()
+
+    assert invariants.rows(engine, "SELECT held_picos FROM windows") == [(HOLD.picos,)]
 
 
 def test_who_never_sees_the_same_rooms_twice_waits_as_for_held_room(engine: Engine) -> None:

@@ -14,6 +14,7 @@ from patchmill.store.engine import (
     allow_long,
     ask,
     be_patient,
+    misses_schema,
     one_by_one,
     open_engine,
     passes,
@@ -32,6 +33,16 @@ def take_small_steps(connection: Connection) -> None:
 
 def pid_of(connection: Connection) -> int:
     return int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT * FROM of_a_later_version", "SELECT of_a_later_version FROM jobs", "SELECT later()"]
+)
+def test_what_a_later_version_brings_is_missed_as_the_schema(engine: Engine, statement: str) -> None:
+    with engine.connect() as connection, pytest.raises(DBAPIError) as error:
+        connection.execute(text(statement))
+
+    assert misses_schema(error.value)
 
 
 @pytest.mark.parametrize("url", ["postgres://user@host/db", "mysql://host/db"])

@@ -20,9 +20,13 @@ from patchmill.store.same_work import lost_race
 from tests.support import claimed, invariants
 from tests.support.claimed import dispatched, submitted, worker
 from tests.support.offers import group
+from tests.support.stack import until
 
 TERMS = b"terms"
 SOON = "run_at - now() BETWEEN interval '0 seconds' AND interval '1 second'"
+WAITS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 LATER = "run_at - now() BETWEEN interval '30 seconds' AND interval '61 seconds'"
 
 
@@ -144,6 +148,23 @@ def test_a_result_wakes_all_who_wait_and_each_gets_a_copy_of_its_own(engine: Eng
         assert [[check.detail for check in checks[one.id]] for one in copies] == [["ruff B006"]] * 2
         assert finding.status == "verified"
     assert invariants.rows(engine, "SELECT count(*) FROM checks") == [(9,)]
+
+
+def test_who_stands_back_holds_nobody_while_it_waits_for_its_own_row(engine: Engine) -> None:
+    first, second = twins(engine, 2)
+    numbers = sent(engine)
+    assert take(engine, first, numbers[first]) is not None
+    lock = text("SELECT id FROM jobs WHERE id = :job FOR UPDATE")
+
+    with ThreadPoolExecutor(1) as threads:
+        with engine.begin() as connection:
+            connection.execute(lock, {"job": second})
+            standing_back = threads.submit(take, engine, second, numbers[second])
+            until(lambda: invariants.rows(engine, WAITS) == [(1,)], "the claim, waiting")
+            connection.execute(lock, {"job": first})
+        assert standing_back.result() is None
+
+    assert column(engine, second, "wait_reason") == "same_work"
 
 
 def test_the_mark_of_the_stand_in_is_never_lost(engine: Engine) -> None:
