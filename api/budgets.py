@@ -15,13 +15,17 @@ from api.budget_limits import limits_of, refuse_useless
 from api.budget_shapes import BudgetChange, BudgetDetail, BudgetList, BudgetRequest
 from api.database import Connection
 from api.openapi import BODY_PROBLEMS, answers, problems, takes
-from api.parts import Parts, PartsOf
+from api.parts import PartsOf
 from api.query import PAGE, Cursor, Limit, from_cursor, paged, refuse_unknown
 from patchmill.budget.windows import WindowKind
 from patchmill.errors import BelowMinimumHold, Conflict, FieldError, InvalidFields, NotFound
 from patchmill.store import access, auditing, budget_waiters, budgets, shared_time
 from patchmill.store.budgets import BudgetRow
+from patchmill.store.engine import allow_long
 from patchmill.store.ids import from_edge, to_edge
+
+# What those who wait for a budget wait for.
+_FOR_WAITERS = frozenset({"limit_picos", "limit_tokens", "at_limit"})
 
 router = APIRouter(prefix="/v1/budgets", tags=["budgets"], dependencies=[Depends(refuse_unknown())])
 
@@ -125,9 +129,12 @@ def change_budget(budget_id: str, caller: Admin, body: JsonBytes, parts: PartsOf
             row = budgets.change_budget(connection, row, changes)
             told = asked.model_dump(mode="json", exclude_unset=True)
             _record(connection, caller, "budget.change", row.id, told)
+        woken = 0
+        if not _FOR_WAITERS.isdisjoint(changes):
+            woken = _let_look_again(connection, row)
         document = budget_detail(connection, row, now)
-    if not {"limit_picos", "limit_tokens", "at_limit"}.isdisjoint(changes):
-        _wake(parts, row)
+    if woken:
+        parts.waker.wake()
     return json_answer(document)
 
 
@@ -146,7 +153,9 @@ def end_budget(budget_id: str, caller: Admin, parts: PartsOf) -> Response:
         row = _find(connection, caller, budget_id, locked=True)
         budgets.end_budget(connection, row)
         _record(connection, caller, "budget.end", row.id, {"name": row.name})
-    _wake(parts, row)
+        woken = _let_look_again(connection, row)
+    if woken:
+        parts.waker.wake()
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -179,14 +188,10 @@ def _limits(row: BudgetRow) -> dict[str, int | None]:
     return {"limit_picos": row.limit_picos, "limit_tokens": row.limit_tokens}
 
 
-def _wake(parts: Parts, row: BudgetRow) -> None:
-    """Let those who wait for a budget look again, in transactions that hold jobs and nothing else."""
-    woken = budget_waiters.WAKE_LIMIT
-    while woken == budget_waiters.WAKE_LIMIT:
-        with parts.database.begin() as connection:
-            woken = budget_waiters.wake(connection, row)
-        if woken:
-            parts.waker.wake()
+def _let_look_again(connection: Connection, row: BudgetRow) -> int:
+    """Make the jobs due that wait for a budget, of which there may be many."""
+    allow_long(connection)
+    return budget_waiters.wake(connection, row)
 
 
 def _record(

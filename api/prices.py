@@ -73,6 +73,7 @@ def add_price(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
     with parts.database.begin() as connection:
         (row,) = prices.add_prices(connection, [(price, asked.source)], actor=to_edge("key", caller.key_id))
         rows = prices.list_prices(connection, price.model)
+    parts.waker.wake()
     document = document_of(row, status_of(row, rows, now))
     return json_answer(PriceDocument.model_validate(document), HTTPStatus.CREATED)
 

@@ -86,6 +86,21 @@ def highest_rates(prices: Sequence[Price], since: datetime, until: datetime) -> 
     )
 
 
+def lasting(prices: Sequence[Price], now: datetime) -> list[Price]:
+    """Give the rows of one model that may hold now or later: none that ended, or was replaced for good."""
+    latest: dict[Calendar | None, tuple[datetime, int]] = {}
+    for number, price in enumerate(prices):
+        if price.valid_to is None and price.valid_from <= now:
+            rank = (price.valid_from, number)
+            latest[price.calendar] = max(latest.get(price.calendar, rank), rank)
+    return [
+        price
+        for number, price in enumerate(prices)
+        if (price.valid_to is None or price.valid_to > now)
+        and (price.valid_from, number) >= latest.get(price.calendar, (price.valid_from, number))
+    ]
+
+
 def _instants(prices: Sequence[Price], since: datetime, until: datetime) -> Iterable[datetime]:
     """Every instant in the span at which rates may change: its ends, row borders and quarters of hours.
 

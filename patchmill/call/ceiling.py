@@ -11,7 +11,7 @@ from itertools import accumulate, islice
 
 from patchmill.budget.ledger import worst_case
 from patchmill.budget.models import ModelCapability
-from patchmill.budget.prices import Price, Rates
+from patchmill.budget.prices import Price, Rates, lasting
 from patchmill.budget.tokens import input_bound
 from patchmill.call.edit_request import edit_request
 from patchmill.call.fitting import Question
@@ -34,13 +34,13 @@ class KnownModel:
 
     def highest_rates(self, now: datetime) -> Rates | None:
         """Give the highest of each rate that is known to hold now or at any later time; None without one."""
-        lasting = [row.rates for row in self.prices if row.valid_to is None or row.valid_to > now]
-        if not lasting:
+        known = [row.rates for row in lasting(self.prices, now)]
+        if not known:
             return None
         return Rates(
-            input_picos=max(rates.input_picos for rates in lasting),
-            cached_picos=max(rates.cached_picos for rates in lasting),
-            output_picos=max(rates.output_picos for rates in lasting),
+            input_picos=max(rates.input_picos for rates in known),
+            cached_picos=max(rates.cached_picos for rates in known),
+            output_picos=max(rates.output_picos for rates in known),
         )
 
 

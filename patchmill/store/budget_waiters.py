@@ -8,25 +8,31 @@ from patchmill.job.state import State, WaitReason
 from patchmill.store.budgets import BudgetRow
 from patchmill.store.tables import budgets, jobs, windows
 
-WAKE_LIMIT = 5_000  # at once; whoever wakes goes on in another transaction until fewer are left
-
 
 def wake(connection: Connection, budget: BudgetRow) -> int:
-    """Make the jobs due that a budget may keep waiting, in the order of their submission; say how many.
+    """Make the jobs due that a budget may keep waiting; say how many.
 
-    Those that somebody else holds at the moment are left out, so that nobody waits. One that waits for
-    another budget finds that it does still.
+    In the transaction that changes the budget, so that none of them can go on waiting for what was. Those
+    that somebody else holds at the moment are left out, so that nobody waits. One that waits for another
+    budget finds that it does still.
     """
+    return _wake(connection, _bears_on(budget))
+
+
+def wake_all(connection: Connection) -> int:
+    """Make all jobs due that wait for a budget, in the transaction that changes prices; say how many."""
+    return _wake(connection, true())
+
+
+def _wake(connection: Connection, which: ColumnElement[bool]) -> int:
     waiting = (
         select(jobs.c.id)
         .where(
             jobs.c.state == State.QUEUED,
             jobs.c.wait_reason == WaitReason.BUDGET,
             jobs.c.run_at > func.now(),
-            _bears_on(budget),
+            which,
         )
-        .order_by(jobs.c.id)
-        .limit(WAKE_LIMIT)
         .with_for_update(skip_locked=True, key_share=True)
     )
     return connection.execute(update(jobs).where(jobs.c.id.in_(waiting)).values(run_at=func.now())).rowcount

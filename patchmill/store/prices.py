@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Text, bindparam, func, insert, select
 
 from patchmill.budget.price_rows import PriceRow, document_of
 from patchmill.budget.prices import Calendar, Price, Rates
-from patchmill.store import auditing
+from patchmill.store import auditing, budget_waiters
 from patchmill.store.tables import prices
 
 
@@ -46,7 +46,10 @@ def list_prices(connection: Connection, model: str | None = None) -> list[PriceR
 
 
 def add_prices(connection: Connection, rows: Sequence[tuple[Price, str]], *, actor: str) -> list[PriceRow]:
-    """Add rows, each with its source, and write down who did so; nothing that was settled changes."""
+    """Add rows, each with its source, and write down who did so; nothing that was settled changes.
+
+    Jobs that wait for a budget look again: a call may hold less now.
+    """
     added = []
     for price, source in rows:
         identity = connection.scalars(
@@ -59,6 +62,7 @@ def add_prices(connection: Connection, rows: Sequence[tuple[Price, str]], *, act
             connection, actor=actor, action="price.add", subject=str(document["id"]), details=details
         )
         added.append(row)
+    budget_waiters.wake_all(connection)
     return added
 
 

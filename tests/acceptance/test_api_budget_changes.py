@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 
 from patchmill.job.state import State, WaitReason
 from patchmill.store.ids import from_edge, new_id
 from patchmill.store.tables import audit, jobs, windows
 from tests.acceptance.test_api_budgets import BAD_MONEY, BAD_TOKENS, request_for
+from tests.acceptance.test_api_prices import price
 from tests.support.api import Api, User, job_uuid
 
 
@@ -154,6 +155,43 @@ def test_only_an_admin_of_the_project_changes_and_ends(api: Api, user: User) -> 
         assert someone.http.delete(f"/v1/budgets/{budget['id']}").status_code == status
         someone.http.close()
     assert user.http.get(f"/v1/budgets/{budget['id']}").json() == budget
+
+
+def waits_for_a_budget(api: Api, user: User) -> str:
+    """Give a job that waits for a budget until a month is over."""
+    waiting: str = user.submit()["id"]
+    later = datetime.now(UTC) + timedelta(days=20)
+    with api.engine.begin() as connection:
+        row = update(jobs).where(jobs.c.id == job_uuid(waiting))
+        connection.execute(row.values(wait_reason=WaitReason.BUDGET, run_at=later))
+    return waiting
+
+
+def is_due(user: User, job: str) -> bool:
+    due = datetime.fromisoformat(user.http.get(f"/v1/jobs/{job}").json()["run_at"])
+    return due < datetime.now(UTC) + timedelta(minutes=1)
+
+
+def test_a_change_that_cannot_wake_those_who_wait_is_none(api: Api, user: User) -> None:
+    budget, waiting = made(user), waits_for_a_budget(api, user)
+
+    with api.engine.begin() as connection:
+        connection.execute(text("LOCK TABLE jobs IN SHARE ROW EXCLUSIVE MODE"))
+        answer = user.http.delete(f"/v1/budgets/{budget['id']}")
+
+    assert answer.status_code == 503
+    assert not is_due(user, waiting)
+    assert user.http.delete(f"/v1/budgets/{budget['id']}").status_code == 204
+    assert is_due(user, waiting)
+
+
+def test_those_who_wait_for_a_budget_look_again_when_a_price_is_added(api: Api, user: User) -> None:
+    waiting = waits_for_a_budget(api, user)
+
+    added = user.http.post("/v1/prices", json=price())
+
+    assert added.status_code == 201, added.text
+    assert is_due(user, waiting)
 
 
 @pytest.mark.parametrize("change", [{"limit": {"usd": "6"}}, {"at_limit": "fail"}, None])

@@ -196,9 +196,8 @@ class Crowd:
                 limits = self.random.choice(((tokens, None), (None, picos), (tokens, picos)))
                 changes = dict(zip(("limit_tokens", "limit_picos"), limits, strict=True))
                 budgets.change_budget(connection, row, changes)
+            budget_waiters.wake(connection, row)
             self.did["changed"] += 1
-        with self.engine.begin() as connection:
-            budget_waiters.wake(connection, chosen)
         for name in NAMES:
             self.make_budget(name)
 
@@ -239,10 +238,8 @@ class Crowd:
             ended = budgets.every_budget(connection)
             for budget in ended:
                 budgets.end_budget(connection, budget)
-            connection.execute(text("UPDATE runs SET max_cost_picos = NULL"))
-        with self.engine.begin() as connection:
-            for budget in ended:
                 budget_waiters.wake(connection, budget)
+            connection.execute(text("UPDATE runs SET max_cost_picos = NULL"))
         until(self._work_is_done, "the last job", 60)
 
     def _work_is_done(self) -> bool:

@@ -84,7 +84,6 @@ def test_a_job_that_begins_to_wait_while_its_budget_changes_goes_on(
     def change_it() -> None:
         with engine.begin() as connection:
             CHANGES[name](connection, budget)
-        with engine.begin() as connection:
             assert budget_waiters.wake(connection, budget) == 0
 
     with just_before_it_waits(attempts.process.engine, change_it):

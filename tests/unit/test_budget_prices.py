@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchmill.budget.prices import Calendar, Price, Rates, from_usd, highest_rates, rates_at, to_usd
+from patchmill.budget.prices import (
+    Calendar,
+    Price,
+    Rates,
+    from_usd,
+    highest_rates,
+    lasting,
+    price_at,
+    rates_at,
+    to_usd,
+)
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -34,6 +44,44 @@ def test_a_calendar_row_outranks_the_plain_one_in_its_hours() -> None:
 
     assert rates_at(rows, NOON) == flat(1)
     assert rates_at(rows, NOON.replace(hour=6)) == flat(2)
+
+
+def test_what_lasts_is_all_that_may_hold_later_and_nothing_that_was_replaced() -> None:
+    later = NOON + timedelta(days=1)
+    rows = [
+        price(1),
+        price(900),  # a slip, put right at once
+        price(3),
+        price(4, calendar=PEAK),
+        price(5, valid_to=later),
+        price(6, valid_from=later),
+        price(7, valid_to=NOON),
+    ]
+
+    assert [row.rates.input_picos for row in lasting(rows, NOON)] == [3, 4, 5, 6]
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda begins, lasts, peak: price(
+                1,
+                valid_from=NOON + timedelta(hours=begins),
+                valid_to=lasts and NOON + timedelta(hours=begins + lasts),
+                calendar=PEAK if peak else None,
+            ),
+            st.integers(-30, 30),
+            st.one_of(st.none(), st.integers(1, 40)),
+            st.booleans(),
+        ),
+        max_size=6,
+    ),
+    st.integers(0, 60),
+)
+def test_whatever_holds_later_is_among_what_lasts(rows: list[Price], hours: int) -> None:
+    holds = price_at(rows, NOON + timedelta(hours=hours))
+
+    assert holds is None or any(holds is row for row in lasting(rows, NOON))
 
 
 def test_a_newer_row_replaces_an_older_one() -> None:
