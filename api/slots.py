@@ -20,7 +20,7 @@ class SlotBoard:
         """Ask Redis, for at most a fifth of a second; `on_the_wire` is what Postgres knows of calls."""
         try:
             use = self._leases.use()
-        except redis.RedisError:
+        except (redis.RedisError, ValueError):  # or somebody has written something else there
             use = None
         return use or SlotUse(limit=self.cap, used=on_the_wire)
 
@@ -28,7 +28,7 @@ class SlotBoard:
         """Say how many slots each worker process holds, by its id; None while Redis does not say."""
         try:
             return self._leases.held()
-        except redis.RedisError:
+        except (redis.RedisError, ValueError):
             return None
 
     def close(self) -> None:

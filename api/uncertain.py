@@ -22,6 +22,7 @@ from patchmill.store.ids import known_id, to_edge
 
 router = APIRouter(prefix="/v1/gateway/uncertain", tags=["gateway"], dependencies=[Depends(refuse_unknown())])
 
+MOST_OF_A_CALL_PICOS = 10**16  # so that sums over all calls can be counted
 AMOUNTS = ("usd", "input_tokens", "output_tokens")
 
 
@@ -84,6 +85,9 @@ def decision_of(asked: DecisionBody) -> Decision:
     ]
     if not asked.reason.strip():
         wrong.append(FieldError("/reason", "missing", "say how this is known"))
+    if asked.usd is not None and from_usd(asked.usd) > MOST_OF_A_CALL_PICOS:
+        most = f"is more than a call can have cost, {to_usd(MOST_OF_A_CALL_PICOS)}"
+        wrong.append(FieldError("/usd", "out_of_range", most))
     if wrong:
         raise InvalidFields(wrong)
     reason = asked.reason.strip()

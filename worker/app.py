@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 import warnings
 
 from celery import Celery
@@ -39,6 +40,7 @@ from worker.reconciler import Reconciler
 from worker.slots import SlotKeeper
 from worker.tasks import register
 
+BEGIN_EVERY_S = 1.0  # at most, where messages make Celery break off
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # A round trip less in each transaction of a job: every write here can be repeated, and a connection that
 # was closed is noticed without it. Who drops one in silence, as firewalls do, does so after a longer rest.
@@ -143,19 +145,25 @@ class WorkerApp:
     def _consume(self) -> None:
         """Take messages until TERM, or until one comes that Celery cannot even read: then begin afresh.
 
-        Such a message is gone from Redis by then, and the jobs that run are not disturbed.
+        The jobs that run are not disturbed. Celery puts some such messages back, so this is done at a pace.
         """
         set_event_loop(None)  # the one of an earlier round is closed
-        self._celery.Worker(
-            pool="threads",
-            concurrency=self._threads,
-            queues=QUEUES,
-            loglevel="WARNING",
-            quiet=True,
-            without_gossip=True,
-            without_mingle=True,
-            without_heartbeat=True,
-        ).start()
+        next_at = time.monotonic() + BEGIN_EVERY_S
+        try:
+            self._celery.Worker(
+                pool="threads",
+                concurrency=self._threads,
+                queues=QUEUES,
+                loglevel="WARNING",
+                quiet=True,
+                without_gossip=True,
+                without_mingle=True,
+                without_heartbeat=True,
+            ).start()
+        except Exception:
+            log.exception("celery broke off; it begins afresh")
+        if celery_state.should_stop is None:
+            self._process.stopping.wait(max(0.0, next_at - time.monotonic()))
 
     def _on_ready(self, **_: object) -> None:
         log.info("worker ready", worker=self._process.lease.name, threads=self._threads)

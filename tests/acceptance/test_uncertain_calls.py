@@ -125,6 +125,7 @@ def test_what_is_decided_is_decided_for_good(own_api: Api, user: User) -> None:
         ({**BILLED, "usd": 0.1}, {"/usd"}),
         ({**BILLED, "usd": "1e3"}, {"/usd"}),
         ({**BILLED, "usd": "99999999999"}, {"/usd"}),
+        ({**BILLED, "usd": "9223372.036854775807"}, {"/usd"}),
         ({**BILLED, "usd": "0.0000000000001"}, {"/usd"}),
         ({**BILLED, "input_tokens": -1}, {"/input_tokens"}),
         ({**BILLED, "output_tokens": 10**12}, {"/output_tokens"}),

@@ -1,3 +1,4 @@
+import json
 import signal
 import uuid
 from typing import Any
@@ -190,7 +191,9 @@ def test_forged_repeated_and_broken_messages_do_no_harm(stack: Stack, engine: En
     template = MessageTemplate(make_celery(stack.redis_url, concurrency=1))
     ended = uuid.UUID(job_id.removeprefix("job_"))
     forged = [Dispatch(job_id=each, dispatch_no=1, queue="bulk") for each in (ended, ended, uuid.uuid4())]
-    broken = ["not json", "{}", '{"body": "AA==", "headers": {}, "properties": {}}']
+    message = json.loads(template.fill(forged[0]))
+    bodies = [json.dumps({**message, "body": body}) for body in (None, "!!!", "e30=")]
+    broken = ["not json", "{}", '{"body": "AA==", "headers": {}, "properties": {}}', *bodies]
     unknown = template.fill(forged[0]).replace("patchmill.run_job", "os.system")
     client = redis.Redis.from_url(stack.redis_url)
     for message in [*(template.fill(each) for each in forged), unknown, *broken]:
