@@ -77,10 +77,12 @@ def test_who_waits_for_another_migration_is_not_in_its_way(empty_database_url: s
     other = open_engine(empty_database_url, pool_size=2)
     with other.connect() as first:
         first.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        mine = first.scalar(text("SELECT pg_backend_pid()"))
         first.commit()
         second = Started(tmp_path, "migrate", settings={"PATCHMILL_DATABASE_URL": empty_database_url})
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%' AND pid <>"
-        until(lambda: one(other, f"{waits} pg_backend_pid() AND datname = current_database()"), "who waits")
+        tries = f"pid NOT IN (pg_backend_pid(), {mine}) AND query = 'COMMIT'"
+        waits = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {tries}"
+        until(lambda: one(other, waits), "who waits")
         first.execute(text("CREATE TABLE large (x int)"))
         first.commit()
         with other.connect().execution_options(isolation_level="AUTOCOMMIT") as building:
