@@ -100,6 +100,7 @@ class FixStage:
             accepted=accepted,
             meant=meant,
             context=[file.path for file in self.task.context],
+            instruction=self.task.instruction or "",
             instructed=is_instructed(self.task),
         )
 

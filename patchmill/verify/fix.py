@@ -51,6 +51,7 @@ class FixJudge:
         accepted: Sequence[Group] = (),
         meant: Sequence[Meant] = (),
         context: Sequence[str] = (),
+        instruction: str = "",
         instructed: bool = False,
     ) -> None:
         self._checker = checker = BY_LANGUAGE.get(language)
@@ -79,6 +80,7 @@ class FixJudge:
             vouched=[*(hunk for group in accepted for hunk in group.hunks), *self._meant],
             scoped=scope is not None,
             settled=self.settled,
+            instruction=instruction,
             newer=target is not None and target > sys.version_info[:2],
         )
 

@@ -44,6 +44,7 @@ class Guards:
         newer: bool,
         scoped: bool,
         settled: Collection[int],
+        instruction: str,
     ) -> None:
         self._source = source
         self._lines = split_lines(source)
@@ -54,6 +55,7 @@ class Guards:
         self._newer = newer
         self._scoped = scoped
         self._settled = settled
+        self._instruction = instruction
         self._outline: Outline | None = None
         self._ground: Ground | None = None
 
@@ -110,8 +112,8 @@ class Guards:
 
     def checks(self, trial: Candidate, seen: Seen, matches: Mapping[int, Diagnostic]) -> list[Check]:
         """The checks that stand beside the checker's."""
-        messages = [found.message for found in self._findings.values()]
-        messages += [found.message for found in matches.values()]
+        words = [self._instruction, *(found.message for found in self._findings.values())]
+        words += [found.message for found in matches.values()]
         known = self._outline.names if self._outline else ()
         alike = lookalikes(seen.whole.names, known) if seen.whole else []
         new_import = no_new_import(
@@ -121,7 +123,7 @@ class Guards:
             source=self._source,
             language=self._language,
             own=self._names,
-            asked=messages,
+            asked=words,
         )
         return [
             no_suppression(trial.hunks),

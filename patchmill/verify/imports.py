@@ -2,7 +2,7 @@
 
 Models make up packages that sound right, and others register these names; that a package exists proves
 nothing, so no registry is asked. A module belongs to the file if a folder of its path or another submitted
-file has that name; and a finding may ask for one by naming it, as for a name that is not defined.
+file has that name; and a finding or an instruction may ask for one by naming it.
 """
 
 import re
@@ -79,8 +79,8 @@ def no_new_import(
 ) -> Check:
     """Check that hunks import nothing that the project does not have already.
 
-    `own` are the names of the project's folders and files, and `asked` the words of the findings. Of Python
-    that cannot be parsed the lines that look like imports are compared.
+    `own` are the names of the project's folders and files, and `asked` the words of findings and instruction.
+    Of Python that cannot be parsed the lines that look like imports are compared.
     """
     if language not in _ROOTS:
         detail = "imports of this language name no packages" if outline else "nothing here reads its imports"

@@ -39,6 +39,7 @@ def verify_fix(
     accepted: Sequence[Group] = (),
     meant: Sequence[Meant] = (),
     context: Sequence[str] = (),
+    instruction: str = "",
     instructed: bool = False,
 ) -> Verdict:
     """Verify hunks of `source` against its findings, in few checker processes: one if all goes well.
@@ -47,7 +48,7 @@ def verify_fix(
     reported elsewhere: nothing of them may appear either. `accepted` are groups that passed before, on the
     same source: new groups must pass with them, and their findings count as settled. `meant` are disjoint
     sets of proposals that are not divided, with the findings they are for; any other hunk is for what it is
-    near. `context` are the paths of other submitted files. With `instructed` an instruction stands for
+    near. `context` are the paths of other submitted files. With `instructed` the `instruction` stands for
     findings: the hunks are one group, since nobody knows which it could do without, unchecked at best.
     """
     judge = FixJudge(
@@ -61,6 +62,7 @@ def verify_fix(
         accepted=accepted,
         meant=meant,
         context=context,
+        instruction=instruction,
         instructed=instructed,
     )
     fresh, clashing = _beside(proposals, accepted)

@@ -157,6 +157,27 @@ def test_text_that_an_edit_makes_code_imports() -> None:
     assert CheckName.NO_NEW_IMPORT in {one.check for one in checks if one.result is Result.FAILED}
 
 
+@pytest.mark.parametrize(("instruction", "offered"), [("Fetch it with httpx.", True), ("Fetch it.", False)])
+def test_what_an_instruction_names_may_be_imported(instruction: str, *, offered: bool) -> None:
+    edit = Hunk(
+        start_line=1, end_line=1, original="x = 1\n", replacement="import httpx\n\nx = httpx.get(1)\n"
+    )
+
+    verdict = verify_fix(
+        source=edit.original,
+        path="app.py",
+        language="python",
+        findings=[],
+        proposals=[edit],
+        settings={},
+        scope=None,
+        instruction=instruction,
+        instructed=True,
+    )
+
+    assert bool(verdict.groups) is offered
+
+
 @pytest.mark.parametrize(
     "line",
     [
