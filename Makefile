@@ -4,7 +4,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
-WORKERS := 2
+# More than two cores, since many tests wait for processes most of the time.
+WORKERS := 3
 SCALE := 10
 
 .DEFAULT_GOAL := help
