@@ -8,7 +8,7 @@ from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Annotation, Finding, FindingStatus
 from patchmill.verify import feedback
 from patchmill.verify.annotate import AnnotateJudge
-from patchmill.verify.candidate import Meant, lines_of
+from patchmill.verify.candidate import Hunks, Meant, lines_of
 from patchmill.verify.checkers import BY_LANGUAGE
 from patchmill.verify.evidence import Check, CheckName, Result, UnresolvedReason
 from patchmill.verify.fix import FixJudge
@@ -44,12 +44,11 @@ def verify_fix(
 ) -> Verdict:
     """Verify hunks of `source` against its findings, in few checker processes: one if all goes well.
 
-    `settings` is the request's `checkers` object, already validated. `reported` are rules by tool that are
-    reported elsewhere: nothing of them may appear either. `accepted` are groups that passed before, on the
-    same source: new groups must pass with them, and their findings count as settled. `meant` are disjoint
-    sets of proposals that are not divided, with the findings they are for; any other hunk is for what it is
-    near. `context` are the paths of other submitted files. With `instructed` the `instruction` stands for
-    findings: the hunks are one group, since nobody knows which it could do without, unchecked at best.
+    `settings` is the request's `checkers` object, validated. `reported` are rules by tool that are reported
+    elsewhere: nothing of them may appear either. `accepted` are groups that passed before: new ones must pass
+    with them, and their findings are settled. `meant` are disjoint sets of proposals that are not divided,
+    with the findings they are for; any other hunk is for what it is near. `context` are the paths of other
+    files. With `instructed` the `instruction` stands for findings: they are one group, unchecked at best.
     """
     judge = FixJudge(
         source=source,
@@ -68,18 +67,17 @@ def verify_fix(
     fresh, clashing = _beside(proposals, accepted)
     if not fresh:
         judge([])
-    clashed = {hunk for refusal in clashing for hunk in refusal.hunks}
     grouping = form_groups(
         fresh,
         judge,
         accepted=accepted,
         alone=not instructed and _each_fits(len(fresh), source, parsed=language not in BY_LANGUAGE),
-        together=[one.hunks for one in meant if set(one.hunks).isdisjoint(clashed)],
+        together=_undivided(meant, clashing),
         wanted=None if instructed else judge.wants,
     )
     groups = tuple(_group(judgement, judge.settled) for judgement in grouping.passed)
-    statuses = _statuses(judge, (*accepted, *groups), grouping.refused, clashing)
     refused = grouping.refused
+    statuses = _statuses(judge, (*accepted, *groups), refused, clashing)
     left = feedback.refusals(refused) if instructed else _fix_feedback(judge, statuses, refused, source)
     return Verdict(
         groups=groups,
@@ -88,6 +86,12 @@ def verify_fix(
         feedback=feedback.joined([*_clashes(clashing), *left]) if left else "",
         unread=judge.unread,
     )
+
+
+def _undivided(meant: Sequence[Meant], clashing: Sequence[Refusal]) -> list[Hunks]:
+    """The sets of hunks that go together, without those that clash with what is accepted."""
+    clashed = {hunk for refusal in clashing for hunk in refusal.hunks}
+    return [one.hunks for one in meant if set(one.hunks).isdisjoint(clashed)]
 
 
 def _each_fits(count: int, source: str, *, parsed: bool) -> bool:

@@ -37,7 +37,7 @@ def test_every_fault_has_its_scale_its_bar_and_what_was_measured() -> None:
     table = rows(FAULTS)
 
     assert len({len(row) for row in table}) == 1
-    assert [row for row in table if not all(row)] == []
+    assert [row for row in table if not all(row) or "not measured" in " ".join(row)] == []
 
 
 def test_the_page_names_files_that_are_there() -> None:
