@@ -4,8 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
-# More than two cores, since many tests wait for processes most of the time.
-WORKERS := 3
+WORKERS := 2
 SCALE := 10
 
 .DEFAULT_GOAL := help
@@ -36,8 +35,8 @@ demo: setup ## Show the whole service at work on a bundled example, and leave no
 up: setup ## Run the service on this machine, with everything it needs, until Ctrl-C
 	@$(VENV)/bin/patchmill up
 
-test: setup ## Run the whole test suite
-	$(PY) -m pytest -n $(WORKERS)
+test: setup ## Run the test suite, without the longest fault tests
+	$(PY) -m pytest -n $(WORKERS) -m "not long"
 
 test-fast: setup ## Run the tests without the slow ones and those that kill processes
 	$(PY) -m pytest -n $(WORKERS) -m "not slow and not fault"

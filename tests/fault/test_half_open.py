@@ -21,7 +21,12 @@ from tests.support.faults import Told
 from tests.support.silent_proxy import SilentProxy, silent_proxy
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(300))]
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.timeout(faults.timeout_s(300)),
+]
 
 NOTICED_S = 60.0  # at most, until it is noticed, and until work goes on
 TTL_S = 1.5  # of a lease of the stack

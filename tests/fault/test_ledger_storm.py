@@ -13,7 +13,7 @@ from tests.support import invariants, ledger_audit, storm
 from tests.support.services import cut_off
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.fault, pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(400)]
 
 SEED = 20261128
 CALLS = 3  # of each class; `make bench-storm` makes 2,000

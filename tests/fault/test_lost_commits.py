@@ -14,7 +14,12 @@ from tests.support.losing_proxy import Losses, losing
 from tests.support.receiver import Receiver
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(240))]
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.timeout(faults.timeout_s(240)),
+]
 
 SHARE = 0.05
 JOBS = faults.of_scale(60, 1_000)

@@ -15,7 +15,12 @@ from tests.support.poisoned_worker import POISON
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(300))]
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.timeout(faults.timeout_s(300)),
+]
 
 SLOTS = 2
 NEIGHBOURS = 12

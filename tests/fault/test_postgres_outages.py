@@ -16,7 +16,12 @@ from tests.support.load import Load, declining
 from tests.support.own_services import OwnPostgres, own_postgres
 from tests.support.stack import Stack, standing, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(240))]
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.timeout(faults.timeout_s(240)),
+]
 
 PER_S = faults.of_scale(5, 6)
 RESTARTS = faults.of_scale(2, 20)

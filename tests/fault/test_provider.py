@@ -11,7 +11,12 @@ from tests.support.faults import Told
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(240))]
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.timeout(faults.timeout_s(240)),
+]
 
 OF_EACH = 2  # more failures in a row would open circuits, which is the matter of other tests
 SLOTS = 20  # for all of the short form at once

@@ -15,7 +15,12 @@ from tests.support.load import Load, declining
 from tests.support.own_services import OwnValkey, own_valkey
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(240))]
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.timeout(faults.timeout_s(240)),
+]
 
 PER_S = faults.of_scale(5, 6)
 CALM_S = faults.of_scale(3, 10)

@@ -16,7 +16,12 @@ from tests.support.load import Load, declining
 from tests.support.repeating_worker import HELD
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(180))]
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.timeout(faults.timeout_s(180)),
+]
 
 TIMES = 3
 JOBS = faults.of_scale(60, 1_500)

@@ -25,7 +25,12 @@ from tests.support.receiver import Receiver
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(240))]
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.timeout(faults.timeout_s(240)),
+]
 
 HOUR_S = 3600.0
 JOBS = faults.of_scale(10, 300)

@@ -12,7 +12,7 @@ from tests.support import faults, invariants
 from tests.support.faults import Told
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(faults.timeout_s(300))]
+pytestmark = [pytest.mark.fault, pytest.mark.long, pytest.mark.timeout(faults.timeout_s(300))]
 
 STILL_S = faults.of_scale(0, 180)  # at least
 # What a call came to is written whenever it is known, since it is money: with it, what its job has cost.
