@@ -80,16 +80,16 @@ class Move:
         """
         if not is_legal(source, target):
             raise ValueError(f"no arrow from {source} to {target}")
+        returned = dict.fromkeys([*_TOLD, *giving])
         moved = (
             update(jobs)
             .where(jobs.c.id == any_(given("job_ids", ARRAY(Uuid))), jobs.c.state == source, *where)
             .values(state=target, event_seq=jobs.c.event_seq + 1, **values)
-            .returning(*(jobs.c[name] for name in dict.fromkeys([*_TOLD, *giving])))
+            .returning(*(jobs.c[name] for name in returned))
             .cte("moved")
         )
         told = _told(moved, source, target, telling or {}).cte("told")
         self._source, self._target = source, target
-        returned = dict.fromkeys([*_TOLD, *giving])
         read = () if reading is None else reading(moved)
         as_moved = select(*(moved.c[name] for name in returned), *read).order_by(moved.c.id)
         self._statement = as_moved.add_cte(told)

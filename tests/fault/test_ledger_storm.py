@@ -16,7 +16,7 @@ from tests.support.stack import Stack, until
 pytestmark = [pytest.mark.fault, pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(400)]
 
 SEED = 20261128
-CALLS = 3  # of each class; `make bench-storm` makes 2,000
+CALLS = 6  # of each class; `make bench-storm` makes 2,000
 ANSWERED_MEANWHILE = 5  # requests, while Postgres is away
 REDIS_AWAY_MS = 2_000
 
@@ -36,7 +36,7 @@ class Breaks:
         self._postgres_url = postgres_url
         self._victim = stack.start("worker")
         stack.start("worker")
-        self.left = [(25, self._kill), (45, self._cut_postgres), (65, self._silence_redis)]
+        self.left = [(50, self._kill), (90, self._cut_postgres), (130, self._silence_redis)]
 
     def look(self, calls: int) -> None:
         """Break what is next, once so many calls were made."""
