@@ -11,12 +11,12 @@ from patchmill.verify.candidate import Candidate, Hunks, candidate
 from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.feedback import quoted
 from patchmill.verify.grouping import Judgement
-from patchmill.verify.invisible import no_invisible
+from patchmill.verify.guards.invisible import no_invisible
+from patchmill.verify.guards.suppression import no_suppression
 from patchmill.verify.mypy_hints import NAME as MYPY
 from patchmill.verify.mypy_hints import check_hints
 from patchmill.verify.proof.prove import Proof, Unproven, prove
 from patchmill.verify.proof.refusal import MAY_PASS_TOGETHER, Rule
-from patchmill.verify.suppression import no_suppression
 
 _SHOWN = 5
 

@@ -20,7 +20,7 @@ from patchmill.verify.comparison import Comparison, Version
 from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.feedback import quoted
 from patchmill.verify.grouping import Judgement
-from patchmill.verify.guards import Guards, Seen
+from patchmill.verify.guards.guards import Guards, Seen
 from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
 from patchmill.verify.syntax.grammar import Grammar
 from patchmill.verify.targets import NOT_REPRODUCED, Targets

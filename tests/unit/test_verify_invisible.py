@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from patchmill.edit.span import Hunk
 from patchmill.job.record import Finding, FindingStatus
 from patchmill.verify.evidence import Check, CheckName, Result
-from patchmill.verify.invisible import no_invisible
+from patchmill.verify.guards.invisible import no_invisible
 from patchmill.verify.run import Verdict, verify_fix
 
 # Marks of direction, zero widths, tags, selectors, fillers: what hides text or passes for none.

@@ -3,7 +3,7 @@ import pytest
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Finding
 from patchmill.verify.evidence import CheckName, Result
-from patchmill.verify.lookalikes import lookalikes
+from patchmill.verify.guards.lookalikes import lookalikes
 from patchmill.verify.run import verify_fix
 
 

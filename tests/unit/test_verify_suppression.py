@@ -4,7 +4,7 @@ import pytest
 
 from patchmill.edit.span import Hunk
 from patchmill.verify.evidence import Check, Result
-from patchmill.verify.suppression import no_suppression, suppressions
+from patchmill.verify.guards.suppression import no_suppression, suppressions
 
 FORMS = [
     "# noqa", "# NOQA", "#noqa", "#  noqa: E501", "# noqa:E501,B006", "# ruff: noqa", "# ruff:noqa: F401",

@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 
 from patchmill.edit.span import Hunk, line_content, split_lines
-from patchmill.verify.ground import Ground, Point
+from patchmill.verify.guards.ground import Ground, Point
 
 _TOKEN = re.compile(
     r"""[fFtT][rR]?"(?:[^"\\]|\\.){0,300}"|[fFtT][rR]?'(?:[^'\\]|\\.){0,300}'"""

@@ -9,14 +9,14 @@ from patchmill.job.record import Finding
 from patchmill.verify.candidate import Candidate, Hunks
 from patchmill.verify.checker import Diagnostic
 from patchmill.verify.evidence import Check, CheckName, Result
-from patchmill.verify.extent import strays
-from patchmill.verify.ground import Ground
-from patchmill.verify.imports import names_of, no_new_import
-from patchmill.verify.invisible import no_invisible
-from patchmill.verify.lookalikes import lookalikes
-from patchmill.verify.losses import Losses
+from patchmill.verify.guards.extent import strays
+from patchmill.verify.guards.ground import Ground
+from patchmill.verify.guards.imports import names_of, no_new_import
+from patchmill.verify.guards.invisible import no_invisible
+from patchmill.verify.guards.lookalikes import lookalikes
+from patchmill.verify.guards.losses import Losses
+from patchmill.verify.guards.suppression import no_suppression
 from patchmill.verify.outline.read import Edited, Outline, read
-from patchmill.verify.suppression import no_suppression
 
 _SHOWN = 3
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 from patchmill.edit.span import Hunk, split_lines
-from patchmill.verify.ground import Ground
+from patchmill.verify.guards.ground import Ground
 from patchmill.verify.outline.read import Lines
 
 # How a statement begins that only binds a name, or a part of one; and one that is run for what it does.
