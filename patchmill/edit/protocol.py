@@ -16,6 +16,7 @@ class RejectionReason(StrEnum):
     EMPTY_SEARCH = "empty_search"
     UNTERMINATED = "unterminated"
     NO_EFFECT = "no_effect"
+    UNKNOWN_TOOL = "unknown_tool"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
