@@ -15,8 +15,8 @@ from patchmill.call.ceiling import Ceiling, KnownModel, ceiling, input_tokens_of
 from patchmill.call.effort import Effort
 from patchmill.call.expectation import Expected, expected
 from patchmill.call.fitting import Question
-from patchmill.call.prompt import Message
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
+from patchmill.edit.protocol import Message
 from patchmill.job.experience import Experience
 from patchmill.job.ladder import Rung, Step, steps
 from patchmill.job.record import KindName, Options, Task

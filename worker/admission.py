@@ -48,7 +48,7 @@ def admit(
             len(request_body(largest)),
             len(plan.messages),
             largest.able,
-            structured=largest.response_format is not None,
+            structured=largest.structured,
         ),
         output_tokens=largest.max_tokens,
         floor_tokens=floor_tokens,

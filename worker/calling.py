@@ -3,7 +3,7 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from patchmill.budget.models import ModelCapability
+from patchmill.call.called_answer import written_down
 from patchmill.call.edit_request import edit_request
 from patchmill.call.fitting import Prompt
 from patchmill.call.loop import CallLoopStopped
@@ -51,8 +52,6 @@ from worker.admission import NoPrice, admit
 from worker.circuits import Permit
 from worker.endings import broken_off, ending_of, not_sent
 from worker.process import Process
-
-Messages = Sequence[Mapping[str, str]]
 
 log = get_logger(__name__)
 
@@ -210,7 +209,7 @@ class Calling:
         except Exception:
             self._process.circuits.abandon(permit)
             raise
-        outcome = self._send(request, plan.deadline_s, admitted, slot)
+        outcome = written_down(self._send(request, plan.deadline_s, admitted, slot), self._edit_format)
         self._settle(admitted, ending_of(outcome))
         self._learn(permit, request, outcome, plan.deadline_s)
         if isinstance(outcome, Answered):

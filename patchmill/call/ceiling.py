@@ -15,9 +15,9 @@ from patchmill.budget.prices import Price, Rates, lasting
 from patchmill.budget.tokens import input_bound
 from patchmill.call.edit_request import edit_request
 from patchmill.call.fitting import Question
-from patchmill.call.prompt import Extent, Message, first_parts, first_turn
+from patchmill.call.prompt import Extent, first_parts, first_turn
 from patchmill.call.request import request_body
-from patchmill.edit.protocol import EditFormat
+from patchmill.edit.protocol import EditFormat, Message
 from patchmill.edit.span import split_lines
 from patchmill.job.ladder import GROWTH, REASONING_TOKENS, Rung, Step
 from patchmill.job.retry import MAX_BILLED_CALLS
@@ -104,8 +104,7 @@ def input_tokens_of(
         reasoning=step.reasoning,
         able=able,
     )
-    structured = largest.response_format is not None
-    return input_bound(len(request_body(largest)), len(messages), able, structured=structured)
+    return input_bound(len(request_body(largest)), len(messages), able, structured=largest.structured)
 
 
 def priced(step: Step, models: Models, now: datetime) -> list[str]:

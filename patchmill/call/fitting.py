@@ -11,9 +11,9 @@ from functools import cache
 from itertools import chain
 
 from patchmill.budget.tokens import TEMPLATE_TOKENS, TOKENS_PER_MESSAGE
-from patchmill.call.prompt import Extent, Message, extents, first_parts, first_turn, repair_parts, repair_turn
+from patchmill.call.prompt import Extent, extents, first_parts, first_turn, repair_parts, repair_turn
 from patchmill.call.tokens import count_tokens
-from patchmill.edit.protocol import EditFormat
+from patchmill.edit.protocol import EditFormat, Message
 from patchmill.job.record import ErrorCode, Task
 from patchmill.job.retry import Fail
 from patchmill.kinds.kind import Kind
@@ -81,7 +81,7 @@ class Question:
         )
         wholes = [self.task if self.is_widened else None, *[None] * len(self.failed)]
         repairs = [
-            repair_parts(answer, feedback, whole=whole)
+            repair_parts(answer, feedback, self.edit_format, whole=whole)
             for (answer, feedback), whole in zip(self.failed, wholes, strict=False)
         ]
         return [first, *repairs]
@@ -199,8 +199,7 @@ class _Sizes:
 
     def _sum(self, form: Question, size: Count) -> int:
         turns = form.parts()
-        schema = form.edit_format.answer_schema
-        parts = [*chain.from_iterable(turns), *([] if schema is None else [json.dumps(schema)])]
+        parts = [*chain.from_iterable(turns), *_schemas(form.edit_format)]
         frame = TEMPLATE_TOKENS + 2 * TOKENS_PER_MESSAGE * len(turns)
         return frame + sum(size(part) + JOIN_TOKENS for part in parts)
 
@@ -213,8 +212,15 @@ def _prompt(form: Question, max_tokens: int, estimate: int | None) -> Prompt:
     first, *repairs = form.parts()
     messages = first_turn(first)
     for parts in repairs:
-        messages = repair_turn(messages, parts)
+        messages = repair_turn(messages, parts, form.edit_format)
     return Prompt(question=form, messages=messages, max_tokens=max_tokens, estimated_tokens=estimate)
+
+
+def _schemas(edit_format: EditFormat) -> list[str]:
+    """What a request carries of an edit format beside the messages."""
+    schema, tool = edit_format.answer_schema, edit_format.tool
+    schemas = [] if schema is None else [json.dumps(schema)]
+    return schemas if tool is None else [*schemas, tool.name, tool.description, json.dumps(tool.parameters)]
 
 
 def _utf8(text: str) -> bytes:

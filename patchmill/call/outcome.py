@@ -94,7 +94,13 @@ class Judge:
             report = clean(json.dumps(answer.raw_usage), secret=self._secret)
             _log.warning("the gateway's usage report cannot be true: %s", report)
         return Answered(
-            text=text, finish_reason=finish, fault=fault, tool_calls=calls, anomalies=anomalies, **seen
+            text=text,
+            finish_reason=finish,
+            fault=fault,
+            tool_calls=calls,
+            called=answer.tool_calls.written(),
+            anomalies=anomalies,
+            **seen,
         )
 
     def _refused(self, exchange: Exchange, status: int, seen: dict[str, Any]) -> CallOutcome:
@@ -129,8 +135,9 @@ def _seen(exchange: Exchange, loop_time: float) -> dict[str, Any]:
     anomalies: tuple[Anomaly, ...] = ()
     if reported is not None or answer.complete:
         request = exchange.request
-        structured = request.response_format is not None
-        bound = input_bound(len(exchange.body), len(request.messages), request.able, structured=structured)
+        bound = input_bound(
+            len(exchange.body), len(request.messages), request.able, structured=request.structured
+        )
         odd = anomalies_of(answer.usage, reported, max_tokens=request.max_tokens, bound=bound)
         anomalies = tuple(odd)
     return {

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from patchmill.edit.formats import EDIT_FORMATS
-from patchmill.edit.protocol import EditFormat
+from patchmill.edit.protocol import EditFormat, Message
 from patchmill.edit.span import split_lines
 from patchmill.job.record import ContextFile, KindName, Task
 from patchmill.kinds import KINDS
@@ -19,8 +19,6 @@ from patchmill.kinds.kind import Kind
 
 WHOLE_FILE_LINES = 150  # up to here the whole file is shown; it costs less than a missing line
 MARGIN_LINES = 3  # shown around a finding that lies in no function
-
-Message = dict[str, str]
 
 _OPENS_BLOCK = re.compile(r"\s*(?:async\s+def|def|class)\b")
 _IMPORT = re.compile(r"(?:import|from)\b")
@@ -43,7 +41,9 @@ class Extent(StrEnum):
 
 def prompt_version(kind: Kind, edit_format: EditFormat) -> str:
     """Identify what all prompts of a kind and an edit format have in common; it changes with the wording."""
-    form = json.dumps(edit_format.answer_schema, sort_keys=True)
+    tool = edit_format.tool
+    asked = edit_format.answer_schema if tool is None else [tool.name, tool.description, tool.parameters]
+    form = json.dumps(asked, sort_keys=True)
     digest = hashlib.sha256(f"{_rules(kind, edit_format)}\0{form}".encode()).hexdigest()
     return f"{kind.name}/{edit_format.name}/{digest[:8]}"
 
@@ -77,7 +77,8 @@ def first_parts(
     `context_files` is how many of them are shown, all by default.
     """
     shown = task.context[:context_files]
-    parts = [_rules(kind, edit_format), _file(task, extent or extents(task)[0]), *map(_context, shown)]
+    file = _file(task, edit_format, extent or extents(task)[0])
+    parts = [_rules(kind, edit_format), file, *map(_context, shown)]
     if mended:
         lines = ", ".join(f"{start}-{end}" for start, end in sorted(mended))
         parts.append(f"Lines that are mended already; leave them as they are: {lines}")
@@ -92,25 +93,23 @@ def first_turn(parts: Sequence[str]) -> list[Message]:
     return [{"role": "system", "content": rules}, {"role": "user", "content": _joined(asked)}]
 
 
-def repair_parts(answer: str, feedback: str, *, whole: Task | None = None) -> list[str]:
+def repair_parts(
+    answer: str, feedback: str, edit_format: EditFormat, *, whole: Task | None = None
+) -> list[str]:
     """Write the parts of a repair turn: an answer that failed, the reason why, and that another is wanted.
 
     The file of `whole` is added entire, for a model that has only seen a part of it.
     """
     said = [f"These edits cannot be used:\n{feedback}", "Answer again, in the same form."]
     if whole is not None:
-        said.insert(1, _file(whole, Extent.WHOLE))
+        said.insert(1, _file(whole, edit_format, Extent.WHOLE))
     return [answer, *said]
 
 
-def repair_turn(messages: Sequence[Message], parts: Sequence[str]) -> list[Message]:
-    """Append the parts of a repair turn; the beginning stays as it was."""
+def repair_turn(messages: Sequence[Message], parts: Sequence[str], edit_format: EditFormat) -> list[Message]:
+    """Append the parts of a repair turn, as the edit format writes it; the beginning stays as it was."""
     answer, *said = parts
-    return [
-        *messages,
-        {"role": "assistant", "content": answer},
-        {"role": "user", "content": _joined(said)},
-    ]
+    return [*messages, *edit_format.turn(answer, _joined(said))]
 
 
 def _joined(parts: Sequence[str]) -> str:
@@ -121,16 +120,17 @@ def _rules(kind: Kind, edit_format: EditFormat) -> str:
     return f"{kind.rules}\n{edit_format.instructions}"
 
 
-def _file(task: Task, extent: Extent) -> str:
+def _file(task: Task, edit_format: EditFormat, extent: Extent) -> str:
     lines = split_lines(task.source)
+    shown = [edit_format.shown(number, line) for number, line in enumerate(lines, start=1)]
     head = f"File `{task.path}` ({task.language})"
     if extent is Extent.WHOLE:
-        return f"{head}, whole:\n{_fenced(lines, task.language)}"
+        return f"{head}, whole:\n{_fenced(shown, task.language)}"
     spans = _around(lines, task, extent)
     if extent is Extent.EXCERPTS:
         spans += _imports(lines, _IMPORT if task.language == "python" else _ANY_IMPORT)
     excerpts = [
-        f"Lines {start}-{end}:\n{_fenced(lines[start - 1 : end], task.language)}"
+        f"Lines {start}-{end}:\n{_fenced(shown[start - 1 : end], task.language)}"
         for start, end in _merge(spans)
     ]
     return "\n".join([f"{head}, excerpts of {len(lines)} lines:", *excerpts])

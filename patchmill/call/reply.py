@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from patchmill.edit.called import CalledTool
 from patchmill.job.failure import Failure
 
 STAND_IN_FINGERPRINT = "stand-in"
@@ -111,13 +112,15 @@ class _Seen:
 class Answered(_Seen):
     """A complete answer: billed. `usage` is None when the gateway did not say what it costs.
 
-    `fault` says why a complete answer is of no use: it is blank (`EMPTY`), or not what the protocol allows
-    (`PROTOCOL`): tool markup in the text, arguments that are no JSON, an unknown finish reason.
+    `called` are its tool calls as the model wrote them, also those that cannot be made. `fault` says why a
+    complete answer is of no use: it is blank (`EMPTY`), or not what the protocol allows (`PROTOCOL`): tool
+    markup in the text, arguments that are no JSON, an unknown finish reason.
     """
 
     text: str
     finish_reason: str
     fault: Failure | None = None
+    called: tuple[CalledTool, ...] = ()
 
     def as_message(self) -> dict[str, Any]:
         """Give the answer as the message that stands for it in the next turn.

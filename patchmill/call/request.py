@@ -64,6 +64,11 @@ class ChatRequest:
     capability: ModelCapability | None = None
 
     @property
+    def structured(self) -> bool:
+        """Whether the answer is to be JSON or a call, so that the chat template has more to say."""
+        return self.response_format is not None or bool(self.tools)
+
+    @property
     def able(self) -> ModelCapability:
         """What the model can be asked."""
         return capability_of(self.model) if self.capability is None else self.capability

@@ -7,6 +7,7 @@ from typing import Any
 
 from patchmill.call.reply import ToolCall
 from patchmill.call.storable import storable, storable_json
+from patchmill.edit.called import CalledTool
 
 
 class BadToolCall(ValueError):
@@ -73,6 +74,10 @@ class ToolCallBuilder:
         """
         return tuple(_finished(call, number) for number, call in enumerate(self._calls))
 
+    def written(self) -> tuple[CalledTool, ...]:
+        """Give the calls as they were written, whether or not they are whole."""
+        return tuple(_as_written(call, number) for number, call in enumerate(self._calls))
+
     def _add_one(self, fragment: Mapping[str, Any], *, whole: bool) -> None:
         function = fragment.get("function") or {}
         if not isinstance(function, Mapping):
@@ -124,6 +129,15 @@ def _finished(call: _Pending, number: int) -> ToolCall:
         raise BadToolCall("a tool call has no name")
     return ToolCall(
         id=storable(call.id or f"call_{number}"), name=storable(call.name), arguments=_arguments(call)
+    )
+
+
+def _as_written(call: _Pending, number: int) -> CalledTool:
+    text = "".join(call.arguments)
+    if call.decoded is not None and not text.strip():
+        text = json.dumps(storable_json(call.decoded), ensure_ascii=False)
+    return CalledTool(
+        id=storable(call.id or f"call_{number}"), name=storable(call.name), arguments=storable(text)
     )
 
 

@@ -39,7 +39,7 @@ _LABELS = {
 _INSTEAD = {
     Feature.JSON_OBJECT: "the edit format `json` asks for JSON by the prompt alone",
     Feature.JSON_SCHEMA: "the edit format `json` asks for JSON mode in its place",
-    Feature.TOOLS: "it is offered none; no job needs them",
+    Feature.TOOLS: "it is offered none; the edit format `tool` asks for its JSON in words",
     Feature.REASONING: "it is asked without; a project's policy `reasoning` changes nothing with it",
 }
 _TOLD_APART = {Anomaly.USAGE_MISSING, Anomaly.OUTPUT_OVER_MAX, Anomaly.MODEL_DIFFERS}

@@ -6,8 +6,9 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Self
 
-from patchmill.edit.match import BOM, PAGE_BREAK, Match, Refusal, SourceLines, find
-from patchmill.edit.protocol import Edit, Rejection, RejectionReason
+from patchmill.edit.anchors import disproved, without_anchors
+from patchmill.edit.match import BOM, PAGE_BREAK, Match, Refusal, Shift, SourceLines, find
+from patchmill.edit.protocol import AnchoredEdit, AnyEdit, Edit, Rejection, RejectionReason, Where
 from patchmill.edit.span import Hunk, line_content, line_end, split_lines
 
 # Above this many changed lines the lines of an edit are not paired one by one: that grows as the square.
@@ -26,8 +27,8 @@ class Located:
     rejections: tuple[Rejection, ...]
 
 
-def locate(source: str, edits: Sequence[Edit], *, scope: tuple[int, int] | None = None) -> Located:
-    """Find each edit's lines in the source and reduce it to the smallest hunk of whole lines.
+def locate(source: str, edits: Sequence[AnyEdit], *, scope: tuple[int, int] | None = None) -> Located:
+    """Find each edit's lines in the source, by their text or by anchors, and reduce it to the smallest hunk.
 
     Replacement lines take the line ends in use around them; lines that an edit only repeats keep their
     bytes; a byte order mark stays first. Edits are taken in order, so of two that clash the later is
@@ -135,28 +136,58 @@ class LineMap:
         return new_line - moved
 
 
-def _place(source: SourceLines, edit: Edit, scope: tuple[int, int] | None) -> Hunk | Refusal:
+def _place(source: SourceLines, edit: AnyEdit, scope: tuple[int, int] | None) -> Hunk | Refusal:
     """The hunk of one edit, or why there is none."""
-    search, replace = _contents(source, edit.search), _contents(source, edit.replace)
-    hunk: Hunk | Refusal
-    if search == replace:
-        return Refusal(reason=RejectionReason.NO_EFFECT, detail="search and replacement are the same")
-    if any(line.strip() for line in search):
-        match = find(source, search)
-        hunk = match if isinstance(match, Refusal) else _hunk(source, match, search, replace)
-    elif source.lines:
-        detail = "the search text is empty or blank, and the file is not empty"
-        hunk = Refusal(reason=RejectionReason.EMPTY_SEARCH, detail=detail)
-    else:
-        hunk = Hunk(
-            start_line=1, end_line=0, original="", replacement="".join(f"{line}\n" for line in replace)
-        )
+    hunk = _searched(source, edit) if isinstance(edit, Edit) else _anchored(source, edit)
     if isinstance(hunk, Refusal):
         return hunk
     if scope and (hunk.start_line < scope[0] or hunk.end_line > scope[1]):
         detail = f"{_lines_of(hunk)} would change; only lines {scope[0]} to {scope[1]} may"
         return Refusal(reason=RejectionReason.OUTSIDE_SCOPE, detail=detail)
     return _with_bom(source, hunk)
+
+
+def _searched(source: SourceLines, edit: Edit) -> Hunk | Refusal:
+    """The hunk of an edit whose old text has one place."""
+    search, replace = _contents(source, edit.search), _contents(source, edit.replace)
+    if search == replace:
+        return Refusal(reason=RejectionReason.NO_EFFECT, detail="search and replacement are the same")
+    if any(line.strip() for line in search):
+        match = find(source, search)
+        return match if isinstance(match, Refusal) else _hunk(source, match, search, replace)
+    if source.lines:
+        detail = "the search text is empty or blank, and the file is not empty"
+        return Refusal(reason=RejectionReason.EMPTY_SEARCH, detail=detail)
+    return _first_lines(replace)
+
+
+def _anchored(source: SourceLines, edit: AnchoredEdit) -> Hunk | Refusal:
+    """The hunk of an edit whose anchors name lines of the source."""
+    wrong = (disproved(source, anchor) for anchor in (edit.first, edit.last) if anchor is not None)
+    refusal = next(filter(None, wrong), None)
+    if refusal is not None:
+        return refusal
+    new = without_anchors(source, _contents(source, edit.replace))
+    if edit.where is not Where.REPLACE and not new:
+        return Refusal(reason=RejectionReason.NO_EFFECT, detail="no lines are to be inserted")
+    if edit.first is None or edit.last is None:
+        if not source.lines:
+            return _first_lines(new)
+        low, high, before = 0, 1, True
+    else:
+        low, high, before = edit.first.line - 1, edit.last.line, edit.where is Where.BEFORE
+    if low >= high:
+        detail = f"the last line, {high}, stands before the first, {low + 1}"
+        return Refusal(reason=RejectionReason.NOT_FOUND, detail=detail)
+    search = source.contents[low:high]
+    kept = [] if edit.where is Where.REPLACE else search
+    replace = [*new, *kept] if before else [*kept, *new]
+    return _hunk(source, Match(at=low, shift=Shift()), search, replace)
+
+
+def _first_lines(contents: Sequence[str]) -> Hunk:
+    """The hunk that fills an empty file."""
+    return Hunk(start_line=1, end_line=0, original="", replacement="".join(f"{line}\n" for line in contents))
 
 
 def _contents(source: SourceLines, text: str) -> list[str]:

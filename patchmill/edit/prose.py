@@ -2,10 +2,14 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 TITLE_LIMIT = 120
 EXPLANATION_LIMIT = 600
 
+_HEADING = re.compile(r"#{1,6}(?:\s+|$)")
+_BOLD = re.compile(r"\*\*(.+)\*\*")
+_NO_CHANGE = re.compile(r"[\s>#*_`-]*NO CHANGE[*_`]*\s*:[*_`]*\s*(.*)")
 _BLANK = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _SPARE = 10  # times the limit: what is read of a long text, for markup that will go
@@ -42,6 +46,28 @@ def plain(text: str, *, limit: int) -> str:
     lines = (_BLANK.sub(" ", line).strip() for line in text.split("\n"))
     text = _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def title_in(lines: Iterable[str]) -> str:
+    """Give the first line of an answer's prose that says anything, without marks of headings."""
+    for line in filter(None, map(str.strip, lines)):
+        text = line
+        if heading := _HEADING.match(text):
+            text = text[heading.end() :]
+        if bold := _BOLD.fullmatch(text):
+            text = bold[1]
+        if title := plain(text, limit=TITLE_LIMIT):
+            return title
+    return ""
+
+
+def declined_in(lines: Iterable[str]) -> str | None:
+    """Give the reason in a NO CHANGE line of an answer's prose; None if there is no such line."""
+    for line in lines:
+        found = _NO_CHANGE.fullmatch(line)
+        if found:
+            return plain(found[1].rstrip("*_` "), limit=EXPLANATION_LIMIT) or "no reason given"
+    return None
 
 
 def _visible(char: str) -> str:

@@ -1,9 +1,12 @@
 """What a model proposes, whatever the edit format: the records that all formats share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
+
+Message = dict[str, Any]
+"""One message of a conversation with a model, as the chat protocol writes it."""
 
 
 class RejectionReason(StrEnum):
@@ -28,6 +31,38 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """A line by its number, from 1, and the tag that proves it; see `edit.anchors`."""
+
+    line: int
+    tag: str
+
+
+class Where(StrEnum):
+    """Where new lines go: in the place of the lines from the first to the last, or beside them."""
+
+    REPLACE = "replace"
+    AFTER = "after"
+    BEFORE = "before"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchoredEdit:
+    """New lines for a place that is named by anchors: `replace` goes `where`, seen from `first` to `last`.
+
+    Without anchors it is the beginning of the file, and `where` is `AFTER`.
+    """
+
+    where: Where
+    first: Anchor | None
+    last: Anchor | None
+    replace: str
+
+
+AnyEdit = Edit | AnchoredEdit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
     """An edit that was refused: its number in the answer (from 0), the reason, and what was wrong.
 
@@ -46,22 +81,46 @@ class Proposal:
 
     title: str
     explanation: str
-    edits: tuple[Edit, ...]
+    edits: tuple[AnyEdit, ...]
     rejections: tuple[Rejection, ...] = ()
     declined: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedTool:
+    """A function that a model is to call with its edits; `parameters` is the JSON schema of the arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
 
 
 class EditFormat(Protocol):
     """One way for a model to write edits: how it is asked for, and how its answer is read.
 
-    An answer is plain text, or with `answer_schema` one JSON object that follows this JSON schema. The
-    instructions then suffice alone, and contain the word JSON: not every model enforces a schema.
+    An answer is plain text; with `answer_schema` one JSON object that follows this JSON schema; with `tool` a
+    call of that function, as `edit.called` writes it down. The instructions then suffice alone, and contain
+    the word JSON: not every model enforces a schema or calls functions.
     """
 
     name: str
     instructions: str
     answer_schema: Mapping[str, Any] | None
+    tool: OfferedTool | None
+
+    def shown(self, number: int, line: str) -> str:
+        """Write a line of the file, with its end, as the prompt shows it; numbers count from 1."""
+        ...
 
     def parse(self, text: str) -> Proposal:
         """Read an answer; never raises, whatever the text."""
         ...
+
+    def turn(self, answer: str, said: str) -> Sequence[Message]:
+        """Write an answer that failed, and what is said to it, as messages that continue the conversation."""
+        ...
+
+
+def told(answer: str, said: str) -> list[Message]:
+    """Write an answer in words and what is said to it as two messages."""
+    return [{"role": "assistant", "content": answer}, {"role": "user", "content": said}]

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Text, Uuid, any_, bindparam, cast, func, literal, select
 
+from patchmill.edit.called import shown
 from patchmill.store.results import CheckRow
 from patchmill.store.tables import calls, checks, jobs
 
@@ -98,7 +99,13 @@ def calls_of(connection: Connection, job_id: uuid.UUID, *, after: int = 0, limit
                     detail=row.detail,
                 )
             )
-    return [CallRow(**row, rejected=tuple(rejected[row["id"]])) for row in page]
+    return [
+        CallRow(
+            **{**row, "messages": [shown(message) for message in row["messages"]]},
+            rejected=tuple(rejected[row["id"]]),
+        )
+        for row in page
+    ]
 
 
 _LATER = (

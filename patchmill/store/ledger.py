@@ -50,7 +50,7 @@ class CallPlan:
     rung: str
     prompt_version: str
     turn: str
-    messages: Sequence[Mapping[str, str]]
+    messages: Sequence[Mapping[str, Any]]
     deadline_s: float
 
 

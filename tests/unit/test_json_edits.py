@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from patchmill.edit.formats.json_edits import ANSWER_SCHEMA, JsonEdits
+from patchmill.edit.answer_object import ANSWER_SCHEMA
+from patchmill.edit.formats.json_edits import JsonEdits
 from patchmill.edit.protocol import Edit, Proposal, RejectionReason
 from tests.support.edit_answers import json_edits as render
 
@@ -214,6 +215,7 @@ def test_the_example_in_the_instructions_is_the_format() -> None:
     proposal = parse(JsonEdits.instructions)
 
     (edit,) = proposal.edits
+    assert isinstance(edit, Edit)
     assert edit.search == "an old line, exactly as it is in the file\n"
     example = next(line for line in JsonEdits.instructions.splitlines() if line.startswith("{"))
     Draft202012Validator(ANSWER_SCHEMA).validate(json.loads(example))

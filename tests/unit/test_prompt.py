@@ -9,7 +9,6 @@ from patchmill.call.prompt import (
     MARGIN_LINES,
     WHOLE_FILE_LINES,
     Extent,
-    Message,
     extents,
     first_parts,
     first_turn,
@@ -18,7 +17,8 @@ from patchmill.call.prompt import (
     repair_turn,
 )
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
-from patchmill.edit.protocol import EditFormat
+from patchmill.edit.protocol import EditFormat, Message
+from patchmill.edit.span import split_lines
 from patchmill.job.record import Annotation, ContextFile, Finding, KindName, Scope, Task
 from patchmill.kinds import ANNOTATE, FIX, KINDS, Kind
 
@@ -45,7 +45,8 @@ def turn(task: Task, kind: Kind = FIX, edit_format: EditFormat = FORMAT, **more:
 
 
 def asked(task: Task, **more: Any) -> str:
-    return turn(task, **more)[1]["content"]
+    content: str = turn(task, **more)[1]["content"]
+    return content
 
 
 LONG = (
@@ -109,7 +110,7 @@ def test_prompts_of_one_file_share_everything_through_its_text_and_its_context(
 
     assert first[0] == second[0]
     assert second[1]["content"].startswith(shared)
-    assert source in shared
+    assert all(line in shared for line in split_lines(source))
     assert all(file.content in shared for file in context)
 
 
@@ -124,12 +125,12 @@ def test_jobs_on_different_files_share_the_whole_system_message(
     assert [message["role"] for message in one] == ["system", "user"]
 
 
-@given(SHORT, SHORT, SHORT)
-def test_a_repair_turn_only_appends(source: str, answer: str, feedback: str) -> None:
-    messages = turn(fix(source, finding(1)))
+@given(SHORT, SHORT, SHORT, st.sampled_from(list(EDIT_FORMATS.values())))
+def test_a_repair_turn_only_appends(source: str, answer: str, feedback: str, edit_format: EditFormat) -> None:
+    messages = turn(fix(source, finding(1)), edit_format=edit_format)
 
-    once = repair_turn(messages, repair_parts(answer, feedback))
-    twice = repair_turn(once, repair_parts(answer, feedback))
+    once = repair_turn(messages, repair_parts(answer, feedback, edit_format), edit_format)
+    twice = repair_turn(once, repair_parts(answer, feedback, edit_format), edit_format)
 
     assert once[: len(messages)] == messages
     assert twice[: len(once)] == once
@@ -138,7 +139,7 @@ def test_a_repair_turn_only_appends(source: str, answer: str, feedback: str) -> 
 
 def test_a_repair_turn_may_bring_the_whole_file() -> None:
     task = fix(LONG, finding(AT))
-    messages = repair_turn(turn(task), repair_parts("an answer", "not_found", whole=task))
+    messages = repair_turn(turn(task), repair_parts("an answer", "not_found", FORMAT, whole=task), FORMAT)
 
     assert messages[-1]["content"].startswith("These edits cannot be used:\nnot_found\n\nFile `app.py`")
     assert LONG in messages[-1]["content"]

@@ -96,6 +96,7 @@ def test_a_rendered_answer_with_crlf_parses_back(edits: list[Edit]) -> None:
 def test_sloppy_fences_and_markers_are_understood(text: str) -> None:
     (edit,) = parse(text).edits
 
+    assert isinstance(edit, Edit)
     assert (edit.search.split(), edit.replace.split()) == (["old"], ["new"])
 
 
@@ -230,4 +231,5 @@ def test_lone_surrogates_do_not_survive() -> None:
 def test_the_example_in_the_instructions_is_the_format() -> None:
     (edit,) = parse(SearchReplace.instructions).edits
 
+    assert isinstance(edit, Edit)
     assert edit.search == "the old lines, exactly as they are in the file\n"

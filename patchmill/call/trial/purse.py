@@ -70,7 +70,6 @@ class Purse:
         rates = self.rates.get(request.model)
         if rates is None:
             return None
-        structured = request.response_format is not None
         size = len(request_body(request))
-        entering = input_bound(size, len(request.messages), request.able, structured=structured)
+        entering = input_bound(size, len(request.messages), request.able, structured=request.structured)
         return worst_case(entering, output_tokens, rates).picos

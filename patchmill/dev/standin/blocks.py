@@ -1,9 +1,10 @@
-"""From an old and a new text to SEARCH/REPLACE blocks whose old lines are unique in the file."""
+"""From an old and a new text to edits: SEARCH/REPLACE blocks with unique old lines, or lines by anchors."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from patchmill.dev.standin.anchored import write_anchored
 from patchmill.dev.standin.prompt import Task
 from patchmill.dev.standin.source_text import Change, SourceText, changes
 
@@ -22,7 +23,7 @@ class _Hunk:
 
 
 def write_blocks(task: Task, new: SourceText, together: Sequence[range] = ()) -> list[str]:
-    """One fenced block for each place that changed.
+    """One fenced block for each place that changed, or one edit by anchors if the task has them.
 
     Neighbouring lines are added until the old text occurs once; some more where excerpts hide what else
     occurs, and with each repair turn. A change whose lines cannot be told from the markers, or cannot be
@@ -30,6 +31,11 @@ def write_blocks(task: Task, new: SourceText, together: Sequence[range] = ()) ->
     """
     places = _Places(task.source)
     hunks = _joined(changes(task.source.lines, new.lines), together)
+    if task.anchors is not None:
+        edits = [
+            write_anchored(task.anchors, hunk.start, hunk.end, _replaced(hunk, task, new)) for hunk in hunks
+        ]
+        return [edit for edit in edits if edit is not None]
     for hunk in hunks:
         for _ in range(_MORE_LINES * (len(task.repairs) + (not task.is_whole))):
             _grow(hunk, task)
@@ -103,14 +109,19 @@ class _Places:
         return sum(self._stripped[start : start + len(stripped)] == stripped for start in starts) == 1
 
 
-def _render(hunk: _Hunk, task: Task, new: SourceText) -> str | None:
+def _replaced(hunk: _Hunk, task: Task, new: SourceText) -> list[str]:
+    """The lines that take the place of a hunk."""
     replaced: list[str] = []
     position = hunk.start
     for change in hunk.inside:
         replaced += task.source.lines[position : change.old_start]
         replaced += new.lines[change.new_start : change.new_end]
         position = change.old_end
-    replaced += task.source.lines[position : hunk.end]
+    return [*replaced, *task.source.lines[position : hunk.end]]
+
+
+def _render(hunk: _Hunk, task: Task, new: SourceText) -> str | None:
+    replaced = _replaced(hunk, task, new)
     searched = task.source.lines[hunk.start : hunk.end]
     if any(line.startswith(_MARKERS) for line in (*searched, *replaced)):
         return None

@@ -15,6 +15,8 @@ _MENDERS: dict[str, Callable[[Task], Mended | None]] = {
     "python": mend,
     **dict.fromkeys(script_answers.LANGUAGES, script_answers.mend),
 }
+_ASKERS = frozenset({"user", "tool"})  # what tools answer to edits is what is wrong with them
+_ANCHORS_ASKED = "@@ replace"  # in the rules of a prompt whose lines are to be named by anchors
 _WHO = "the stand-in gateway, which is not a language model"
 
 
@@ -27,9 +29,13 @@ class Turn:
 
 
 def answer(turns: Sequence[Turn]) -> str:
-    """The answer to a conversation: edits in SEARCH/REPLACE blocks, or a line `NO CHANGE: reason`."""
-    asked = [turn.text for turn in turns if turn.role == "user"]
-    task = read_task(asked[0], asked[1:]) if asked else None
+    """The answer to a conversation: edits, or a line `NO CHANGE: reason`.
+
+    Edits are SEARCH/REPLACE blocks, or name lines by anchors if the rules ask for that.
+    """
+    anchored = any(_ANCHORS_ASKED in turn.text for turn in turns if turn.role == "system")
+    asked = [turn.text for turn in turns if turn.role in _ASKERS]
+    task = read_task(asked[0], asked[1:], anchored=anchored) if asked else None
     if task is None:
         return _decline("found no file in the prompt")
     if task.language == "python":

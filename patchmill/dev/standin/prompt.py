@@ -1,7 +1,7 @@
 """The task in a prompt: the file, its findings or wishes, and the lines that may change."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -15,6 +15,7 @@ _FINDING = re.compile(
     r"(?:,? to line \d+(?:, column \d+)?)?: (?P<message>.*)$"
 )
 _RULE = re.compile(r"(?:\S+ )?(?P<code>[A-Z]+\d+):|\S+ (?P<name>[@a-z][\w@/().-]*):")
+_ANCHORED = re.compile(r"(?P<anchor>\d+[a-z]{2})\|(?P<text>.*)", re.DOTALL)
 _INSTRUCTION = "Instruction:"
 _QUOTED = "> "
 _WISHES = re.compile(r"Add to this file: (?P<wishes>.+)$")
@@ -43,7 +44,7 @@ class Task:
     """What the prompt asks for.
 
     `shown` holds the lines that the prompt shows; the others are blank. `repairs` are the messages that came
-    back on earlier answers.
+    back on earlier answers. `anchors` are what shown lines are to be named by, None if by their text.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Task:
     target_version: str | None
     instruction: str | None
     repairs: tuple[str, ...]
+    anchors: Mapping[int, str] | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -75,8 +77,11 @@ class _Block:
     lines: list[str]
 
 
-def read_task(user_message: str, repairs: Sequence[str] = ()) -> Task | None:
-    """The task of a first user message, and what was said to earlier answers; None when it names no file."""
+def read_task(user_message: str, repairs: Sequence[str] = (), *, anchored: bool = False) -> Task | None:
+    """The task of a first user message, and what was said to earlier answers; None when it names no file.
+
+    With `anchored` each line of the file begins with its anchor.
+    """
     heading: str | None = None
     in_file = False
     blocks: list[_Block] = []
@@ -95,6 +100,9 @@ def read_task(user_message: str, repairs: Sequence[str] = ()) -> Task | None:
     if heading is None or found is None:
         return None
     source, shown = _whole(blocks) if found["extent"] == "whole" else _excerpts(heading, blocks)
+    anchors: dict[int, str] | None = None
+    if anchored:
+        source, anchors = _without_anchors(source)
     task = Task(
         path=found["path"],
         language=found["language"],
@@ -106,6 +114,7 @@ def read_task(user_message: str, repairs: Sequence[str] = ()) -> Task | None:
         target_version=None,
         instruction=_instruction(loose),
         repairs=tuple(repairs),
+        anchors=anchors,
     )
     return _with_options(task, loose)
 
@@ -144,6 +153,13 @@ def _excerpts(heading: str, blocks: list[_Block]) -> tuple[SourceText, frozenset
     if length > _MOST_LINES:
         return SourceText([]), frozenset()
     return SourceText(placed.get(line, "") for line in range(1, length + 1)), frozenset(placed)
+
+
+def _without_anchors(source: SourceText) -> tuple[SourceText, dict[int, str]]:
+    """The text without the anchors of its lines, and these by line."""
+    found = [_ANCHORED.fullmatch(line) for line in source.lines]
+    lines = [match["text"] if match else line for match, line in zip(found, source.lines, strict=True)]
+    return SourceText(lines), {line: match["anchor"] for line, match in enumerate(found, start=1) if match}
 
 
 def _findings(lines: list[str]) -> Iterator[AskedFinding]:

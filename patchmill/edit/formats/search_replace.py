@@ -13,21 +13,26 @@ How a block is read:
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from patchmill.edit.prose import EXPLANATION_LIMIT, TITLE_LIMIT, plain
-from patchmill.edit.protocol import Edit, Proposal, Rejection, RejectionReason
+from patchmill.edit.prose import EXPLANATION_LIMIT, declined_in, plain, title_in
+from patchmill.edit.protocol import (
+    Edit,
+    Message,
+    OfferedTool,
+    Proposal,
+    Rejection,
+    RejectionReason,
+    told,
+)
 from patchmill.edit.span import line_content, split_lines
 
 _OPEN = re.compile(r"(<{5,9}) ?SEARCH\s*")
 _DIVIDER = re.compile(r"(={5,9})\s*")
 _CLOSE = re.compile(r"(>{5,9}) ?REPLACE\s*")
 _FENCE = re.compile(r"\s*(?:`{3,}[^`]*|~{3,}.*)")
-_HEADING = re.compile(r"#{1,6}(?:\s+|$)")
-_BOLD = re.compile(r"\*\*(.+)\*\*")
-_NO_CHANGE = re.compile(r"[\s>#*_`-]*NO CHANGE[*_`]*\s*:[*_`]*\s*(.*)")
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 _INSTRUCTIONS = """\
@@ -70,6 +75,15 @@ class SearchReplace:
     name = "search_replace"
     instructions = _INSTRUCTIONS
     answer_schema: Mapping[str, Any] | None = None
+    tool: OfferedTool | None = None
+
+    def shown(self, number: int, line: str) -> str:  # noqa: ARG002 - places are found by text alone
+        """Write a line of the file as it is."""
+        return line
+
+    def turn(self, answer: str, said: str) -> Sequence[Message]:
+        """Write an answer that failed, and what is said to it."""
+        return told(answer, said)
 
     def parse(self, text: str) -> Proposal:
         """Read an answer; never raises, whatever the text.
@@ -99,14 +113,14 @@ class SearchReplace:
                 outside.append(lines[at])
             at += 1
         return Proposal(
-            title=_title(outside),
+            title=title_in(outside),
             explanation=plain("\n".join(outside), limit=EXPLANATION_LIMIT),
             edits=tuple(edits),
             rejections=tuple(
                 Rejection(edit=number, reason=RejectionReason.UNTERMINATED, detail=fault)
                 for number, fault in enumerate(faults, start=len(edits))
             ),
-            declined=None if edits or faults else _declined(outside),
+            declined=None if edits or faults else declined_in(outside),
         )
 
 
@@ -141,23 +155,3 @@ def _markers(marker: re.Pattern[str], lines: list[str], start: int, stop: int, w
 
 def _joined(lines: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
-
-
-def _title(outside: list[str]) -> str:
-    for line in filter(None, map(str.strip, outside)):
-        text = line
-        if heading := _HEADING.match(text):
-            text = text[heading.end() :]
-        if bold := _BOLD.fullmatch(text):
-            text = bold[1]
-        if title := plain(text, limit=TITLE_LIMIT):
-            return title
-    return ""
-
-
-def _declined(outside: list[str]) -> str | None:
-    for line in outside:
-        found = _NO_CHANGE.fullmatch(line)
-        if found:
-            return plain(found[1].rstrip("*_` "), limit=EXPLANATION_LIMIT) or "no reason given"
-    return None

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from patchmill.dev.standin import model
 from patchmill.dev.standin.catalogue import MODELS
-from patchmill.dev.standin.chat.json_answers import as_json, wants_edits
+from patchmill.dev.standin.chat.json_answers import as_json, wants_edits, wants_json
 from patchmill.dev.standin.chat.request import ChatRequest
 from patchmill.dev.standin.chat.schema_example import UnsupportedSchema, smallest
-from patchmill.dev.standin.chat.tool_calls import ToolCall, calls_for
+from patchmill.dev.standin.chat.tool_calls import ToolCall, call_with, calls_for, function_for_edits
 from patchmill.dev.standin.refusal import invalid_param
 from patchmill.dev.standin.tokens import count_tokens, cut
 
@@ -69,7 +69,11 @@ async def choose(
     """
     reasoning = REASONING if request.wants_reasoning else ""
     parallel = MODELS[request.model].parallel_tools
-    calls = calls_for(request, request_id=request_id, parallel=parallel) if scripted is None else ()
+    calls: tuple[ToolCall, ...] = ()
+    if scripted is None:
+        calls = await edits_called(request, request_id=request_id) or calls_for(
+            request, request_id=request_id, parallel=parallel
+        )
     if calls:
         choice = called_choice(calls, reasoning=reasoning, max_tokens=max_tokens)
     else:
@@ -80,6 +84,15 @@ async def choose(
     return [choice] * (request.n or 1)
 
 
+async def edits_called(request: ChatRequest, *, request_id: str) -> tuple[ToolCall, ...]:
+    """The call of the function that takes edits, with those of the offline model; none if none is offered."""
+    function = function_for_edits(request)
+    if function is None or not wants_edits(request):
+        return ()
+    arguments = as_json(await _said(request), request)
+    return (call_with(function, arguments, request_id=request_id),)
+
+
 async def content_for(request: ChatRequest) -> str:
     """The words that answer a request, by the rules of the offline model."""
     structured = None if request.response_format is None else request.response_format.json_schema
@@ -88,9 +101,14 @@ async def content_for(request: ChatRequest) -> str:
             return json.dumps(smallest(structured.schema_))
         except UnsupportedSchema as error:
             raise invalid_param("response_format", f"response_format: the schema: {error}.") from None
-    turns = [model.Turn(role=message.role, text=message.text) for message in request.messages]
-    text = await asyncio.to_thread(model.answer, turns)
-    if request.wants_json:
+    text = await _said(request)
+    if wants_json(request):
         text = as_json(text, request)
     ends = [text.index(stop) for stop in request.stops if stop in text]
     return text[: min(ends)] if ends else text
+
+
+async def _said(request: ChatRequest) -> str:
+    """What the offline model says to the conversation."""
+    turns = [model.Turn(role=message.role, text=message.text) for message in request.messages]
+    return await asyncio.to_thread(model.answer, turns)

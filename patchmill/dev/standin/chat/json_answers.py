@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from patchmill.dev.standin.chat.request import ChatRequest
 
 _OPEN, _DIVIDE, _CLOSE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
+_WITHOUT_TOOLS = "If you cannot call functions, answer with this JSON object"
 _DECLINES = "NO CHANGE: "
 
 
 def wants_edits(request: ChatRequest) -> bool:
     """Whether the system message describes a document with edits."""
     return any('"edits"' in message.text for message in request.messages if message.role == "system")
+
+
+def wants_json(request: ChatRequest) -> bool:
+    """Whether words are to be JSON: the request says so, or the rules do for who is offered no tools."""
+    told = any(_WITHOUT_TOOLS in message.text for message in request.messages if message.role == "system")
+    return request.wants_json or (told and not request.tools)
 
 
 def as_json(answer: str, request: ChatRequest) -> str:

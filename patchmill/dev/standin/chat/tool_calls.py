@@ -38,7 +38,7 @@ def calls_for(request: ChatRequest, *, request_id: str, parallel: bool) -> tuple
     kept = chosen if parallel else chosen[:1]
     return tuple(
         ToolCall(
-            call_id=f"call_{request_id.removeprefix('chatcmpl-')}_{number}",
+            call_id=_call_id(request_id, number),
             name=function.name,
             arguments=_arguments(function),
         )
@@ -46,13 +46,40 @@ def calls_for(request: ChatRequest, *, request_id: str, parallel: bool) -> tuple
     )
 
 
-def _chosen(request: ChatRequest) -> list[Function]:
+def function_for_edits(request: ChatRequest) -> Function | None:
+    """The function that takes edits as its arguments, if one is offered and may be called."""
+    return next((function for function in _callable(request) if _takes_edits(function)), None)
+
+
+def call_with(function: Function, arguments: str, *, request_id: str) -> ToolCall:
+    """One call with these arguments."""
+    return ToolCall(call_id=_call_id(request_id, 0), name=function.name, arguments=arguments)
+
+
+def _takes_edits(function: Function) -> bool:
+    properties = (function.parameters or {}).get("properties")
+    return isinstance(properties, dict) and "edits" in properties
+
+
+def _callable(request: ChatRequest) -> list[Function]:
+    """The functions among which the choice leaves room."""
     functions = [tool.function for tool in request.tools or []]
     choice = request.tool_choice
-    if not functions or choice == "none":
+    if choice == "none":
         return []
     if choice is not None and not isinstance(choice, str):
         return [function for function in functions if function.name == choice.function.name]
+    return functions
+
+
+def _call_id(request_id: str, number: int) -> str:
+    return f"call_{request_id.removeprefix('chatcmpl-')}_{number}"
+
+
+def _chosen(request: ChatRequest) -> list[Function]:
+    functions, choice = _callable(request), request.tool_choice
+    if not functions or not (choice is None or isinstance(choice, str)):
+        return functions
     answered = request.messages[-1].role == "tool"
     asked = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
     named = [function for function in functions if function.name in asked]
