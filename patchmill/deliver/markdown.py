@@ -6,8 +6,12 @@ import unicodedata
 _TICKS = re.compile(r"`+")
 _CODE = re.compile(r"`([^`]+)`")
 # What a forge turns into a link, a notice to somebody, or a mention on another issue's page. Whatever has `://`
-# counts, so that nobody needs to know which schemes it knows.
-_LINKED = re.compile(r"(?:[a-z0-9+.-]*://|www\.|mailto:)[^\s`]*|@[\w/-]*|#[0-9]+|\bgh-[0-9]+", re.IGNORECASE)
+# counts, so that nobody needs to know which schemes it knows; a revision is neither a number nor a word.
+_LINKED = re.compile(
+    r"(?:[a-z0-9+.-]*://|www\.|mailto:)[^\s`]*|@[\w/-]*|#[0-9]+|(?<![^\W_])gh-[0-9]+"
+    r"|(?<![^\W_])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,40}(?![^\W_])",
+    re.IGNORECASE,
+)
 _PUNCTUATION = re.compile(r"([\\`*_\[\]#~|$!])")
 _OPENER = re.compile(r"([0-9]*)([.)+-])")  # begins a list or a rule where it begins a line
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
