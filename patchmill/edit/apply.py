@@ -40,7 +40,7 @@ def locate(source: str, edits: Sequence[AnyEdit], *, scope: tuple[int, int] | No
     for number, edit in enumerate(edits):
         result = _place(lines, edit, scope)
         if isinstance(result, Hunk):
-            result = _clash(result, placed) or result
+            result = _clash(lines, result, placed) or result
         if isinstance(result, Hunk):
             placed.append((result, number))
         else:
@@ -284,12 +284,24 @@ def _with_bom(source: SourceLines, hunk: Hunk) -> Hunk:
     return Hunk(start_line=1, end_line=end_line, original=original, replacement=replacement)
 
 
-def _clash(hunk: Hunk, placed: list[tuple[Hunk, int]]) -> Refusal | None:
+def _clash(source: SourceLines, hunk: Hunk, placed: list[tuple[Hunk, int]]) -> Refusal | None:
     for other, number in placed:
-        if overlap(hunk, other):
+        if overlap(hunk, other) or _spoil(source, *sorted((hunk, other), key=_range)):
             detail = f"{_lines_of(hunk)}: edit {number} changes {_lines_of(other)}"
             return Refusal(reason=RejectionReason.OVERLAP, detail=detail)
     return None
+
+
+def _spoil(source: SourceLines, first: Hunk, second: Hunk) -> bool:
+    """Whether two hunks that share no line make together what neither says.
+
+    One takes away a file's only line, so that its mark stays alone, and the other adds lines; or a CR comes
+    to stand before an LF, and the two would be one line end.
+    """
+    if first.replacement == BOM:
+        return second.end_line < second.start_line
+    touch = first.end_line + 1 == second.start_line and source.has_cr
+    return touch and first.replacement[-1:] in {"", "\r"} and second.replacement[:1] in {"", "\n"}
 
 
 def _range(hunk: Hunk) -> tuple[int, int]:

@@ -40,6 +40,11 @@ class SourceLines:
         self.contents = [line_content(line) for line in self.lines]
 
     @cached_property
+    def has_cr(self) -> bool:
+        """Whether a line ends by a CR alone."""
+        return any(line.endswith("\r") for line in self.lines)
+
+    @cached_property
     def trimmed(self) -> list[str]:
         """The contents without trailing whitespace, and without a page break before them."""
         return [line.rstrip(_BLANK).lstrip(PAGE_BREAK) for line in self.contents]

@@ -497,3 +497,18 @@ def test_mapped_lines_have_the_same_content(case: tuple[str, list[Edit]]) -> Non
     assert all(mapped is None or lines.old_line(mapped) == number for number, mapped in kept.items())
     written = [number for number in range(1, len(new) + 1) if lines.old_line(number) is None]
     assert len(written) == len(new) - sum(mapped is not None for mapped in kept.values())
+
+
+@pytest.mark.parametrize(
+    ("source", "first", "second"),
+    [
+        (f"{BOM}a\n", ("a\n", ""), ("a\n", "a\nb\n")),
+        (f"{BOM}a\n", ("a\n", "a\nb\n"), ("a\n", "")),
+        ("a\rb\nc\n", ("a\n", "x\n"), ("b\n", "\n")),
+        ("a\rb\nc\n", ("b\n", "\n"), ("a\n", "x\n")),
+    ],
+)
+def test_edits_that_would_make_another_line_together_are_refused_as_overlapping(
+    source: str, first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    assert refused(source, first, second) == [(1, RejectionReason.OVERLAP)]
