@@ -8,7 +8,7 @@ WORKERS := 2
 SCALE := 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-ledger bench-processes bench-retention bench-slots bench-storm bench-usage bench-watchers bench-wire migrate check clean
+.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-ledger bench-processes bench-retention bench-slots bench-storm bench-usage bench-verify bench-watchers bench-wire migrate check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ bench-slots: setup ## Measure how full two worker processes keep the account's s
 
 bench-usage: setup ## Measure how long 100,000 calls take to sum up
 	$(PY) -m benchmarks.usage
+
+bench-verify: setup ## Measure what verifying a fix takes beside the bare processes that it cannot do without
+	$(PY) -m benchmarks.verify
 
 bench-watchers: setup ## Measure how soon events come to 500 streams of one API process
 	$(PY) -m benchmarks.watchers

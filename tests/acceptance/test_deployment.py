@@ -75,6 +75,12 @@ def test_the_image_copies_what_exists_and_runs_as_nobody_special() -> None:
     assert users[-1] != "root"
 
 
+def test_the_image_holds_compiled_modules_since_what_runs_in_it_cannot_write_them() -> None:
+    _, *installs = (ROOT / "Dockerfile").read_text(encoding="utf-8").split("uv pip install")
+    assert installs
+    assert all("--compile-bytecode" in options.splitlines()[0] for options in installs)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel as the image does."""

@@ -22,6 +22,7 @@ from patchmill.kinds.checker_settings import ENVIRONMENTS, OXLINT
 from patchmill.kinds.languages import LANGUAGES
 from patchmill.verify import sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
+from patchmill.verify.workspace import workspace
 
 SYNTAX_ERROR = "syntax-error"
 # As soon as this plugin is on, oxlint opens the files that a text imports, wherever on this machine they are.
@@ -199,17 +200,17 @@ def _check(
 ) -> list[FileReport] | CheckerFailure:
     # Half a surrogate pair could not be written to a file; no name or operator holds one.
     texts = [_LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text) for text in versions]
-    with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
-        configuration = Path(folder, "oxlint.json")
+    with workspace(sum(map(len, texts))) as folder:
+        configuration = folder / "oxlint.json"
         configuration.write_text(json.dumps(_configuration(rules, settings)), encoding="utf-8")
         arguments = ["--config", str(configuration), "--disable-nested-config", "--no-ignore"]
         arguments += ["--threads=1", "--format", "json"]
         for number, text in enumerate(texts):
-            place = Path(folder, str(number))
+            place = folder / str(number)
             place.mkdir()
             (place / name).write_bytes(text.encode().replace(_DIRECTIVE, _NO_DIRECTIVE))
             arguments.append(f"{number}/{name}")
-        output = _run(arguments, cwd=Path(folder))
+        output = _run(arguments, cwd=folder)
     if isinstance(output, CheckerFailure):
         return output
     try:

@@ -16,6 +16,7 @@ from patchmill.kinds.checker_settings import RUFF
 from patchmill.verify import sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
 from patchmill.verify.selection import Selection
+from patchmill.verify.workspace import workspace
 
 SYNTAX_ERROR = "invalid-syntax"
 _SYNTAX_NAMES = frozenset({"invalid-syntax", "syntax-error", "syntaxerror", "e999"})
@@ -132,13 +133,13 @@ def _check(
     arguments += ["--no-fix", "--exit-zero", "--output-format", "json-lines"]
     arguments += ["--select", ",".join(selected), *_configuration(settings), "--"]
     name = _safe_name(path)
-    with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
+    with workspace(sum(map(len, versions))) as folder:
         for number, text in enumerate(versions):
-            place = Path(folder, str(number))
+            place = folder / str(number)
             place.mkdir()
             (place / name).write_bytes(text.encode("utf-8", "surrogatepass"))
             arguments.append(f"{number}/{name}")
-        output = _run(arguments, cwd=Path(folder))
+        output = _run(arguments, cwd=folder)
     if isinstance(output, CheckerFailure):
         return output
     found: list[list[Diagnostic]] = [[] for _ in versions]

@@ -1,7 +1,7 @@
 """The child process that reads outlines: a request in marshal's form from whoever started it, JSON back.
 
-Run as a script by `python -I -S`; hostile text is parsed here and nowhere else, and nothing is executed. The
-modules for JSON and regular expressions take longer to load than most files to read, so none is used here.
+Run by `bare_python`; hostile text is parsed here and nowhere else, and nothing is executed. The modules for
+JSON and regular expressions take longer to load than most files to read, so none is used here.
 """
 
 import marshal
@@ -55,7 +55,3 @@ def _json(value: "Any") -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(_json, value)) + "]"
     return str(int(value))
-
-
-if __name__ == "__main__":
-    main()

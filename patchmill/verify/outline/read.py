@@ -2,21 +2,17 @@
 
 import json
 import marshal
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from patchmill.edit.span import Hunk
-from patchmill.verify import sandbox
+from patchmill.verify import bare_python, sandbox
 from patchmill.verify.syntax.grammar import BY_LANGUAGE, packages
 
 Lines = tuple[int, int]  # first and last, 1-based, both included
 
-_CHILD = Path(__file__).with_name("child.py")
-_HOME = str(Path(__file__).parents[3])
+_CHILD = "patchmill.verify.outline.child"
 _LIMITS = sandbox.Limits(wall_s=45.0, cpu_s=45)
 
 
@@ -81,7 +77,7 @@ def read(
         return None
     request: dict[str, Any] = {
         "grammar": None if entry is None else (entry.module, entry.entry, language),
-        "packages": [*folders, _HOME],
+        "packages": folders,
         "lines": list(lines),
         "spans": list(spans),
         "candidates": [[_plain(hunk) for hunk in hunks] for hunks in candidates],
@@ -107,12 +103,7 @@ def _alone(request: dict[str, Any], hunks: Sequence[Any]) -> dict[str, Any]:
 def _ask(request: Mapping[str, Any]) -> dict[str, Any] | str:
     """The child's answer, or why there is none."""
     try:
-        completed = sandbox.run(
-            [sys.executable, "-I", "-S", str(_CHILD)],
-            stdin=marshal.dumps(dict(request)),
-            cwd=Path(tempfile.gettempdir()),
-            limits=_LIMITS,
-        )
+        completed = bare_python.run(_CHILD, stdin=marshal.dumps(dict(request)), limits=_LIMITS)
     except OSError as error:
         return str(error)
     return completed.failure or dict(json.loads(completed.stdout))

@@ -1,6 +1,6 @@
 """The child process of the proof: reads a source and candidates as JSON, writes a verdict on each.
 
-Run as a script by `python -I -S`, standard library only; hostile text is parsed here and nowhere else.
+Run by `bare_python`, standard library only; hostile text is parsed here and nowhere else.
 """
 
 import ast
@@ -11,12 +11,7 @@ import tokenize
 import unicodedata
 import warnings
 from collections import Counter
-from os.path import abspath, dirname
 from typing import Any
-
-if __name__ == "__main__":
-    # At the end, so that nothing installed can stand in for the standard library.
-    sys.path.append(dirname(dirname(dirname(dirname(abspath(__file__))))))  # noqa: PTH100, PTH120 - pathlib is slow
 
 from patchmill.verify.proof.additions import HINTS, Addition, Kind, additions
 from patchmill.verify.proof.facts import Facts
@@ -58,7 +53,7 @@ def main() -> None:
     """Answer one request from standard input."""
     sys.setrecursionlimit(_RECURSION)
     request = json.load(sys.stdin.buffer)
-    json.dump(answer(request), sys.stdout)
+    sys.stdout.write(json.dumps(answer(request)))
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +161,3 @@ def _words(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"line {error.lineno or 1}: {error.msg}"
     return str(error)[:300] or type(error).__name__
-
-
-if __name__ == "__main__":
-    main()

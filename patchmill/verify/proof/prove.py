@@ -2,18 +2,16 @@
 
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from patchmill.job.record import Annotation
-from patchmill.verify import sandbox
+from patchmill.verify import bare_python, sandbox
 from patchmill.verify.proof.refusal import Refusal, Rule
 
 # What ruff assumes, too, where nobody says which Python the code must run on.
 DEFAULT_TARGET = (3, 10)
-_CHILD = Path(__file__).with_name("child.py")
+_CHILD = "patchmill.verify.proof.child"
 _LIMITS = sandbox.Limits(wall_s=45.0, cpu_s=45)
 
 
@@ -49,12 +47,7 @@ def prove(
         "what": sorted(what),
         "target": target or DEFAULT_TARGET,
     }
-    completed = sandbox.run(
-        [sys.executable, "-I", "-S", str(_CHILD)],
-        stdin=json.dumps(request).encode(),
-        cwd=Path(tempfile.gettempdir()),
-        limits=_LIMITS,
-    )
+    completed = bare_python.run(_CHILD, stdin=json.dumps(request).encode(), limits=_LIMITS)
     if completed.failure is not None:
         return Unproven(detail=f"the proof gave no answer: {completed.failure}")
     answer = json.loads(completed.stdout)

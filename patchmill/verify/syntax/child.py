@@ -1,6 +1,6 @@
 """The child process of the floor: reads versions of a file as JSON, writes where each does not parse.
 
-Run as a script by `python -I -S`, with the folders of the parser and the grammar in the request; hostile text
+Run by `bare_python`, with the folders of the parser and the grammar in the request; hostile text
 is parsed here and nowhere else. The tree is walked without recursion, since text decides how deep it is.
 """
 
@@ -19,7 +19,7 @@ def main() -> None:
     request = json.load(sys.stdin.buffer)
     # At the end, so that nothing installed can stand in for the standard library.
     sys.path.extend(request["packages"])
-    json.dump(answer(request), sys.stdout)
+    sys.stdout.write(json.dumps(answer(request)))
 
 
 def answer(request: dict[str, Any]) -> list[list[dict[str, Any]]]:
@@ -57,7 +57,3 @@ def _error(node: Any, rule: str, message: str) -> dict[str, Any]:
         "start": [node.start_point[0], node.start_point[1]],
         "end": [node.end_point[0], node.end_point[1]],
     }
-
-
-if __name__ == "__main__":
-    main()

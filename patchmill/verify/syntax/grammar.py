@@ -2,19 +2,17 @@
 
 import importlib.util
 import json
-import sys
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from patchmill.edit.span import line_content, split_lines
-from patchmill.verify import sandbox
+from patchmill.verify import bare_python, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
 from patchmill.verify.syntax.child import MOST_ERRORS
 
-_CHILD = Path(__file__).with_name("child.py")
+_CHILD = "patchmill.verify.syntax.child"
 _LIMITS = sandbox.Limits(wall_s=30.0, cpu_s=30)
 
 
@@ -46,12 +44,7 @@ class Grammar:
         texts = [_with_newlines(text) for text in versions]
         request = {"packages": folders, "module": self.module, "entry": self.entry, "versions": texts}
         try:
-            completed = sandbox.run(
-                [sys.executable, "-I", "-S", str(_CHILD)],
-                stdin=json.dumps(request).encode(),
-                cwd=Path(tempfile.gettempdir()),
-                limits=_LIMITS,
-            )
+            completed = bare_python.run(_CHILD, stdin=json.dumps(request).encode(), limits=_LIMITS)
         except OSError as error:
             return CheckerFailure(reason=FailureReason.CHECKER_UNAVAILABLE, detail=f"tree-sitter: {error}")
         if completed.failure is not None:

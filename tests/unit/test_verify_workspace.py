@@ -1,0 +1,58 @@
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from patchmill.verify import workspace as module
+from patchmill.verify.workspace import workspace
+
+LITTLE, MUCH = 10_000, 10_000_000
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in the place of memory, on a machine where nobody names another one."""
+    monkeypatch.setattr(tempfile, "tempdir", module._USUAL)  # what an environment without TMPDIR gives
+    monkeypatch.setattr(module, "MEMORY", tmp_path)
+    monkeypatch.setattr(module, "_ROOM_BYTES", 0)
+    return tmp_path
+
+
+def test_little_is_kept_in_memory_and_removed_with_all_that_is_in_it(memory: Path) -> None:
+    with workspace(LITTLE) as folder:
+        (folder / "0").mkdir()
+        (folder / "0" / "a.py").touch()
+        parent = folder.parent
+
+    assert parent == memory
+    assert list(memory.iterdir()) == []
+
+
+def test_much_goes_to_disk(memory: Path) -> None:
+    with workspace(MUCH) as folder:
+        assert folder.parent != memory
+
+
+def test_a_folder_that_somebody_names_is_taken(
+    memory: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = tmp_path_factory.mktemp("named")
+    monkeypatch.setattr(tempfile, "tempdir", str(named))
+
+    with workspace(LITTLE) as folder:
+        assert folder.parent == named
+    assert list(memory.iterdir()) == []
+
+
+def test_where_memory_has_no_room_disk_is_taken(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ROOM_BYTES", 2**80)
+
+    with workspace(LITTLE) as folder:
+        assert folder.parent != memory
+
+
+def test_where_there_is_no_such_memory_disk_is_taken(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MEMORY", memory / "missing")
+
+    with workspace(LITTLE) as folder:
+        assert folder.is_dir()
