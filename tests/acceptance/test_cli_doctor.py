@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,21 @@ from sqlalchemy import text
 from patchmill.cli.installation import PRICES
 from patchmill.store.engine import open_engine
 from patchmill.store.prices import add_prices_if_none
-from tests.support.api import User, job_uuid
+from tests.support.api import Api, User, job_uuid
 from tests.support.command import Command, Done
 from tests.support.limits import change
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack
 
 NOWHERE = "127.0.0.1:1"
+
+
+@pytest.fixture
+def user(api_of_file: Api) -> Iterator[User]:
+    """Somebody whose database no other file's tests write to, since the doctor looks at all of it."""
+    made = User(api_of_file)
+    yield made
+    made.http.close()
 
 
 def states(done: Done) -> dict[str, str]:

@@ -19,7 +19,7 @@ from patchmill.store import circuits, models
 from patchmill.store.prices import add_prices_if_none
 from patchmill.store.tables import audit, prices
 from tests.support import plain_http
-from tests.support.api import User
+from tests.support.api import Api, User
 from tests.support.command import Command, Done
 from tests.support.prices import changeable_prices
 from tests.support.raw_server import RawServer, response
@@ -49,6 +49,14 @@ class Standin:
 def standin() -> Iterator[Standin]:
     with running() as root:
         yield Standin(root=root)
+
+
+@pytest.fixture
+def user(api_of_file: Api) -> Iterator[User]:
+    """Somebody of an installation whose calls no other file's tests make up."""
+    made = User(api_of_file)
+    yield made
+    made.http.close()
 
 
 @pytest.fixture

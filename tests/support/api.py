@@ -192,6 +192,17 @@ def running_api(
         engine.dispose()
 
 
+@contextmanager
+def _on_its_own_database(
+    postgres_url: str, template: str, valkey: ValkeyServer, folder: Path
+) -> Iterator[Api]:
+    with (
+        fresh_database(postgres_url, template) as url,
+        running_api(url, valkey.connection_url, folder) as running,
+    ):
+        yield running
+
+
 @pytest.fixture(scope="session")
 def api(
     postgres_url: str,
@@ -201,10 +212,20 @@ def api(
 ) -> Iterator[Api]:
     """Give the API of this test process; tests keep apart by their projects."""
     folder = tmp_path_factory.mktemp("api")
-    with (
-        fresh_database(postgres_url, template_database) as url,
-        running_api(url, valkey.connection_url, folder) as running,
-    ):
+    with _on_its_own_database(postgres_url, template_database, valkey, folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def api_of_file(
+    postgres_url: str,
+    template_database: str,
+    valkey: ValkeyServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Api]:
+    """Give an API of one file's tests alone: for those that look at more than their own project."""
+    folder = tmp_path_factory.mktemp("api")
+    with _on_its_own_database(postgres_url, template_database, valkey, folder) as running:
         yield running
 
 
