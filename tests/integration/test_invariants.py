@@ -1,5 +1,6 @@
 """The checker that every fault test ends with finds what is planted, and nothing where nothing is."""
 
+import json
 import re
 
 import pytest
@@ -38,6 +39,14 @@ _WEBHOOK = """
     SELECT gen_random_uuid(), project_id, 'https://example.org', '{job.cancelled}', now() - interval '1 hour'
     FROM jobs LIMIT 1;
 """
+_RUN = """
+    INSERT INTO runs (id, project_id, kind, state, outcome, finished_at, findings, skipped, origin, labels)
+    SELECT gen_random_uuid(), id, 'fix', {state}, 1, '[]', '{{}}', '{{}}' FROM projects;
+    INSERT INTO events (project_id, run_id, seq, type, data)
+    SELECT project_id, id, 1, 'run.progress', '{told}' FROM runs;
+"""
+_ENDED = "'finished', 'verified', now()"
+_NO_JOBS = {"total": 0, "queued": 0, "running": 0, "succeeded": 0, "failed": 0, "cancelled": 0}
 PLANTED = {
     "a window does not hold what its calls' transfers add up to": "UPDATE windows SET held_picos = 1",
     "a job does not cost what its calls do": "UPDATE jobs SET cost_picos = 1",
@@ -62,6 +71,16 @@ PLANTED = {
     + _ARROW.format(source="running", to="succeeded").replace("99", "100"),
     "a webhook is not told once of each end of a job": _WEBHOOK
     + _ARROW.format(source="running", to="cancelled"),
+    "a run is open though its jobs have all ended, or the other way round": _RUN.format(
+        state="'queued', NULL, NULL", told="{}"
+    ),
+    "what an ended run told last is not what became of its jobs": _RUN.format(
+        state=_ENDED, told=json.dumps({"jobs": _NO_JOBS | {"succeeded": 1}, "findings": {"verified": 0}})
+    ),
+    "the events of a run are not numbered without a gap": _RUN.format(
+        state=_ENDED, told=json.dumps({"jobs": _NO_JOBS, "findings": {"verified": 0}})
+    )
+    + "UPDATE runs SET event_seq = 2",
     "a job runs without a lease that lives": """
         UPDATE workers SET heartbeat_at = now() - interval '1 hour';
         UPDATE calls SET deadline_at = now() - interval '1 hour';

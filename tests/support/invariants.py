@@ -136,7 +136,33 @@ RESULTS = {
         WHERE ends.number IS DISTINCT FROM told.number
     """,
 }
-ALWAYS = LEDGER | CALLS | LIFE | RESULTS
+RUNS = {
+    "a run is open though its jobs have all ended, or the other way round": f"""
+        SELECT r.id, r.state FROM runs r WHERE (r.finished_at IS NULL) <> EXISTS (
+            SELECT FROM jobs j WHERE j.run_id = r.id AND j.state IN {OPEN})
+    """,
+    "what an ended run told last is not what became of its jobs": """
+        SELECT r.id, told.data, became.jobs, became.verified FROM runs r, LATERAL (
+            SELECT data FROM events WHERE run_id = r.id AND type = 'run.progress' ORDER BY seq DESC LIMIT 1
+        ) told, LATERAL (
+            SELECT jsonb_build_object('total', count(*), 'queued', 0, 'running', 0,
+                'succeeded', count(*) FILTER (WHERE state = 'succeeded'),
+                'failed', count(*) FILTER (WHERE state = 'failed'),
+                'cancelled', count(*) FILTER (WHERE state = 'cancelled')) AS jobs,
+                (SELECT count(*) FROM findings f JOIN jobs j ON j.id = f.job_id
+                    WHERE j.run_id = r.id AND f.status = 'verified') AS verified
+            FROM jobs WHERE run_id = r.id
+        ) became
+        WHERE r.finished_at IS NOT NULL AND r.pruned_at IS NULL AND (told.data->'jobs' <> became.jobs
+            OR told.data->'findings'->'verified' <> to_jsonb(became.verified))
+    """,
+    "the events of a run are not numbered without a gap": """
+        SELECT r.id FROM runs r LEFT JOIN events e ON e.run_id = r.id AND e.job_id IS NULL
+        WHERE r.pruned_at IS NULL GROUP BY r.id
+        HAVING r.event_seq <> count(e.seq) OR r.event_seq <> coalesce(max(e.seq), 0)
+    """,
+}
+ALWAYS = LEDGER | CALLS | LIFE | RESULTS | RUNS
 
 
 def rows(engine: Engine, statement: str) -> list[Any]:
