@@ -127,7 +127,7 @@ def until(condition: Callable[[], object], what: str, deadline_s: float = 120.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cpu:
-    """CPU milliseconds: of the process itself, and of the children that it has waited for."""
+    """CPU milliseconds: of the process itself, and of all that it started and that they started."""
 
     own_ms: float
     children_ms: float
@@ -135,11 +135,12 @@ class Cpu:
     @classmethod
     def of(cls, process: subprocess.Popen[bytes]) -> "Cpu":
         """Read the operating system's account."""
-        times = psutil.Process(process.pid).cpu_times()
-        return cls(
-            own_ms=(times.user + times.system) * 1000,
-            children_ms=(times.children_user + times.children_system) * 1000,
-        )
+        measured = psutil.Process(process.pid)
+        times = measured.cpu_times()
+        running = [child.cpu_times() for child in measured.children(recursive=True)]
+        below = [time for each in running for time in (each.user, each.system)]
+        ended = [time for each in (times, *running) for time in (each.children_user, each.children_system)]
+        return cls(own_ms=(times.user + times.system) * 1000, children_ms=sum([*below, *ended]) * 1000)
 
     def since(self, earlier: "Cpu") -> "Cpu":
         """Give the difference."""
