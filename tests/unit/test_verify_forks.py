@@ -3,7 +3,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,14 @@ from typing import Any
 import psutil
 import pytest
 
-from patchmill.verify import bare_python, forks
+from patchmill.edit.span import Hunk, split_lines
+from patchmill.job.record import Annotation
+from patchmill.verify import bare_python, forks, sandbox
 from patchmill.verify.forks import Forks
+from patchmill.verify.outline.read import Outline, read
+from patchmill.verify.proof.prove import prove
 from patchmill.verify.sandbox import Limits, confinement
+from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
 from tests.support.stack import until
 
 MODULE = "tests.support.forked"
@@ -189,6 +194,49 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def outline_of(language: str, text: str) -> Outline | None:
+    hunk = Hunk(start_line=1, end_line=1, original="", replacement="import json\n")
+    return read(split_lines(text), [(1, 2)], [[hunk]], language=language)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda: outline_of("python", "import os\n\ndef f():\n    return os\n"),
+        lambda: outline_of("python", "def f(:\n"),
+        lambda: outline_of("javascript", "import a from 'b';\nfunction f() { return a; }\n"),
+        lambda: GRAMMARS["go"].diagnose(["package a\n", "func {"], path="a.go", rules=(), settings={}),
+        lambda: prove(
+            "def f(x):\n    return 1\n",
+            ["def f(x) -> int:\n    return 1\n", "def f(x) -> int:\n    return 2\n", "def f("],
+            path="a.py",
+            what=frozenset({Annotation.TYPES}),
+            target=None,
+        ),
+    ],
+    ids=["python", "broken_python", "javascript", "go", "proof"],
+)
+def test_forks_and_processes_say_the_same(
+    ready: Forks, monkeypatch: pytest.MonkeyPatch, look: Callable[[], object]
+) -> None:
+    monkeypatch.setattr(bare_python, "_FORKS", ready)
+    started: list[object] = []
+    start = sandbox.run
+
+    def counted(*arguments: Any, **options: Any) -> sandbox.Completed:
+        started.append(arguments)
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(sandbox, "run", counted)
+
+    forked = look()
+    assert started == []
+    ready.close()
+
+    assert look() == forked is not None
+    assert len(started) == 1
 
 
 def test_a_request_that_no_fork_answers_gets_a_process_of_its_own(
