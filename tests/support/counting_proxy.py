@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 
-from tests.support.database_proxy import Link, before
+from tests.support.database_proxy import before
+from tests.support.proxy import Link
 
 _PREPARES = "prepare"
 _CONNECTS = "connect"

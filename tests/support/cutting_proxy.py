@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from tests.support.database_proxy import Link, before
+from tests.support.database_proxy import before
+from tests.support.proxy import Link
 
 _SYNC = b"S\x00\x00\x00\x04"
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from tests.support.database_proxy import Link, before
+from tests.support.database_proxy import before
+from tests.support.proxy import Link
 
 _READY = b"Z\x00\x00\x00\x05I"
 _BEGINNING = 3  # so many answers belong to the connection itself

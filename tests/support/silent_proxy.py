@@ -9,19 +9,21 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from tests.support.proxy import Link, proxy
 
-class _Link:
-    """One connection through the proxy, by two threads; it is let go of only at the end."""
 
-    def __init__(self, client: socket.socket, server: socket.socket | None) -> None:
-        self._client = client
-        self._server = server
-        self._silent = threading.Event()
-        if server is None:
-            self._silent.set()
-            return
-        for source, target in ((client, server), (server, client)):
-            threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
+class _Link(Link):
+    """One connection, which is let go of only at the end once it is silent."""
+
+    def __init__(self, client: socket.socket, server: socket.socket, silent: threading.Event) -> None:
+        super().__init__(client, server)
+        self._silent = silent
+
+    def to_server(self) -> None:
+        self._pump(self.client, self.server)
+
+    def to_client(self) -> None:
+        self._pump(self.server, self.client)
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
@@ -32,65 +34,31 @@ class _Link:
         if not self._silent.is_set():
             self.close()
 
-    def fall_silent(self) -> None:
-        self._silent.set()
-
-    def close(self) -> None:
-        for side in (self._client, self._server):
-            if side is not None:
-                with suppress(OSError):
-                    side.shutdown(socket.SHUT_RDWR)
-                side.close()
-
 
 class SilentProxy:
-    """Listens at `port` of this machine before whatever `reach` connects to."""
+    """Listens at `port` of this machine."""
 
     def __init__(self, reach: Callable[[], socket.socket]) -> None:
+        self.port = 0
         self._reach = reach
-        self._lock = threading.Lock()
-        self._silent = False
-        self._links: list[_Link] = []
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        self.connected = 0  # times, while it was not silent
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._silent = threading.Event()  # of all that connect until the proxy speaks again
+
+    def link(self, client: socket.socket) -> Link:
+        """Make the link of a client."""
+        return _Link(client, self._reach(), self._silent)
 
     def fall_silent(self) -> None:
         """Pass nothing on any more."""
-        with self._lock:
-            self._silent = True
-            for link in self._links:
-                link.fall_silent()
+        self._silent.set()
 
     def speak(self) -> None:
         """Pass on what connects from now on."""
-        with self._lock:
-            self._silent = False
-            self.connected = 0
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listening.accept()
-                with self._lock:
-                    self.connected += not self._silent
-                    self._links.append(_Link(client, None if self._silent else self._reach()))
-
-    def close(self) -> None:
-        """Close everything."""
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)  # which ends the wait for the next connection
-        self._listening.close()
-        for link in self._links:
-            link.close()
+        self._silent = threading.Event()
 
 
 @contextmanager
 def silent_proxy(reach: Callable[[], socket.socket]) -> Iterator[SilentProxy]:
-    """Run one for as long as the block runs."""
-    proxy = SilentProxy(reach)
-    try:
-        yield proxy
-    finally:
-        proxy.close()
+    """Run one before whatever `reach` connects to, for as long as the block runs."""
+    made = SilentProxy(reach)
+    with proxy(made.link) as made.port:
+        yield made
