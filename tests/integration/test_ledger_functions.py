@@ -306,6 +306,27 @@ def test_a_settlement_whose_commit_was_not_confirmed_may_be_repeated(engine: Eng
     invariants.check_ledger(engine)
 
 
+def test_of_two_who_end_a_call_at_once_the_second_finds_it_ended(engine: Engine) -> None:
+    limit(engine, 9 * HOLD.picos)
+    claim = claimed(engine)
+    call_id = admitted(engine, claim)
+
+    def void() -> ledger.EndedCall:
+        with one_by_one(engine) as connection:
+            return ledger.end_call(connection, claim.job_id, call_id, REJECTED)
+
+    with ThreadPoolExecutor(1) as threads:
+        with engine.begin() as connection:
+            first = ledger.end_call(connection, claim.job_id, call_id, ANSWERED)
+            voided = threads.submit(void)
+            until(lambda: voided.done() or invariants.rows(engine, WAITS) == [(1,)], "the other end, waiting")
+        second = voided.result()
+
+    assert (first, second) == (ledger.EndedCall.FREED_ROOM, ledger.EndedCall.STAYED)
+    assert invariants.rows(engine, "SELECT state FROM calls") == [("settled",)]
+    invariants.check_ledger(engine)
+
+
 def everything(engine: Engine) -> list[Any]:
     tables = ("windows", "jobs", "calls", "ledger_entries", "events")
     return [row for table in tables for row in invariants.rows(engine, f"SELECT * FROM {table} ORDER BY 1")]

@@ -135,12 +135,12 @@ jobs = Table(
     one_of("outcome", "verified partial unchecked no_change"),
     one_of("priority", "interactive bulk"),
     one_of("wait_reason", "retry rate_limit budget gateway_account gateway_down paused same_work"),
-    CheckConstraint("held_picos >= 0 AND uncertain_picos >= 0 AND cost_picos >= 0", name="money"),
+    CheckConstraint("least(held_picos, uncertain_picos, cost_picos) >= 0", name="money"),
     CheckConstraint("(state = 'succeeded') = (outcome IS NOT NULL)", name="outcome_iff_succeeded"),
     CheckConstraint("(state = 'failed') = (error IS NOT NULL)", name="error_iff_failed"),
     CheckConstraint("(state = 'running') = (worker_id IS NOT NULL)", name="worker_iff_running"),
     CheckConstraint(
-        "(state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)",
+        "(state = ANY ('{succeeded,failed,cancelled}')) = (finished_at IS NOT NULL)",
         name="finished_iff_terminal",
     ),
     # A project's line: what was never sent back to wait, what was, and both by file.

@@ -65,8 +65,8 @@ windows = Table(  # made on demand, never reset; the counters are a cache of the
     UniqueConstraint("budget_id", "starts_at"),
     CheckConstraint("settled_picos + held_picos + uncertain_picos <= cap_picos", name="cap_picos"),
     CheckConstraint("settled_tokens + held_tokens + uncertain_tokens <= cap_tokens", name="cap_tokens"),
-    CheckConstraint("held_picos >= 0 AND held_tokens >= 0", name="held"),
-    CheckConstraint("uncertain_picos >= 0 AND uncertain_tokens >= 0", name="uncertain"),
+    CheckConstraint("least(held_picos, held_tokens) >= 0", name="held"),
+    CheckConstraint("least(uncertain_picos, uncertain_tokens) >= 0", name="uncertain"),
     postgresql_with={"fillfactor": 20},  # the hot rows: each changes with every call
 )
 
@@ -100,7 +100,7 @@ ledger_entries = Table(  # one transfer per call and phase; append-only, by trig
     Column("picos", BigInteger, nullable=False),
     now("at"),
     one_of("phase", "hold post release suspend overrun"),
-    CheckConstraint("tokens >= 0 AND picos >= 0", name="amounts"),
+    CheckConstraint("least(tokens, picos) >= 0", name="amounts"),
 )
 
 prices = Table(  # append-only, by trigger: a new price is a new row, and the later of two rows holds
