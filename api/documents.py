@@ -62,7 +62,8 @@ def offered_files(connection: Connection, rows: Sequence[JobRow]) -> list[Offere
         files.append(
             OfferedFile(
                 path=row.path,
-                source=source.decode(),
+                source=source.decode(row.encoding),
+                encoding=row.encoding,
                 findings=findings[row.id],
                 suggestions=suggestions[row.id],
                 evidence=evidence,
@@ -115,7 +116,13 @@ def _job(
         run_at=row.run_at if waits and not held_back else None,
         paused_by=paused,
         cancel_requested=row.cancel_requested,
-        file=JobFile(path=row.path, sha256=row.sha256.hex(), language=row.language, bytes=row.bytes),
+        file=JobFile(
+            path=row.path,
+            sha256=row.sha256.hex(),
+            language=row.language,
+            bytes=row.bytes,
+            encoding=row.encoding,
+        ),
         instruction=row.instruction,
         findings=findings,
         suggestions=suggestions,

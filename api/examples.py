@@ -102,6 +102,7 @@ QUEUED_JOB: dict[str, Any] = {
         "sha256": "d1bb0e08b0eb4e3cc35c7ac4dd9ab8a3bb48ebb1c8b3c3f7f4c9c1a5a8a3f6d2",
         "language": "python",
         "bytes": 65,
+        "encoding": "utf-8",
     },
     "instruction": None,
     "findings": [

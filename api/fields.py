@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from api.problems import nearest
 from patchmill.budget.prices import from_usd
 from patchmill.budget.windows import time_zones
+from patchmill.edit.encoding import canonical, lacking
 from patchmill.edit.formats import EDIT_FORMATS
 from patchmill.edit.span import line_content, split_lines
 
@@ -74,6 +75,19 @@ def _path(text: str) -> str:
     return text
 
 
+def _encoding(name: str, info: ValidationInfo) -> str:
+    """The encoding by Python's name; it must have every character of the file."""
+    known = canonical(name)
+    if known is None:
+        raise fault(
+            "not_allowed", "no file may have this encoding; utf-8, latin-1, cp1252 and their like may"
+        )
+    missing = lacking(info.data.get("content") or "", known)
+    if missing:
+        raise fault("not_allowed", f"{known} does not have {', '.join(missing)}, which the content has")
+    return known
+
+
 def _usd(text: str) -> str:
     try:
         from_usd(text)
@@ -130,6 +144,13 @@ Line = Annotated[int, Field(ge=1, le=MAX_INT, description="1-based")]
 Column = Annotated[int, Field(ge=1, le=MAX_INT, description="1-based, in Unicode code points")]
 Usd = Annotated[str, Field(max_length=32, description="US dollars as a decimal string"), AfterValidator(_usd)]
 TimeZone = Annotated[str, Field(max_length=MAX_ZONE), AfterValidator(time_zone)]
+Encoding = Annotated[
+    str,
+    AfterValidator(_encoding),
+    Field(
+        description="the encoding of the file's bytes, such as latin-1; `content` is its text all the same"
+    ),
+]
 EditFormat = Annotated[str, AfterValidator(_edit_format)]
 Instant = Annotated[datetime, BeforeValidator(instant, json_schema_input_type=str)]
 

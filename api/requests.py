@@ -19,6 +19,7 @@ from api.fields import (
     MAX_INT,
     Column,
     EditFormat,
+    Encoding,
     FilePath,
     Instant,
     Line,
@@ -31,6 +32,7 @@ from api.fields import (
 from api.problems import MAX_ERRORS, nearest
 from patchmill.kinds.languages import LANGUAGES, language_of
 
+What = Literal["types", "docstrings", "existing_types"]
 MAX_FINDINGS = 5_000
 
 
@@ -144,7 +146,7 @@ class FileBody(Body):
 
     path: FilePath = Field(description="from the root of the repository, with /")
     content: str = Field(description="the whole file")
-    encoding: Literal["utf-8"] = Field("utf-8", description="always utf-8")
+    encoding: Encoding = "utf-8"
     language: str | None = Field(None, validate_default=True, description="by the path's ending if omitted")
 
     @field_validator("language")
@@ -239,8 +241,10 @@ class JobRequest(Body):
     findings: Annotated[list[FindingBody] | None, WrapValidator(_one_by_one)] = Field(
         None, description="what a tool reported in the file; fix needs some, or an instruction"
     )
-    what: Annotated[list[Literal["types", "docstrings"]], Field(max_length=10)] | None = Field(
-        None, description="what annotate adds; it needs one or both"
+    what: Annotated[list[What], Field(max_length=10)] | None = Field(
+        None,
+        description="what annotate adds: types, docstrings, or both; existing_types beside types lets hints "
+        "that are there change, too",
     )
     instruction: Annotated[str, Field(min_length=1, max_length=4_000)] | None = Field(
         None, description="what to change, in words; what comes of it is not verified; for fix"

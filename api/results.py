@@ -39,6 +39,11 @@ def format_named(name: str) -> Format:
     return form
 
 
+def rendered(form: Format, offered: Offered) -> Response:
+    """Answer with what is offered; a patch keeps the bytes of files that are not UTF-8."""
+    return Response(form.render(offered).encode("utf-8", "surrogateescape"), media_type=form.media_type)
+
+
 @router.get(
     "/{job_id}/suggestions",
     summary="Read a job's suggestions",
@@ -61,4 +66,4 @@ def read_suggestions(
         if row.erased_at is not None:
             raise NotFound(f"the code of job {job_id} was erased")
         offered = offered_files(connection, [row])
-    return Response(form.render(Offered(files=offered)), media_type=form.media_type)
+    return rendered(form, Offered(files=offered))

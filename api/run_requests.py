@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import FailFast, Field, field_validator
 
 from api.bodies import read_json, text_errors, validated
-from api.fields import FilePath, Usd, fault
+from api.fields import Encoding, FilePath, Usd, fault
 from api.requests import CHECKERS_MEAN, MAX_FINDINGS, Body, Checkers, Labels, OptionsBody, OriginBody
 from api.rules import refuse_large, text_at
 from patchmill.edit.changes import ChangedFile, UnreadableDiff, read_diff
@@ -42,7 +42,7 @@ class RunFileBody(Body):
 
     path: FilePath = Field(description="from the root of the repository, with /")
     content: str = Field(description="the whole file")
-    encoding: Literal["utf-8"] = Field("utf-8", description="always utf-8")
+    encoding: Encoding = "utf-8"
 
 
 class RunRequest(Body):
@@ -98,6 +98,7 @@ class AskedRun:
     request: RunRequest
     selection: Selection
     contents: dict[str, str]  # of the submitted files, by path
+    encodings: dict[str, str]  # likewise
 
 
 def read_run_request(body: bytes, *, max_file_bytes: int) -> AskedRun:
@@ -115,6 +116,7 @@ def read_run_request(body: bytes, *, max_file_bytes: int) -> AskedRun:
         refuse_large(f"/files/{index}/content", [text_at(file, "content")], max_file_bytes)
     request = validated(value, RunRequest, earlier=earlier, more=_more_errors)
     contents = {file.path: file.content for file in request.files}
+    encodings = {file.path: file.encoding for file in request.files}
     errors: list[FieldError] = []
     diff = _diff(request, errors)
     reports = _reports(request, errors)
@@ -122,7 +124,7 @@ def read_run_request(body: bytes, *, max_file_bytes: int) -> AskedRun:
         raise InvalidFields(errors)
     selection = select(reports, contents, diff, _filter(request))
     _refuse_crowded(selection)
-    return AskedRun(request=request, selection=selection, contents=contents)
+    return AskedRun(request=request, selection=selection, contents=contents, encodings=encodings)
 
 
 def _more_errors(request: RunRequest) -> Iterator[FieldError]:

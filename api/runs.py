@@ -28,7 +28,7 @@ from api.query import (
     refuse_unknown,
     to_cursor,
 )
-from api.results import OFFERED, FormatName, format_named
+from api.results import OFFERED, FormatName, format_named, rendered
 from api.run_requests import AskedRun, RunRequest, read_run_request
 from api.run_shapes import Coverage, RunDocument, RunFindings, RunJobs, RunList, RunSkipped, RunState
 from api.schemas import JobUsage
@@ -187,7 +187,7 @@ def read_run_suggestions(
             raise no_such("run", run_id)
         files = offered_files(connection, runs.jobs_of(connection, caller.project_id, identity))
         diff = runs.diff_of(connection, caller.project_id, identity)
-    return Response(form.render(Offered(files=files, diff=diff)), media_type=form.media_type)
+    return rendered(form, Offered(files=files, diff=diff))
 
 
 def run_documents(connection: Connection, rows: Sequence[RunRow]) -> list[RunDocument]:
@@ -249,6 +249,7 @@ def submission_of(asked: AskedRun, caller: Caller, key: str | None) -> RunSubmis
                 path=path,
                 language=language_of(path) or "",
                 source=asked.contents[path],
+                encoding=asked.encodings[path],
                 findings=findings,
                 checkers=request.checkers,
                 options=chosen_options(options),

@@ -44,9 +44,10 @@ class JobFile(Shape):
     """The submitted file, without its content."""
 
     path: str
-    sha256: str
+    sha256: str = Field(description="of the file's bytes, in its encoding")
     language: str
     bytes: int
+    encoding: str = Field(description="by Python's name, such as iso8859-1 for latin-1")
 
 
 class JobFinding(Shape):

@@ -129,6 +129,7 @@ def _task(asked: JobRequest) -> Task:
         path=asked.file.path,
         language=asked.file.language or "",
         source=asked.file.content,
+        encoding=asked.file.encoding,
         findings=_findings(asked),
         what=frozenset(Annotation(name) for name in asked.what or ()),
         instruction=asked.instruction,

@@ -60,7 +60,8 @@ class Ended:
             LostClaim: the job was taken from this worker; nothing is written.
             CancelRequested: somebody asked to stop the job; nothing is written.
         """
-        offered, evidence = rows(claim.task.path, claim.task.source, self.offers)
+        task = claim.task
+        offered, evidence = rows(task.path, task.source, self.offers, encoding=task.encoding)
         claims.finish(
             connection,
             claim.job_id,

@@ -102,6 +102,7 @@ class FixStage:
             context=[file.path for file in self.task.context],
             instruction=self.task.instruction or "",
             instructed=is_instructed(self.task),
+            encoding=self.task.encoding,
         )
 
 
@@ -117,7 +118,7 @@ class AnnotateStage:
 
     def unusable(self) -> Fail | None:
         """Say that the source cannot be parsed, if so: nothing could be proven about it."""
-        reason = unprovable(self.task.source, path=self.task.path)
+        reason = unprovable(self.task.source, path=self.task.path, language=self.task.language)
         if reason is None:
             return None
         return Fail(code=ErrorCode.INVALID_SOURCE, message=reason, retryable=False)
@@ -136,4 +137,6 @@ class AnnotateStage:
             settings=self.task.checkers,
             scope=None if self.task.scope is None else self.task.scope.as_pair(),
             accepted=accepted,
+            language=self.task.language,
+            encoding=self.task.encoding,
         )

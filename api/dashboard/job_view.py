@@ -213,7 +213,7 @@ def _declined(loaded: Loaded) -> str | None:
 
 
 def _suggestions(loaded: Loaded) -> list[ShownSuggestion]:
-    source = None if loaded.source is None else loaded.source.decode(errors="replace")
+    source = None if loaded.source is None else loaded.source.decode(loaded.row.encoding, errors="replace")
     return [
         ShownSuggestion(
             document=each,

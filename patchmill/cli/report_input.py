@@ -46,7 +46,8 @@ def read_text(name: str, what: str) -> str:
     if len(data) > MAX_BYTES:
         raise ConfigurationError(f"the {what} is larger than {MAX_BYTES // 1024**2} MiB")
     try:
-        return data.decode("utf-8-sig")
+        # A diff may show lines of files that are not UTF-8; their numbers are what counts.
+        return data.decode("utf-8-sig", "replace" if what == "diff" else "strict")
     except UnicodeDecodeError:
         raise ConfigurationError(f"the {what} is not UTF-8") from None
 

@@ -16,6 +16,7 @@ from patchmill.cli.serving import Served, served
 from patchmill.cli.talk import say
 from patchmill.cli.tree import SourceFile, Tree
 from patchmill.cli.work import Standing, Work
+from patchmill.edit.encoding import UTF_8
 
 Timeout = Annotated[
     float | None,
@@ -42,7 +43,7 @@ def run_request(
     return {
         "kind": "fix",
         "reports": [{"format": name, "content": content} for name, content in reports],
-        "files": [{"path": file.path, "content": file.content} for file in files],
+        "files": [_file(file) for file in files],
         **{name: value for name, value in more.items() if value is not None},
     }
 
@@ -51,9 +52,15 @@ def job_request(file: SourceFile, kind: str, **more: Any) -> dict[str, Any]:
     """Build the request of a job about one file; fields that are None are left out."""
     return {
         "kind": kind,
-        "file": {"path": file.path, "content": file.content},
+        "file": _file(file),
         **{name: value for name, value in more.items() if value is not None},
     }
+
+
+def _file(file: SourceFile) -> dict[str, str]:
+    """Write a file as requests hold it; servers of earlier versions know UTF-8 alone, unsaid."""
+    written = {"path": file.path, "content": file.content}
+    return written if file.encoding == UTF_8 else {**written, "encoding": file.encoding}
 
 
 def submit_and_give(

@@ -1,5 +1,6 @@
 """The files below the folder that a command runs in: found, read, and never one outside of it."""
 
+import codecs
 import hashlib
 import os
 import stat
@@ -11,8 +12,11 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from patchmill.edit import encoding as encodings
+from patchmill.edit.encoding import UTF_8, canonical
 from patchmill.errors import ConfigurationError
 from patchmill.kinds.languages import LANGUAGES, language_of
+from patchmill.verify.cookie import declared
 
 # Folders that hold what others wrote, or what was generated; hidden ones are passed over, too.
 NOT_SOURCE = frozenset({"__pycache__", "build", "dist", "node_modules", "site-packages", "vendor", "venv"})
@@ -26,22 +30,37 @@ Paths = Annotated[list[str], typer.Argument(help="Files, or folders with files o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """A file as it was read: its path relative to the folder, with forward slashes, and its bytes as text."""
+    """A file as it was read: its path relative to the folder, with forward slashes, its text and encoding."""
 
     path: str
     content: str
+    encoding: str = UTF_8
 
     @property
     def sha256(self) -> str:
         """The hash of its bytes, in hexadecimal, as job documents show it."""
-        return hashlib.sha256(self.content.encode("utf-8")).hexdigest()
+        return hashlib.sha256(self.content.encode(self.encoding)).hexdigest()
+
+
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="The encoding of files that are not UTF-8 and declare none, such as latin-1."),
+]
 
 
 class Tree:
-    """The folder that a command runs in, as its user sees it; paths in it are relative to it."""
+    """The folder that a command runs in, as its user sees it; paths in it are relative to it.
 
-    def __init__(self, folder: Path) -> None:
+    `otherwise` is the encoding of files that are not UTF-8 and declare none.
+    """
+
+    def __init__(self, folder: Path, *, otherwise: str | None = None) -> None:
         self.folder = folder.resolve()
+        self._otherwise = None if otherwise is None else canonical(otherwise)
+        if otherwise is not None and self._otherwise is None:
+            raise ConfigurationError(
+                f"--encoding: no file may be {otherwise!r}; latin-1 or cp1252, say, may be"
+            )
 
     def relative(self, name: str) -> str | None:
         """Give the path of a file inside, named by a relative or absolute path or a file: URL.
@@ -79,17 +98,22 @@ class Tree:
         """Read a file.
 
         Raises:
-            ConfigurationError: as for `place`, or it is not UTF-8.
+            ConfigurationError: as for `place`, or nobody says in which encoding it is.
         """
         try:
-            content = self.place(path).read_bytes().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ConfigurationError(
-                f"{path} is not UTF-8 (byte {error.start + 1}); only UTF-8 text can be submitted"
-            ) from None
+            data = self.place(path).read_bytes()
         except OSError as error:
             raise ConfigurationError(f"{path}: {error.strerror}") from None
-        return SourceFile(path=path, content=content)
+        for encoding in filter(None, (_declared(path, data), UTF_8, self._otherwise)):
+            content = encodings.read(data, encoding)
+            if content is not None:
+                return SourceFile(path=path, content=content, encoding=encoding)
+        if self._otherwise is not None:
+            raise ConfigurationError(f"{path} is neither UTF-8 nor {self._otherwise}")
+        raise ConfigurationError(
+            f"{path} is not UTF-8 (byte {_first_fault(data)}) and declares no encoding; "
+            "name it, as in --encoding latin-1"
+        )
 
     def find(self, names: Sequence[str], languages: Collection[str]) -> list[str]:
         """Give the paths that these names stand for, in order and each once.
@@ -120,3 +144,20 @@ class Tree:
                 place = Path(folder, name)
                 if language_of(name) in languages and not place.is_symlink():
                     yield place.relative_to(self.folder).as_posix()
+
+
+def _declared(path: str, data: bytes) -> str | None:
+    """The encoding that a Python file declares, as Python reads it; a byte order mark is stronger."""
+    if language_of(path) != "python" or data.startswith(codecs.BOM_UTF8):
+        return None
+    told = declared(data.decode("latin-1"))
+    return None if told is None else canonical(told)
+
+
+def _first_fault(data: bytes) -> int:
+    """The number of the first byte that is no UTF-8, from 1."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start + 1
+    return len(data)

@@ -11,6 +11,7 @@ from pathlib import Path
 from patchmill.cli.exits import NotApplied
 from patchmill.cli.tree import Tree
 from patchmill.client.documents import Job, Suggestion
+from patchmill.edit.encoding import UTF_8
 from patchmill.edit.offered import apply_offered
 from patchmill.edit.span import Hunk
 from patchmill.errors import PatchmillError
@@ -51,17 +52,19 @@ def changes(tree: Tree, jobs: Sequence[Job]) -> list[Change]:
     """
     suggestions: dict[str, list[Suggestion]] = {}
     submitted: dict[str, str] = {}
+    encodings: dict[str, str] = {}
     refused: list[str] = []
     for job in jobs:
         if job["suggestions"]:
             path, sha256 = job["file"]["path"], job["file"]["sha256"]
+            encodings[path] = job["file"].get("encoding", UTF_8)  # earlier servers know no other
             suggestions.setdefault(path, []).extend(job["suggestions"])
             if submitted.setdefault(path, sha256) != sha256:
                 refused.append(f"{path} was submitted in two versions")
     found: list[Change] = []
     for path, offered in suggestions.items():
         try:
-            found.append(_change(tree, path, submitted[path], offered))
+            found.append(_change(tree, path, submitted[path], encodings[path], offered))
         except PatchmillError as error:
             refused.append(str(error))
     if refused:
@@ -97,7 +100,7 @@ def write(found: Sequence[Change]) -> None:
             draft.unlink(missing_ok=True)
 
 
-def _change(tree: Tree, path: str, sha256: str, offered: Sequence[Suggestion]) -> Change:
+def _change(tree: Tree, path: str, sha256: str, encoding: str, offered: Sequence[Suggestion]) -> Change:
     inside = tree.relative(path)
     if inside is None:
         raise NotApplied(f"{path} lies outside of {tree.folder}")
@@ -109,10 +112,10 @@ def _change(tree: Tree, path: str, sha256: str, offered: Sequence[Suggestion]) -
     if hashlib.sha256(before).hexdigest() != sha256:
         raise NotApplied(f"{path} is not what was submitted: it has moved on, or is another file")
     try:
-        after = edited(before.decode("utf-8"), offered)
+        after = edited(before.decode(encoding), offered).encode(encoding)
     except ValueError as error:
         raise NotApplied(f"{path}: the suggestions do not fit: {error}") from None
-    return Change(path=path, place=place, before=before, after=after.encode("utf-8"))
+    return Change(path=path, place=place, before=before, after=after)
 
 
 def _check_unchanged(change: Change) -> None:

@@ -57,6 +57,7 @@ class JobFile(TypedDict):
     sha256: str
     language: str
     bytes: int
+    encoding: str
 
 
 class Usage(TypedDict):

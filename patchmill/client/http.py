@@ -240,7 +240,10 @@ class Client:
         return self._suggestions(_run(run_id), format)
 
     def patch(self, job_id: str) -> str:
-        """Give a job's suggestions as one patch that `git apply` takes; empty when there are none."""
+        """Give a job's suggestions as one patch that `git apply` takes; empty when there are none.
+
+        Of a file that is not UTF-8 it has the file's bytes: `encode("utf-8", "surrogateescape")` gives them.
+        """
         return self.suggestions(job_id, format="patch")
 
     def calls(self, job_id: str) -> list[Call]:
@@ -301,7 +304,7 @@ class Client:
         if name is None:
             return cast("list[Suggestion]", self._connection.json("GET", f"{path}/suggestions")["data"])
         answer = self._connection.send("GET", f"{path}/suggestions", params={"format": name})
-        return answer.content.decode("utf-8")
+        return answer.content.decode("utf-8", "surrogateescape")
 
 
 def _ended(

@@ -1,10 +1,11 @@
 """From verified groups of hunks to the suggestions that are offered, with their evidence."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from patchmill.edit.apply import anchored
+from patchmill.edit.encoding import UTF_8
 from patchmill.edit.span import Hunk
 from patchmill.store.ids import new_id
 from patchmill.store.results import CheckRow, SuggestionRow
@@ -29,16 +30,24 @@ class Offer:
     call_id: uuid.UUID | None
 
 
-def rows(path: str, text: str, offers: Iterable[Offer]) -> tuple[list[SuggestionRow], list[CheckRow]]:
+def rows(
+    path: str, text: str, offers: Collection[Offer], *, encoding: str = UTF_8
+) -> tuple[list[SuggestionRow], list[CheckRow]]:
     """Give the rows of all offers: one suggestion a hunk; those of one group require each other.
 
-    Only a group of a single hunk can be committed by one click on a forge.
+    Only a group of a single hunk can be committed by one click on a forge, and only where the forge would
+    write the file's own bytes: it takes every file for UTF-8.
     """
+    foreign = encoding != UTF_8 and not (
+        text.isascii() and all(hunk.replacement.isascii() for offer in offers for hunk in offer.hunks)
+    )
     suggestions: list[SuggestionRow] = []
     checks: list[CheckRow] = []
     for offer in offers:
         ids = [new_id() for _ in offer.hunks]
-        suggestions += [_suggestion(path, text, offer, ids, number) for number in range(len(ids))]
+        suggestions += [
+            _suggestion(path, text, offer, ids, number, foreign=foreign) for number in range(len(ids))
+        ]
         checks += [
             CheckRow(suggestion_id=each, call_id=offer.call_id, check=check, result=result, detail=detail)
             for each in ids
@@ -47,7 +56,9 @@ def rows(path: str, text: str, offers: Iterable[Offer]) -> tuple[list[Suggestion
     return suggestions, checks
 
 
-def _suggestion(path: str, text: str, offer: Offer, ids: Sequence[uuid.UUID], number: int) -> SuggestionRow:
+def _suggestion(
+    path: str, text: str, offer: Offer, ids: Sequence[uuid.UUID], number: int, *, foreign: bool
+) -> SuggestionRow:
     shown = anchored(text, offer.hunks[number])
     return SuggestionRow(
         id=ids[number],
@@ -62,6 +73,6 @@ def _suggestion(path: str, text: str, offer: Offer, ids: Sequence[uuid.UUID], nu
         source=offer.source,
         safety=offer.safety,
         requires=tuple(each for each in ids if each != ids[number]),
-        committable=len(ids) == 1,
+        committable=len(ids) == 1 and not foreign,
         findings=offer.findings,
     )

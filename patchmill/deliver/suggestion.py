@@ -17,6 +17,7 @@ class OfferedFile:
 
     path: str
     source: str
+    encoding: str = "utf-8"
     findings: Sequence[FindingRow]
     suggestions: Sequence[SuggestionRow]
     evidence: Mapping[uuid.UUID, Sequence[CheckRow]]

@@ -35,6 +35,7 @@ class Annotation(StrEnum):
 
     TYPES = "types"
     DOCSTRINGS = "docstrings"
+    EXISTING_TYPES = "existing_types"  # with types: hints that are there may change
 
 
 class FindingStatus(StrEnum):
@@ -140,6 +141,7 @@ class Task:
     path: str
     language: str
     source: str
+    encoding: str = "utf-8"  # of the file's bytes, by Python's name
     findings: tuple[Finding, ...] = ()
     what: frozenset[Annotation] = frozenset()
     instruction: str | None = None  # what a person wants, where no finding says it

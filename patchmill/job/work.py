@@ -33,6 +33,7 @@ def task_key(task: Task) -> bytes | None:
             "path": _name(task.path) if alone else task.path,
             "language": task.language,
             "source": task.source,
+            "encoding": task.encoding,
             "findings": [_finding(finding) for finding in sorted(task.findings, key=lambda one: one.index)],
             "what": sorted(task.what),
             "instruction": task.instruction,

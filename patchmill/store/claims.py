@@ -375,11 +375,13 @@ def _task(row: RowMapping) -> Task:
     request = row["request"]
     options = request["options"]
     scope = request["scope"]
+    encoding = request.get("encoding", "utf-8")  # earlier versions knew no other
     return Task(
         kind=KindName(row["kind"]),
         path=row["path"],
         language=row["language"],
-        source=bytes(row["content"]).decode(),
+        source=bytes(row["content"]).decode(encoding),
+        encoding=encoding,
         findings=as_findings(row["findings"]),
         what=frozenset(Annotation(name) for name in request["what"]),
         instruction=request.get("instruction"),

@@ -52,6 +52,7 @@ class JobRow:
     language: str
     sha256: bytes
     bytes: int
+    encoding: str
     instruction: str | None
     calls: int
     input_tokens: int
@@ -107,6 +108,7 @@ class JobFilter:
 _HELD_BACK = and_(jobs.c.state == State.QUEUED, jobs.c.run_at <= func.now(), pauses.holds_back())
 _SHOWN = {
     **dict(jobs.c.items()),
+    "encoding": func.coalesce(jobs.c.request["encoding"].astext, "utf-8").label("encoding"),
     "instruction": jobs.c.request["instruction"].astext.label("instruction"),
     "wait_reason": case((_HELD_BACK, WaitReason.PAUSED), else_=jobs.c.wait_reason).label("wait_reason"),
 }

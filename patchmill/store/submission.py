@@ -143,7 +143,7 @@ def submit_of_run(
 
 
 def _source(submission: Submission) -> dict[str, Any]:
-    content = submission.task.source.encode()
+    content = submission.task.source.encode(submission.task.encoding)
     digest = hashlib.sha256(content).digest()
     return {"project_id": submission.project_id, "sha256": digest, "content": content}
 
@@ -192,6 +192,7 @@ def _job_values(submission: Submission, job_id: uuid.UUID, source: Mapping[str, 
         "request": {
             "what": sorted(task.what),
             "instruction": task.instruction,
+            "encoding": task.encoding,
             "scope": None if task.scope is None else asdict(task.scope),
             "context": [asdict(file) for file in task.context],
             "checkers": dict(task.checkers),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from patchmill.edit.encoding import UTF_8
 from patchmill.edit.span import split_lines
 from patchmill.job.record import Annotation, FindingStatus
 from patchmill.kinds.checker_settings import target_version
@@ -29,29 +30,43 @@ class AnnotateJudge:
         *,
         source: str,
         path: str,
+        language: str,
         what: frozenset[Annotation],
         settings: Mapping[str, Any],
         scope: tuple[int, int] | None,
+        encoding: str = UTF_8,
     ) -> None:
         self._source = source
         self._path = path
+        self._language = language
         self._what = what
         self._settings = settings
         self._target = target_version(settings)
         self._scope = scope
+        self._encoding = encoding
 
     def __call__(self, candidates: Sequence[Hunks]) -> list[Judgement]:
         """Judge candidates in one child process."""
-        trials = [candidate(self._source, hunks, self._scope) for hunks in candidates]
+        trials = [candidate(self._source, hunks, self._scope, self._encoding) for hunks in candidates]
         texts = [trial.text for trial in trials if trial.usable and trial.text is not None]
         proofs = (
-            prove(self._source, texts, path=self._path, what=self._what, target=self._target) if texts else []
+            prove(
+                self._source,
+                texts,
+                path=self._path,
+                what=self._what,
+                target=self._target,
+                language=self._language,
+            )
+            if texts
+            else []
         )
         answers: Iterator[Proof | Unproven] = iter(
             [proofs for _ in texts] if isinstance(proofs, Unproven) else proofs
         )
         judged = [self._judge(trial, next(answers) if trial.usable else None) for trial in trials]
-        return self._agreeing(trials, judged) if MYPY in self._settings else judged
+        hinted = MYPY in self._settings and self._language == "python"
+        return self._agreeing(trials, judged) if hinted else judged
 
     def _agreeing(self, trials: Sequence[Candidate], judged: Sequence[Judgement]) -> list[Judgement]:
         """Have mypy look at what is proven, in one more child process."""
@@ -75,7 +90,8 @@ class AnnotateJudge:
             return _refused(trial, (parses, same))
         guards = (no_suppression(trial.hunks), no_invisible(trial.hunks, source=self._source))
         guarded = all(guard.result is Result.PASSED for guard in guards)
-        checks = (*trial.checks, *_evidence(proof), *guards)
+        reader = "Python" if self._language == "python" else "tree-sitter"
+        checks = (*trial.checks, *_evidence(proof, reader), *guards)
         sound = not proof.refusals and guarded
         return Judgement(
             hunks=trial.hunks,
@@ -112,7 +128,7 @@ def _refused(trial: Candidate, checks: tuple[Check, ...]) -> Judgement:
     )
 
 
-def _evidence(proof: Proof) -> tuple[Check, Check]:
+def _evidence(proof: Proof, reader: str) -> tuple[Check, Check]:
     """The checks `parses` and `same_behaviour`."""
     broken = [refusal for refusal in proof.refusals if refusal.rule is Rule.NOT_PARSED]
     if broken:
@@ -120,7 +136,7 @@ def _evidence(proof: Proof) -> tuple[Check, Check]:
             Check(check=CheckName.PARSES, result=Result.FAILED, detail=broken[0].detail),
             Check(check=CheckName.SAME_BEHAVIOUR, result=Result.SKIPPED, detail="it does not parse"),
         )
-    parses = Check(check=CheckName.PARSES, result=Result.PASSED, detail="Python parses it")
+    parses = Check(check=CheckName.PARSES, result=Result.PASSED, detail=f"{reader} parses it")
     if not proof.refusals:
         detail = f"proven: only hints and docstrings are added ({proof.gain})"
         return parses, Check(check=CheckName.SAME_BEHAVIOUR, result=Result.PASSED, detail=detail)

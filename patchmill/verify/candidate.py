@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from patchmill.edit.apply import apply_hunks
+from patchmill.edit.encoding import UTF_8
 from patchmill.edit.span import Hunk
 from patchmill.verify.cookie import unwritable
 from patchmill.verify.evidence import Check, CheckName, Result
@@ -33,8 +34,13 @@ class Candidate:
         return self.text is not None and all(check.result is Result.PASSED for check in self.checks)
 
 
-def candidate(source: str, hunks: Sequence[Hunk], scope: tuple[int, int] | None) -> Candidate:
-    """Try hunks on the source; `scope` is the lines that they may touch, 1-based, both included."""
+def candidate(
+    source: str, hunks: Sequence[Hunk], scope: tuple[int, int] | None, encoding: str = UTF_8
+) -> Candidate:
+    """Try hunks on the source; `scope` is the lines that they may touch, 1-based, both included.
+
+    `encoding` is that of the file's bytes, which the edited text must be writable in.
+    """
     ordered = in_order(hunks)
     text: str | None = None
     try:
@@ -42,7 +48,7 @@ def candidate(source: str, hunks: Sequence[Hunk], scope: tuple[int, int] | None)
     except ValueError as error:
         applies = Check(check=CheckName.APPLIES, result=Result.FAILED, detail=str(error))
     else:
-        reason = unwritable(source, text)
+        reason = unwritable(source, text, encoding)
         result = Result.PASSED if reason is None else Result.FAILED
         applies = Check(check=CheckName.APPLIES, result=result, detail=reason or lines_of(ordered))
     return Candidate(hunks=ordered, text=text, checks=(applies, _in_scope(ordered, scope)))

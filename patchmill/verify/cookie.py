@@ -3,12 +3,12 @@
 import codecs
 import re
 
+from patchmill.edit.encoding import UTF_8, lacking
 from patchmill.edit.span import split_lines
 
 # As Python itself looks for it: in a comment, in the first line or in the second after a comment or a blank.
 _DECLARED = re.compile(r"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII)
 _BLANK = re.compile(r"[ \t\f]*(?:#.*)?[\r\n]*\Z")
-_DEFAULT = "utf-8"
 _SHOWN = 5
 
 
@@ -26,19 +26,25 @@ def declared(text: str) -> str | None:
     return None
 
 
-def unwritable(source: str, edited: str) -> str | None:
-    """Say why an edited text cannot be stored as the file declares itself, or would be read as another."""
-    before, now = declared(source) or _DEFAULT, declared(edited) or _DEFAULT
+def unwritable(source: str, edited: str, encoding: str = UTF_8) -> str | None:
+    """Say why an edited text cannot be stored as the file is, or as it says, or would be read otherwise.
+
+    `encoding` is that of the file's bytes.
+    """
+    missing = lacking(edited, encoding)
+    if missing:
+        return f"the file is {encoding}, which has no {', '.join(missing)}: do without, or use an escape"
+    before, now = declared(source) or UTF_8, declared(edited) or UTF_8
     if source.isascii() and edited.isascii():
         return None
     if now != before:
         return f"the file declares that it is {before}, the edited one {now}: leave that line as it is"
-    if before == _DEFAULT:
+    if before == UTF_8:
         return None
-    lacking = sorted(one for one in {*edited} - {*source} if not _has(before, one))
-    if not lacking:
+    absent = sorted(one for one in {*edited} - {*source} if not _has(before, one))
+    if not absent:
         return None
-    shown = ", ".join(f"U+{ord(one):04X}" for one in lacking[:_SHOWN])
+    shown = ", ".join(f"U+{ord(one):04X}" for one in absent[:_SHOWN])
     return f"the file declares that it is {before}, which has no {shown}: do without, or use an escape"
 
 

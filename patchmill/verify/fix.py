@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from patchmill.edit.encoding import UTF_8
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Finding, FindingStatus
 from patchmill.kinds.checker_settings import target_version
@@ -53,6 +54,7 @@ class FixJudge:
         context: Sequence[str] = (),
         instruction: str = "",
         instructed: bool = False,
+        encoding: str = UTF_8,
     ) -> None:
         self._checker = checker = BY_LANGUAGE.get(language)
         self._reader: Checker | Grammar | None = checker or GRAMMARS.get(language)
@@ -63,6 +65,7 @@ class FixJudge:
         self._settings: Mapping[str, Any] = settings.get(checker.name, {}) if checker else {}
         self._rules = sorted({*self.targets.rules.values(), *_canonical(reported, checker)})
         self._scope = scope
+        self._encoding = encoding
         self.settled = frozenset(index for group in accepted for index in group.findings)
         self._meant = {hunk: one.findings for one in meant for hunk in one.hunks}
         self._instructed = instructed
@@ -89,7 +92,7 @@ class FixJudge:
 
         The guards read the same candidates meanwhile, in a process of their own.
         """
-        trials = [candidate(self._source, hunks, self._scope) for hunks in candidates]
+        trials = [candidate(self._source, hunks, self._scope, self._encoding) for hunks in candidates]
         usable = [trial for trial in trials if trial.usable]
         with ThreadPoolExecutor(max_workers=1) as beside:
             looked = beside.submit(self._guards.look, usable) if usable else None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from patchmill.edit.apply import overlap
+from patchmill.edit.encoding import UTF_8
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Annotation, Finding, FindingStatus
 from patchmill.verify import feedback
@@ -41,14 +42,14 @@ def verify_fix(
     context: Sequence[str] = (),
     instruction: str = "",
     instructed: bool = False,
+    encoding: str = UTF_8,
 ) -> Verdict:
     """Verify hunks of `source` against its findings, in few checker processes: one if all goes well.
 
-    `settings` is the request's `checkers` object, validated. `reported` are rules by tool that are reported
-    elsewhere: nothing of them may appear either. `accepted` are groups that passed before: new ones must pass
-    with them, and their findings are settled. `meant` are disjoint sets of proposals that are not divided,
-    with the findings they are for; any other hunk is for what it is near. `context` are the paths of other
-    files. With `instructed` the `instruction` stands for findings: they are one group, unchecked at best.
+    `settings` is the request's `checkers`, validated. `reported` are rules of other files, by tool, that may
+    not appear here. With the `accepted` groups new ones must pass; their findings are settled. `meant` are
+    disjoint proposals that go together, with their findings; other hunks are for what is near. `context` are
+    the paths of other files. With `instructed` the `instruction` is all that is asked: one group, unchecked.
     """
     judge = FixJudge(
         source=source,
@@ -63,6 +64,7 @@ def verify_fix(
         context=context,
         instruction=instruction,
         instructed=instructed,
+        encoding=encoding,
     )
     fresh, clashing = _beside(proposals, accepted)
     if not fresh:
@@ -108,6 +110,8 @@ def verify_annotate(
     settings: Mapping[str, Any],
     scope: tuple[int, int] | None,
     accepted: Sequence[Group] = (),
+    language: str = "python",
+    encoding: str = UTF_8,
 ) -> Verdict:
     """Prove for hunks of `source` that they only add what was asked for and leave behaviour as it is.
 
@@ -115,7 +119,15 @@ def verify_annotate(
     may use. `accepted` are groups that passed before: new groups must pass together with them. A source that
     this Python cannot parse gives no groups, and feedback that says so.
     """
-    judge = AnnotateJudge(source=source, path=path, what=what, settings=settings, scope=scope)
+    judge = AnnotateJudge(
+        source=source,
+        path=path,
+        language=language,
+        what=what,
+        settings=settings,
+        scope=scope,
+        encoding=encoding,
+    )
     fresh, clashing = _beside(proposals, accepted)
     alone = (len(fresh) + 1) * len(source) <= _MAX_ANNOTATE_CHARACTERS
     grouping = form_groups(fresh, judge, accepted=accepted, alone=alone)
@@ -150,9 +162,9 @@ def _clashes(refusals: Sequence[Refusal]) -> list[str]:
     return [f"{refusal.checks[0].detail}: leave those lines as they are" for refusal in refusals]
 
 
-def unprovable(source: str, *, path: str) -> str | None:
+def unprovable(source: str, *, path: str, language: str = "python") -> str | None:
     """Say why nothing can be proven about a source whatever the edits, None when something can."""
-    answer = prove(source, [], path=path, what=frozenset(), target=None)
+    answer = prove(source, [], path=path, what=frozenset(), target=None, language=language)
     return answer.detail if isinstance(answer, Unproven) else None
 
 

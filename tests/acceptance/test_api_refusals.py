@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[Callable[[], Body], str, str]] = {
     "no content": (lambda: with_file(content=None), "/file/content", "wrong_type"),
     "content with NUL": (lambda: with_file(content="x = 1\n\0"), "/file/content", "not_allowed"),
     "content with half a character": (lambda: with_file(content="'\udfff'"), "/file/content", "not_allowed"),
-    "another encoding": (lambda: with_file(encoding="latin-1"), "/file/encoding", "not_allowed"),
+    "another encoding": (lambda: with_file(encoding="utf-16"), "/file/encoding", "not_allowed"),
     "another language": (lambda: with_file(language="pyhton"), "/file/language", "not_allowed"),
     "an ending that tells nothing": (lambda: with_file(path="Makefile"), "/file/language", "missing"),
     # findings

@@ -28,6 +28,7 @@ def test_a_new_job_document_says_what_was_submitted(user: User) -> None:
         "sha256": hashlib.sha256(SOURCE.encode()).hexdigest(),
         "language": "python",
         "bytes": len(SOURCE),
+        "encoding": "utf-8",
     }
     assert [(item["index"], item["rule"], item["status"]) for item in job["findings"]] == [
         (0, "B006", "pending")

@@ -108,11 +108,13 @@ def with_edit(**changes: Any) -> Task:
     return with_finding(fixes=(edited,))
 
 
+_TASK = "kind path language source encoding findings what"
 DIFFERENT: dict[str, Task] = {
     "kind": replace(TASK, kind=KindName.ANNOTATE),
     "name of the file": replace(TASK, path="src/__init__.py"),
     "language": replace(TASK, language="pyi"),
     "content": replace(TASK, source="import os\r\n"),
+    "encoding": replace(TASK, encoding="iso8859-1"),
     "a finding less": replace(TASK, findings=(FINDING,)),
     "no finding": replace(TASK, findings=()),
     "findings in another order": replace(TASK, findings=(replace(OTHER, index=0), replace(FINDING, index=1))),
@@ -173,7 +175,7 @@ def test_the_folder_counts_where_a_text_can_speak_of_it(change: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("record", "weighed"),
     [
-        (Task, "kind path language source findings what instruction scope context checkers reported options"),
+        (Task, f"{_TASK} instruction scope context checkers reported options"),
         (Options, "model escalate tool_fixes reuse edit_format max_calls priority"),
         (Finding, "index tool rule message severity start_line end_line start_column end_column fixes"),
         (ToolFix, "safe edits"),

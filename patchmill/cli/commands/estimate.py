@@ -8,7 +8,7 @@ from patchmill.cli.estimating import AsJson, give_estimate
 from patchmill.cli.exits import ends
 from patchmill.cli.reported import Chosen, DiffFile, MaxCost, ReportFormat, Reports, Since, reported
 from patchmill.cli.serving import Local
-from patchmill.cli.tree import Tree
+from patchmill.cli.tree import Encoding, Tree
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -28,6 +28,7 @@ def estimate(
     chosen: Chosen = None,
     max_cost_usd: MaxCost = None,
     as_json: AsJson = False,
+    encoding: Encoding = None,
     local: Local = False,
 ) -> int:
     """Say what suggestions for checkers' reports may cost: what is expected, and the most that is possible.
@@ -39,7 +40,7 @@ def estimate(
     billed, each as large as the model's context. --max-cost-usd makes it smaller.
     """
     submission = reported(
-        Tree(Path.cwd()),
+        Tree(Path.cwd(), otherwise=encoding),
         report,
         report_format,
         diff=diff,

@@ -1,5 +1,6 @@
 """`patchmill fix`: files mended by what checkers report in them, or by an instruction."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,8 @@ from patchmill.cli.report_input import Report, names_in, read_named, read_report
 from patchmill.cli.serving import Local
 from patchmill.cli.submitting import Submission, Timeout, job_request, run_request, submit_and_give
 from patchmill.cli.talk import say, some
-from patchmill.cli.tree import EVERY_LANGUAGE, NO_FILES, Paths, Tree
+from patchmill.cli.tree import EVERY_LANGUAGE, NO_FILES, Encoding, Paths, SourceFile, Tree
+from patchmill.edit.encoding import UTF_8
 from patchmill.errors import ConfigurationError
 from patchmill.kinds.languages import language_of
 
@@ -54,6 +56,7 @@ def fix(
     as_json: AsJson = False,
     exit_zero: ExitZero = False,
     dry_run: DryRun = False,
+    encoding: Encoding = None,
     local: Local = False,
     timeout: Timeout = None,
 ) -> int:
@@ -71,7 +74,7 @@ def fix(
     wish.check()
     if report is not None and instruction is not None:
         raise ConfigurationError("--report and --instruction exclude each other; name one")
-    tree = Tree(Path.cwd())
+    tree = Tree(Path.cwd(), otherwise=encoding)
     given = {"select": select, "ignore": ignore}
     settings = {name: _rules(name, text) for name, text in given.items() if text is not None}
     if report is not None:
@@ -115,7 +118,7 @@ def _checked(tree: Tree, paths: Sequence[str], settings: Mapping[str, Sequence[s
         say("nothing to mend: there are no files that ruff or oxlint reads")
         return Submission(requests=[], files=[])
     files = {path: tree.read(path) for path in checked}
-    found = reports(tree, checked, settings)
+    found = _reports(tree, files, settings)
     if not found:
         say(f"nothing to mend: the checkers find nothing in {some(len(checked), 'file')}")
         return Submission(requests=[], files=[])
@@ -123,6 +126,22 @@ def _checked(tree: Tree, paths: Sequence[str], settings: Mapping[str, Sequence[s
     sent = [files[path] for path in checked if path in named]
     checkers = {"ruff": settings} if settings else None
     return Submission(requests=[run_request(found, sent, checkers=checkers)], files=sent)
+
+
+def _reports(
+    tree: Tree, files: Mapping[str, SourceFile], settings: Mapping[str, Sequence[str]]
+) -> list[tuple[str, str]]:
+    """Run the checkers on the files; those that are not UTF-8, on copies that are, for they read no other."""
+    foreign = [file for file in files.values() if file.encoding != UTF_8]
+    found = reports(tree, [path for path in files if files[path] not in foreign], settings)
+    if foreign:
+        with tempfile.TemporaryDirectory(prefix="patchmill-copies-") as folder:
+            for file in foreign:
+                place = Path(folder, file.path)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(file.content.encode(UTF_8))
+            found += reports(Tree(Path(folder)), [file.path for file in foreign], settings)
+    return found
 
 
 def _rules(option: str, text: str) -> list[str]:

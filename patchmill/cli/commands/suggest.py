@@ -11,7 +11,7 @@ from patchmill.cli.offering import AsJson, DryRun, ExitZero, FormatOption, Wish
 from patchmill.cli.reported import Chosen, DiffFile, MaxCost, ReportFormat, Reports, Since, reported
 from patchmill.cli.serving import Local
 from patchmill.cli.submitting import Timeout, submit_and_give
-from patchmill.cli.tree import Tree
+from patchmill.cli.tree import Encoding, Tree
 
 
 class Forge(StrEnum):
@@ -49,6 +49,7 @@ def suggest(
     as_json: AsJson = False,
     exit_zero: ExitZero = False,
     dry_run: DryRun = False,
+    encoding: Encoding = None,
     local: Local = False,
     timeout: Timeout = None,
 ) -> int:
@@ -63,7 +64,7 @@ def suggest(
     """
     wish = Wish(form=form, as_json=as_json, exit_zero=exit_zero, dry_run=dry_run)
     wish.check()
-    tree = Tree(Path.cwd())
+    tree = Tree(Path.cwd(), otherwise=encoding)
     origin = _given(forge=forge, repository=repository, pull_request=pull_request, head=head, base=base)
     submission = reported(
         tree,

@@ -4,14 +4,17 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from patchmill.job.record import Annotation
 from patchmill.verify import bare_python, sandbox
 from patchmill.verify.proof.refusal import Refusal, Rule
+from patchmill.verify.syntax.grammar import BY_LANGUAGE, packages
 
 # What ruff assumes, too, where nobody says which Python the code must run on.
 DEFAULT_TARGET = (3, 10)
 _CHILD = "patchmill.verify.proof.child"
+_ERASURE_CHILD = "patchmill.verify.erasure.child"
 _LIMITS = sandbox.Limits(wall_s=45.0, cpu_s=45)
 
 
@@ -38,22 +41,29 @@ def prove(
     path: str,
     what: frozenset[Annotation],
     target: tuple[int, int] | None,
+    language: str = "python",
 ) -> list[Proof] | Unproven:
     """Prove edited files, in one process; `what` is all that may be added, `target` the oldest Python."""
-    request = {
-        "source": source,
-        "candidates": list(edited),
-        "path": path,
-        "what": sorted(what),
-        "target": target or DEFAULT_TARGET,
-    }
-    completed = bare_python.run(_CHILD, stdin=json.dumps(request).encode(), limits=_LIMITS)
+    request: dict[str, Any] = {"source": source, "candidates": list(edited), "what": sorted(what)}
+    if language == "python":
+        child = _CHILD
+        request |= {"path": path, "target": target or DEFAULT_TARGET}
+    else:
+        child = _ERASURE_CHILD
+        grammar = BY_LANGUAGE[language]
+        folders = packages("tree_sitter", grammar.module)
+        if folders is None:
+            return Unproven(detail=f"{grammar.module} is not installed")
+        request |= {"packages": folders, "module": grammar.module, "entry": grammar.entry}
+    completed = bare_python.run(child, stdin=json.dumps(request).encode(), limits=_LIMITS)
     if completed.failure is not None:
         return Unproven(detail=f"the proof gave no answer: {completed.failure}")
     answer = json.loads(completed.stdout)
     if answer["source_error"] is not None:
-        version = ".".join(map(str, sys.version_info[:2]))
-        return Unproven(detail=f"Python {version} cannot parse the source: {answer['source_error']}")
+        reader = (
+            f"Python {'.'.join(map(str, sys.version_info[:2]))}" if language == "python" else "tree-sitter"
+        )
+        return Unproven(detail=f"{reader} cannot parse the source: {answer['source_error']}")
     return [
         Proof(
             parsed=proof["parsed"],
