@@ -1,6 +1,6 @@
 """What the fields of a job request mean together: what each kind needs, and how large files may be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from api.bodies import read_json, text_errors, validated
@@ -9,7 +9,13 @@ from api.requests import JobRequest
 from patchmill.errors import FieldError, TooLarge
 from patchmill.kinds.checker_settings import settings_errors
 
-ANNOTATED = "python"  # the language whose annotations can be proven
+# The languages whose annotations can be proven, and what may be added to their files.
+ANNOTATED = {
+    "python": frozenset({"types", "docstrings", "existing_types"}),
+    "typescript": frozenset({"types", "docstrings", "existing_types"}),
+    "tsx": frozenset({"types", "docstrings", "existing_types"}),
+    "javascript": frozenset({"docstrings"}),
+}
 
 
 class FileTooLarge(TooLarge):
@@ -71,13 +77,25 @@ def _kind_errors(value: Any) -> Iterator[FieldError]:
 
 def _later_errors(request: JobRequest) -> Iterator[FieldError]:
     """What only a request of the right shape can be asked: its language's kinds, and checker settings."""
-    if request.kind == "annotate" and request.file.language != ANNOTATED:
-        detail = (
-            f"jobs of kind annotate are proven for {ANNOTATED} alone; this file is {request.file.language}"
-        )
-        yield FieldError(pointer="/file/language", code="not_allowed", detail=detail)
+    if request.kind == "annotate":
+        yield from _what_errors(request.what or [], request.file.language or "")
     for pointer, detail in settings_errors(request.checkers):
         yield FieldError(pointer=f"/checkers{pointer}", code="not_allowed", detail=detail)
+
+
+def _what_errors(what: Sequence[str], language: str) -> Iterator[FieldError]:
+    """What can be proven of a language."""
+    if language not in ANNOTATED:
+        detail = f"jobs of kind annotate are proven for {', '.join(ANNOTATED)}; this file is {language}"
+        yield FieldError(pointer="/file/language", code="not_allowed", detail=detail)
+        return
+    for index, name in enumerate(what):
+        if name not in ANNOTATED[language]:
+            detail = f"of {language} only {', '.join(sorted(ANNOTATED[language]))} can be proven"
+            yield FieldError(pointer=f"/what/{index}", code="not_allowed", detail=detail)
+        elif name == "existing_types" and "types" not in what:
+            detail = "lets hints change beside new ones: name types, too"
+            yield FieldError(pointer=f"/what/{index}", code="not_allowed", detail=detail)
 
 
 def text_at(value: Any, *names: str) -> str | None:

@@ -1,6 +1,6 @@
 """Annotate jobs: add type hints and docstrings, provably without changing behaviour."""
 
-from patchmill.job.record import KindName, Task
+from patchmill.job.record import Annotation, KindName, Task
 from patchmill.kinds.kind import Kind
 
 RULES = """\
@@ -17,11 +17,28 @@ You add type hints and docstrings to one file, and change nothing else.
 """
 
 
+# In place of what the rules say of Python.
+SCRIPT_RULES = """\
+This file is not Python, so of the rules above hold for it:
+- A type is an annotation (`: T`) of a parameter, a variable, a field or what a function returns. Name only
+  types that the file has or that every program has. No `as`, no `satisfies`, no `!` or `?`, no type arguments
+  of calls, no enum, namespace, decorator, modifier or interface.
+- A new import is `import type`, in a file that has imports.
+- A docstring is a comment `/** ... */` on lines of its own, right before what it is about.
+"""
+_EXISTING = "Existing hints that are wrong or vague may be changed, though not taken away."
+
+
 def describe(task: Task) -> str:
     """Say what to add."""
-    wanted = f"Add to this file: {', '.join(sorted(task.what, reverse=True))}"
+    added = sorted(task.what - {Annotation.EXISTING_TYPES}, reverse=True)
+    wanted = [f"Add to this file: {', '.join(added)}"]
+    if Annotation.EXISTING_TYPES in task.what:
+        wanted.append(_EXISTING)
+    if task.language != "python":
+        return "\n\n".join([SCRIPT_RULES.rstrip(), *wanted])
     target = task.checkers.get("ruff", {}).get("target-version")
-    return wanted if target is None else f"Target version: {target}\n\n{wanted}"
+    return "\n\n".join([*([] if target is None else [f"Target version: {target}"]), *wanted])
 
 
 ANNOTATE = Kind(name=KindName.ANNOTATE, rules=RULES, describe=describe, max_tokens=4_096, floor_tokens=512)

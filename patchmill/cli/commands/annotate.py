@@ -10,11 +10,13 @@ from patchmill.cli.offering import Apply, AsJson, Diff, DryRun, ExitZero, Format
 from patchmill.cli.serving import Local
 from patchmill.cli.submitting import Submission, Timeout, job_request, submit_and_give
 from patchmill.cli.talk import say
-from patchmill.cli.tree import NO_FILES, Paths, Tree
+from patchmill.cli.tree import NO_FILES, Encoding, Paths, Tree
 from patchmill.errors import ConfigurationError
 
-LANGUAGES = frozenset({"python"})
+TYPED = frozenset({"python", "typescript", "tsx"})
+DOCUMENTED = TYPED | {"javascript"}  # of which nothing but docstrings can be proven
 WHAT = ("types", "docstrings")
+EXISTING = "existing_types"
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -30,7 +32,10 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def annotate(
     paths: Paths,
     *,
-    what: Annotated[str, typer.Option(help="What to add: types, docstrings, or both.")] = ",".join(WHAT),
+    what: Annotated[
+        str,
+        typer.Option(help="What to add: types, docstrings, or both; existing_types lets hints change, too."),
+    ] = ",".join(WHAT),
     mypy: Annotated[
         bool, typer.Option("--mypy", help="Refuse hints that mypy finds more errors with than without.")
     ] = False,
@@ -40,10 +45,11 @@ def annotate(
     as_json: AsJson = False,
     exit_zero: ExitZero = False,
     dry_run: DryRun = False,
+    encoding: Encoding = None,
     local: Local = False,
     timeout: Timeout = None,
 ) -> int:
-    """Add type hints and docstrings to Python files, a job for each file.
+    """Add type hints and docstrings to files of Python and TypeScript, a job for each file.
 
     What is offered is proven to change nothing but annotations and docstrings. Prints each file's diff with
     the evidence; with --apply the files are written: all of them or none, and only if each still is what was
@@ -53,10 +59,12 @@ def annotate(
     wish = Wish(apply=apply, diff=diff, form=form, as_json=as_json, exit_zero=exit_zero, dry_run=dry_run)
     wish.check()
     wanted = [word.strip() for word in what.split(",") if word.strip()]
-    if not wanted or not set(wanted) <= set(WHAT):
+    if not set(wanted) & set(WHAT) or not set(wanted) <= {*WHAT, EXISTING}:
         raise ConfigurationError(f"--what takes {' and '.join(WHAT)}, separated by a comma")
-    tree = Tree(Path.cwd())
-    files = [tree.read(path) for path in tree.find(paths, LANGUAGES)]
+    if EXISTING in wanted and "types" not in wanted:
+        raise ConfigurationError(f"--what {EXISTING} goes with types")
+    tree = Tree(Path.cwd(), otherwise=encoding)
+    files = [tree.read(path) for path in tree.find(paths, DOCUMENTED if wanted == ["docstrings"] else TYPED)]
     if not files:
         say(NO_FILES)
     checkers: dict[str, dict[str, str]] | None = {"mypy": {}} if mypy else None

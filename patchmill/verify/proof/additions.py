@@ -41,6 +41,9 @@ class Addition(NamedTuple):
     owner: ast.AST
     scope: Scope
     before: ast.AST | None = None
+    was: tuple[ast.expr, ast.AST] | None = (
+        None  # the hint of the source in whose place it is, and its carrier
+    )
 
     @property
     def line(self) -> int:
@@ -56,9 +59,11 @@ class _Different(Exception):
         self.refusal = Refusal(rule, getattr(node, "lineno", 1), detail)
 
 
-def additions(source: ast.Module, edited: ast.Module) -> tuple[list[Addition], Refusal | None]:
-    """List what was added; or give the first difference that is no addition."""
-    walk = _Walk()
+def additions(
+    source: ast.Module, edited: ast.Module, *, existing: bool = False
+) -> tuple[list[Addition], Refusal | None]:
+    """List what was added, with `existing` hints that were changed, too; or the first other difference."""
+    walk = _Walk(existing=existing)
     try:
         walk.compare(source, edited, edited)
     except _Different as different:
@@ -86,8 +91,9 @@ def is_guard(node: ast.AST) -> bool:
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, *, existing: bool) -> None:
         self.found: list[Addition] = []
+        self._existing = existing
 
     def compare(self, old: ast.AST, new: ast.AST, scope: Scope) -> None:
         """Compare two nodes; the edited one may be annotated."""
@@ -96,14 +102,15 @@ class _Walk:
             return
         if type(old) is not type(new):
             raise _Different(Rule.CODE_CHANGED, new, "the code here is not the source's")
-        if isinstance(old, ast.AnnAssign) and not _equal(old.annotation, getattr(new, "annotation", None)):
-            raise _Different(Rule.EXISTING_HINT_CHANGED, new, "a hint that was there is changed")
+        if isinstance(old, ast.AnnAssign) and isinstance(new, ast.AnnAssign):
+            self._declared(old, new, scope)
+            return
         if isinstance(new, Scope):
             scope = new
         for field in new._fields:
             was, now = getattr(old, field, None), getattr(new, field, None)
             if field in {"annotation", "returns"} and isinstance(new, ast.arg | Function):
-                self._hint(was, now, new, scope)
+                self._hint(was, now, old, new, scope)
             elif field in {"body", "orelse", "finalbody"} and isinstance(now, list):
                 self._statements(was or [], now, new, scope)
             else:
@@ -118,12 +125,30 @@ class _Walk:
         elif type(was) is not type(now) or repr(was) != repr(now):
             raise _Different(Rule.CODE_CHANGED, owner, "the code here is not the source's")
 
-    def _hint(self, was: ast.expr | None, now: ast.expr | None, owner: ast.AST, scope: Scope) -> None:
+    def _hint(
+        self, was: ast.expr | None, now: ast.expr | None, old: ast.AST, owner: ast.AST, scope: Scope
+    ) -> None:
         if was is None and now is not None:
             kind = Kind.PARAMETER if isinstance(owner, ast.arg) else Kind.RETURN
             self.found.append(Addition(kind, now, owner, scope))
+        elif was is not None and now is not None and self._existing and not _equal(was, now):
+            kind = Kind.PARAMETER if isinstance(owner, ast.arg) else Kind.RETURN
+            self.found.append(Addition(kind, now, owner, scope, was=(was, old)))
         elif was is not None and not _equal(was, now):
             raise _Different(Rule.EXISTING_HINT_CHANGED, owner, "a hint that was there is changed or gone")
+
+    def _declared(self, old: ast.AnnAssign, new: ast.AnnAssign, scope: Scope) -> None:
+        """`x: int = 1` that stayed, or became `x: float = 1`."""
+        if (old.value is None) != (new.value is None) or old.simple != new.simple:
+            raise _Different(Rule.CODE_CHANGED, new, "the code here is not the source's")
+        self.compare(old.target, new.target, scope)
+        if old.value is not None and new.value is not None:
+            self.compare(old.value, new.value, scope)
+        if _equal(old.annotation, new.annotation):
+            return
+        if not self._existing:
+            raise _Different(Rule.EXISTING_HINT_CHANGED, new, "a hint that was there is changed")
+        self.found.append(Addition(Kind.VARIABLE, new.annotation, new, scope, was=(old.annotation, old)))
 
     def _annotated(self, old: ast.Assign, new: ast.AnnAssign, scope: Scope) -> None:
         """`x = 1` that became `x: int = 1`."""

@@ -16,7 +16,7 @@ from typing import Any
 from patchmill.verify.proof.additions import HINTS, Addition, Kind, additions
 from patchmill.verify.proof.facts import Facts
 from patchmill.verify.proof.refusal import Refusal, Rule
-from patchmill.verify.proof.rules import Rules
+from patchmill.verify.proof.rules import EXISTING_TYPES, Rules
 from patchmill.verify.proof.tokens import Tokens, difference
 
 # Deep enough for real code, shallow enough that the C stack lasts.
@@ -86,7 +86,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
                 path=request["path"],
                 typed_lines=edited.tokens.typed_lines,
             )
-            added, refusals = _prove(source, facts, edited, rules)
+            added, refusals = _prove(source, facts, edited, rules, existing=EXISTING_TYPES in what)
         except RecursionError:
             added, refusals = [], [Refusal(Rule.CODE_CHANGED, 1, "too deeply nested to compare")]
         gain = sum(addition.kind in HINTS or addition.kind is Kind.DOCSTRING for addition in added)
@@ -94,9 +94,11 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     return {"source_error": None, "proofs": proofs}
 
 
-def _prove(source: _File, facts: Facts, edited: _File, rules: Rules) -> tuple[list[Addition], list[Refusal]]:
+def _prove(
+    source: _File, facts: Facts, edited: _File, rules: Rules, *, existing: bool
+) -> tuple[list[Addition], list[Refusal]]:
     """What an edited file adds, and every rule that it breaks."""
-    added, changed = additions(source.tree, edited.tree)
+    added, changed = additions(source.tree, edited.tree, existing=existing)
     if changed is not None:
         return added, [changed]
     moved = difference(source.tokens, edited.tokens, added)

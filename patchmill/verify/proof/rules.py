@@ -15,6 +15,7 @@ from patchmill.verify.proof.typing_names import ABC, TYPING
 
 TYPES = "types"
 DOCSTRINGS = "docstrings"
+EXISTING_TYPES = "existing_types"
 
 # An example that would do more than compute, if somebody ran the examples of the file.
 _ACTING_EXAMPLE = re.compile(
@@ -84,6 +85,8 @@ class Rules:
 
     def _check(self, addition: Addition, bound: Bound) -> None:
         wanted = DOCSTRINGS if addition.kind is Kind.DOCSTRING else TYPES
+        if addition.was is not None:
+            wanted = EXISTING_TYPES
         if wanted not in self._what:
             raise Broken(Rule.NOT_ASKED_FOR, f"{wanted} were not asked for")
         if addition.kind is Kind.DOCSTRING:
@@ -117,19 +120,23 @@ class Rules:
             raise Broken(Rule.HINTS_ARE_READ, words)
         self._place(addition, bound)
         self._type_comment(addition)
-        check_form(hint)
+        hints = [hint] if addition.was is None else [hint, addition.was[0]]
         lazy = (
             self._facts.future_annotations
             or self._stub
             or (addition.kind is Kind.VARIABLE and isinstance(addition.scope, Function))
         )
+        for one in hints:  # the old one, too, for what it does would be done no more
+            check_form(one)
         self._known(lazy_names(hint) if lazy else quoted_names(hint))
         if not lazy:
             carrier = node if isinstance(node, ast.AnnAssign) else addition.owner
             if isinstance(carrier, ast.AnnAssign) and isinstance(carrier.target, ast.Name):
-                # It has its new value by then.
-                bound = Bound(bound, {carrier.target.id: ()})
-            self._meaning(bound).of(hint)
+                # It has its new value by then; one that was bare has none.
+                bare = addition.was is not None and carrier.value is None
+                bound = bound if bare else Bound(bound, {carrier.target.id: ()})
+            for one in hints:
+                self._meaning(bound).of(one)
 
     def _meaning(self, bound: Bound) -> Meaning:
         return Meaning(bound, target=self._target, dotted=self._facts.dotted)

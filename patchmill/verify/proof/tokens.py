@@ -78,7 +78,7 @@ def keys(tokens: Tokens, removed: set[int]) -> list[tuple[Key, int]]:
 
 
 def difference(source: Tokens, edited: Tokens, added: Iterable[Addition]) -> Refusal | None:
-    """The first place where the edited file, without its additions, is not the source."""
+    """The first place where the edited file is not the source, both without what was added or replaced."""
     removed: set[int] = set()
     added = list(added)
     new_nodes = {id(addition.node) for addition in added}
@@ -91,7 +91,10 @@ def difference(source: Tokens, edited: Tokens, added: Iterable[Addition]) -> Ref
             line = edited.all[comment].start[0]
             return Refusal(Rule.COMMENT_CHANGED, line, "a comment comes with the addition")
         removed.update(span)
-    whole, left = source.keys, keys(edited, removed)
+    gone = _replaced(source, added)
+    if isinstance(gone, Refusal):
+        return gone
+    whole, left = keys(source, gone) if gone else source.keys, keys(edited, removed)
     for (old, _), (new, line) in zip(whole, left, strict=False):
         if old != new:
             return _changed(old, new, line)
@@ -100,6 +103,19 @@ def difference(source: Tokens, edited: Tokens, added: Iterable[Addition]) -> Ref
     if len(left) > len(whole):
         return _changed((), left[len(whole)][0], left[len(whole)][1])
     return None
+
+
+def _replaced(source: Tokens, added: Iterable[Addition]) -> set[int] | Refusal:
+    """The numbers of the source's tokens in whose place additions are."""
+    gone: set[int] = set()
+    for addition in added:
+        if addition.was is not None:
+            node, owner = addition.was
+            span = _span(source, addition._replace(node=node, owner=owner), set())
+            if any(source.all[number].type == tokenize.COMMENT for number in span):
+                return Refusal(Rule.COMMENT_CHANGED, addition.line, "a comment within the old hint is gone")
+            gone.update(span)
+    return gone
 
 
 def _unfolds(source: Tokens, addition: Addition) -> bool:
