@@ -17,6 +17,7 @@ import sys
 # What the forks are asked to run, and what that loads when it runs.
 _LOADED = (
     "importlib.resources",
+    "patchmill.verify.erasure.child",
     "patchmill.verify.outline.child",
     "patchmill.verify.outline.grammar",
     "patchmill.verify.outline.python",

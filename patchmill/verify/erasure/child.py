@@ -1,18 +1,13 @@
 """The child process of this proof: reads a source and candidates as JSON, writes a verdict on each.
 
-Run as a script by `python -I -S`, with the folders of the parser and the grammar in the request; hostile text
-is parsed here and nowhere else. Trees are walked without recursion, since text decides how deep they are.
+Run by `bare_python`, with the folders of the parser and the grammar in the request; hostile text is parsed
+here and nowhere else. Trees are walked without recursion, since text decides how deep they are.
 """
 
 import importlib
 import json
 import sys
-from os.path import abspath, dirname
 from typing import Any
-
-if __name__ == "__main__":
-    # At the end, so that nothing installed can stand in for the standard library.
-    sys.path.append(dirname(dirname(dirname(dirname(abspath(__file__))))))  # noqa: PTH100, PTH120 - pathlib is slow
 
 from patchmill.verify.erasure.rules import check_annotation, check_docstring, check_import
 from patchmill.verify.erasure.tokens import Item, items, leaves, shape
@@ -38,8 +33,9 @@ class _File:
 def main() -> None:
     """Answer one request from standard input."""
     request = json.load(sys.stdin.buffer)
+    # At the end, so that nothing installed can stand in for the standard library.
     sys.path.extend(request["packages"])
-    json.dump(answer(request), sys.stdout)
+    sys.stdout.write(json.dumps(answer(request)))
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +166,3 @@ def _first_error(root: Any) -> int:
             return int(node.start_point[0]) + 1
         waiting.extend(child for child in reversed(node.children) if child.has_error or child.is_missing)
     return 1
-
-
-if __name__ == "__main__":
-    main()
