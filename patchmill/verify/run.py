@@ -48,8 +48,7 @@ def verify_fix(
 
     `settings` is the request's `checkers`, validated. `reported` are rules of other files, by tool, that may
     not appear here. With the `accepted` groups new ones must pass; their findings are settled. `meant` are
-    disjoint proposals that go together, with their findings; other hunks are for what is near. `context` are
-    the paths of other files. With `instructed` the `instruction` is all that is asked: one group, unchecked.
+    hunks that go together, with their findings; others are for what is near. `context` are other paths.
     """
     judge = FixJudge(
         source=source,
