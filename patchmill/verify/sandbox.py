@@ -1,47 +1,44 @@
 """Child processes that may be fed hostile text: started by exec, limited, stripped, and always reaped.
 
 What is confined: CPU seconds, address space, size of written files, open files, core dumps, wall time,
-amount of output, environment and inherited descriptors; and the network, where `unshare` may make an empty
-network namespace (`confinement` tells). What is not: the child runs as the same user and can read what that
-user can read, and the number of its processes is not limited, because that limit counts every process of
-the user. So only tools that never execute what they check may be run here.
+amount of output, environment and inherited descriptors; and, where the machine allows it (`confinement`
+tells), the network, which is then empty, and the number of processes. What is not: the child can read what
+the user can read, and a process that leaves the child's session is not ended with it. So only tools that
+never execute what they check may be run here.
 """
 
 import contextlib
-import functools
 import os
 import resource
 import selectors
-import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-_PATH = "/usr/local/bin:/usr/bin:/bin"
+from patchmill.verify.confinement import PATH, confinement
+
 _CHUNK = 65_536
 _REAP_S = 5.0
-
-# Sets the limits in the child before it becomes the tool; anything that cannot be set ends it with 125.
-_LAUNCH = """\
-ulimit -c 0 && ulimit -t "$1" && ulimit -v "$2" && ulimit -f "$3" && ulimit -n "$4" || exit 125
-shift 4
-exec "$@"
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a child may use: seconds of wall time and of CPU, bytes of memory, of each file, of output."""
+    """What a child may use: seconds of wall time and of CPU, bytes of memory, of each file, of output.
+
+    Threads are counted as processes, and most tools start as many as there are processors.
+    """
 
     wall_s: float = 10.0
     cpu_s: int = 10
     memory_bytes: int = 2 * 1024**3
     file_bytes: int = 16 * 1024**2
     open_files: int = 64
+    processes: int = 256
     output_bytes: int = 8 * 1024**2
 
 
@@ -84,12 +81,12 @@ def run(
     Raises OSError if no process can be started.
     """
     child = subprocess.Popen(
-        ["/bin/sh", "-c", _LAUNCH, "sh", *_limit_words(limits), *confinement(), *argv],
+        confinement().launch(_limit_words(limits), limits.processes, [*argv]),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=cwd,
-        env={"PATH": _PATH, "LANG": "C.UTF-8", "HOME": str(cwd), **(environment or {})},
+        env={"PATH": PATH, "LANG": "C.UTF-8", "HOME": str(cwd), **(environment or {})},
         start_new_session=True,
     )
     with child:
@@ -108,25 +105,6 @@ def run(
     )
 
 
-@functools.cache
-def confinement() -> tuple[str, ...]:
-    """The command that puts a child into an empty network namespace; empty where the system allows none."""
-    unshare = shutil.which("unshare", path=_PATH)
-    if unshare is None:
-        return ()
-    for options in (("--net",), ("--map-root-user", "--net")):
-        command = (unshare, *options, "--")
-        try:
-            probe = subprocess.run(
-                [*command, "/bin/true"], env={"PATH": _PATH}, capture_output=True, timeout=5, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        if probe.returncode == 0:
-            return command
-    return ()
-
-
 def _limit_words(limits: Limits) -> list[str]:
     """The arguments of the launch script, none above the hard limit that is in force already."""
     return [
@@ -140,6 +118,21 @@ def _limit_words(limits: Limits) -> list[str]:
 def _below(which: int, wanted: int) -> int:
     hard = resource.getrlimit(which)[1]
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
+def _has_ended(child: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Wait for the end of a child, not reaping it where the system can, so that its group stays its own."""
+    if sys.platform != "linux":
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=timeout_s)
+        return child.returncode is not None
+    watched = os.pidfd_open(child.pid)
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(watched, selectors.EVENT_READ)
+            return bool(selector.select(timeout_s))
+    finally:
+        os.close(watched)
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:
@@ -162,7 +155,7 @@ class _Exchange:
     overflow: bool = False
 
     def finish(self) -> None:
-        """Return when the child has been reaped, or when it has to be ended."""
+        """Return when the child has ended, or when it has to be."""
         deadline = time.monotonic() + self.limits.wall_s
         with selectors.DefaultSelector() as selector:
             for stream, events in (
@@ -184,10 +177,7 @@ class _Exchange:
                         key.fileobj.close()  # type: ignore[union-attr]  # as above
                 if self.overflow:
                     return
-        try:
-            self.child.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self.timed_out = True
+        self.timed_out = not _has_ended(self.child, max(0.0, deadline - time.monotonic()))
 
     def _step(self, stream: IO[bytes]) -> bool:
         """Move some bytes through one pipe; False when that pipe is done."""

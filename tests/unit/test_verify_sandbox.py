@@ -1,12 +1,15 @@
 import json
 import os
+import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from patchmill.verify.sandbox import Completed, Limits, confinement, run
+from patchmill.verify.confinement import confinement
+from patchmill.verify.sandbox import Completed, Limits, run
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 
@@ -93,6 +96,27 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere a child is reaped before its group can be ended"
+)
+def test_what_a_child_leaves_behind_is_ended_with_it(tmp_path: Path) -> None:
+    code = (
+        "import os, time\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    os.close(1), os.close(2)\n"
+        "    time.sleep(60)\n"
+        "print(child)\n"
+    )
+
+    completed = python(code, tmp_path)
+
+    assert completed.failure is None
+    deadline = time.monotonic() + 10
+    while is_running(int(completed.stdout)):
+        assert time.monotonic() < deadline
+
+
 def test_a_child_that_closes_its_output_and_stays_is_ended(tmp_path: Path) -> None:
     code = "import os, time\nos.close(1)\nos.close(2)\ntime.sleep(60)"
 
@@ -136,7 +160,57 @@ def test_the_number_of_open_files_is_limited(tmp_path: Path) -> None:
     assert b"Too many open files" in completed.stderr
 
 
-@pytest.mark.skipif(not confinement(), reason="this system allows no network namespaces")
+FORKING = """\
+import os, time
+started = 0
+try:
+    while started < 200:
+        if not os.fork():
+            os.close(1)
+            os.close(2)
+            time.sleep(60)
+        started += 1
+finally:
+    print(started, flush=True)
+"""
+
+
+@pytest.mark.skipif(not confinement().processes, reason="this system cannot count a child's processes apart")
+def test_the_number_of_processes_is_limited_and_those_of_others_do_not_count(tmp_path: Path) -> None:
+    limits = Limits(processes=10, wall_s=30.0)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        both = list(pool.map(lambda _: python(FORKING, tmp_path, limits=limits), range(2)))
+
+    assert [int(completed.stdout) for completed in both] == [9, 9]
+    assert all(b"BlockingIOError" in completed.stderr for completed in both)
+
+
+@pytest.mark.skipif(not confinement().processes, reason="this system cannot count a child's processes apart")
+def test_threads_count_as_processes(tmp_path: Path) -> None:
+    code = (
+        "import threading\n"
+        "stop = threading.Event()\n"
+        "try:\n"
+        "    for _ in range(200): threading.Thread(target=stop.wait).start()\n"
+        "finally: stop.set()\n"
+    )
+
+    completed = python(code, tmp_path, limits=Limits(processes=10))
+
+    assert b"can't start new thread" in completed.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not confinement().processes, reason="for root alone")
+def test_a_child_of_root_has_no_powers_over_the_machine(tmp_path: Path) -> None:
+    completed = python("print(open('/proc/self/status').read())", tmp_path)
+
+    (held,) = re.findall(r"^CapEff:\s*(\w+)$", completed.stdout.decode(), re.MULTILINE)
+    dac_override = 1 << 1
+    assert int(held, 16) & ~dac_override == 0
+
+
+@pytest.mark.skipif(not confinement().network, reason="this system allows no network namespaces")
 def test_the_network_cannot_be_reached(tmp_path: Path) -> None:
     code = "import socket; socket.create_connection(('127.0.0.1', 9), timeout=5)"
 
