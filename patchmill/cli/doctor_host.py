@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from patchmill.budget.prices import rates_at
-from patchmill.cli.checkers_at_hand import versions
+from patchmill.cli.checkers_at_hand import missing, versions
 from patchmill.cli.database import connected
 from patchmill.cli.doctor_calls import pauses
 from patchmill.cli.doctor_line import Line
@@ -21,6 +21,8 @@ from patchmill.settings import Settings, check_redis_url
 from patchmill.store import retention, schema, workers
 from patchmill.store.drift import drift, rebuild
 from patchmill.store.prices import prices_of
+from patchmill.verify.confinement import confinement
+from patchmill.verify.program import EXTRA
 
 TIMEOUT_S = 5.0
 TOLD = 3  # of what differs from the ledger
@@ -74,9 +76,27 @@ def redis(settings: Settings) -> Iterator[Line]:
 
 
 def checkers(_: Settings) -> Iterator[Line]:
-    """Look at the checkers that come with Patchmill."""
+    """Look at the checkers that come with Patchmill, those of its extra, and what holds them."""
     for name, version in versions().items():
         yield _checker(name, version)
+    absent = missing()
+    if absent:
+        yield Line.ok("checkers", f"without {', '.join(absent)}, which {EXTRA} brings")
+    yield _confined()
+
+
+def _confined() -> Line:
+    """Say what a checker's process is kept from, beside its limits of time, memory, files and output."""
+    found = confinement()
+    free = [
+        what
+        for what, held in (("reach the network", found.network), ("start many processes", found.processes))
+        if not held
+    ]
+    if not free:
+        return Line.ok("sandbox", "checkers run without a network, and with few processes")
+    advice = "allow the service user namespaces, or keep it from the network in another way"
+    return Line.warn("sandbox", f"a checker's process could {' and '.join(free)}", advice)
 
 
 def _checker(name: str, version: Callable[[], str]) -> Line:

@@ -12,6 +12,9 @@ _SELECTOR = re.compile(r"[A-Z]{1,12}[0-9]{0,6}|[a-z][a-z0-9-]{1,80}")
 _NAME = re.compile(r"[A-Za-z0-9_.*-]{1,200}")
 _GLOBAL = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,199}")
 _MYPY_CODE = re.compile(r"[a-z][a-z-]{1,40}")
+_WORDS = re.compile(r"[A-Za-z][A-Za-z-]{0,60}")
+_SHELLCHECK_RULE = re.compile(r"SC\d{4}")
+_BIOME_RULE = re.compile(r"[a-z][a-zA-Z0-9/]{1,100}")
 _OXLINT_RULE = re.compile(r"[@a-z][a-z0-9@/_()-]{1,100}")
 
 
@@ -39,6 +42,10 @@ def _choice(*words: str) -> Setting:
         accepts=lambda value: isinstance(value, str) and value in words,
         expects=f"one of {', '.join(words)}",
     )
+
+
+def _either(one: Setting, other: Setting, expects: str) -> Setting:
+    return Setting(accepts=lambda value: one.accepts(value) or other.accepts(value), expects=expects)
 
 
 def _list(item: re.Pattern[str], expects: str) -> Setting:
@@ -72,6 +79,11 @@ RUFF: Mapping[str, Setting] = {
     "ignore": _selectors(),
     "preview": _flag(),
     "builtins": _names(),
+    "format": _flag(),
+    "format.docstring-code-format": _flag(),
+    "format.indent-style": _choice("space", "tab"),
+    "format.quote-style": _choice("single", "double", "preserve"),
+    "format.skip-magic-trailing-comma": _flag(),
     "lint.typing-modules": _names(),
     "lint.mccabe.max-complexity": _integer(0, 10_000),
     "lint.pylint.max-args": _integer(0, 10_000),
@@ -147,7 +159,86 @@ MYPY: Mapping[str, Setting] = {
     "strict-optional": _flag(),
 }
 
-SETTINGS: Mapping[str, Mapping[str, Setting]] = {"ruff": RUFF, "oxlint": OXLINT, "mypy": MYPY}
+SHELLCHECK: Mapping[str, Setting] = {
+    "shell": _choice("sh", "bash", "dash", "ksh", "busybox"),
+    "severity": _choice("error", "warning", "info", "style"),
+    "enable": _list(_WORDS, "optional checks, such as require-double-brackets, or all"),
+    "ignore": _list(_SHELLCHECK_RULE, "rules, such as SC2086"),
+}
+
+# Hadolint is told nothing: whatever it could be told is about what a project trusts.
+HADOLINT: Mapping[str, Setting] = {}
+
+YAMLLINT_RULES = frozenset(
+    (
+        *("anchors", "braces", "brackets", "colons", "commas", "comments", "comments-indentation"),
+        *("document-end", "document-start", "empty-lines", "empty-values", "float-values", "hyphens"),
+        *("indentation", "key-duplicates", "key-ordering", "line-length", "new-line-at-end-of-file"),
+        *("new-lines", "octal-values", "quoted-strings", "trailing-spaces", "truthy"),
+    )
+)
+
+YAMLLINT: Mapping[str, Setting] = {
+    "extends": _choice("default", "relaxed"),
+    "select": _list(_WORDS, "rules, such as line-length"),
+    "ignore": _list(_WORDS, "rules, such as line-length"),
+    "braces.max-spaces-inside": _integer(-1, 1_000),
+    "braces.min-spaces-inside": _integer(-1, 1_000),
+    "brackets.max-spaces-inside": _integer(-1, 1_000),
+    "brackets.min-spaces-inside": _integer(-1, 1_000),
+    "colons.max-spaces-after": _integer(-1, 1_000),
+    "colons.max-spaces-before": _integer(-1, 1_000),
+    "commas.max-spaces-after": _integer(-1, 1_000),
+    "comments.min-spaces-from-content": _integer(-1, 1_000),
+    "comments.require-starting-space": _flag(),
+    "document-end.present": _flag(),
+    "document-start.present": _flag(),
+    "empty-lines.max": _integer(0, 1_000),
+    "empty-lines.max-end": _integer(0, 1_000),
+    "empty-lines.max-start": _integer(0, 1_000),
+    "hyphens.max-spaces-after": _integer(0, 1_000),
+    "indentation.check-multi-line-strings": _flag(),
+    "indentation.indent-sequences": _either(
+        _flag(), _choice("whatever", "consistent"), "true, false, whatever or consistent"
+    ),
+    "indentation.spaces": _either(_integer(1, 100), _choice("consistent"), "an integer or consistent"),
+    "line-length.allow-non-breakable-inline-mappings": _flag(),
+    "line-length.allow-non-breakable-words": _flag(),
+    "line-length.max": _integer(1, 100_000),
+    "octal-values.forbid-explicit-octal": _flag(),
+    "octal-values.forbid-implicit-octal": _flag(),
+    "quoted-strings.quote-type": _choice("single", "double", "any", "consistent"),
+    "quoted-strings.required": _either(_flag(), _choice("only-when-needed"), "a flag or only-when-needed"),
+    "truthy.allowed-values": _list(_WORDS, "words, such as yes or true"),
+    "truthy.check-keys": _flag(),
+}
+
+ZIZMOR: Mapping[str, Setting] = {
+    "persona": _choice("regular", "pedantic", "auditor"),
+    "min-severity": _choice("informational", "low", "medium", "high"),
+    "min-confidence": _choice("low", "medium", "high"),
+    "ignore": _list(_WORDS, "audits, such as artipacked"),
+}
+
+BIOME: Mapping[str, Setting] = {
+    "select": _list(_BIOME_RULE, "rules, such as noDebugger or suspicious/noDebugger, or groups"),
+    "ignore": _list(_BIOME_RULE, "rules, such as noDebugger or suspicious/noDebugger, or groups"),
+    "json.allow-comments": _flag(),
+    "json.allow-trailing-commas": _flag(),
+    "css.modules": _flag(),
+    "css.tailwind-directives": _flag(),
+}
+
+SETTINGS: Mapping[str, Mapping[str, Setting]] = {
+    "ruff": RUFF,
+    "oxlint": OXLINT,
+    "shellcheck": SHELLCHECK,
+    "hadolint": HADOLINT,
+    "yamllint": YAMLLINT,
+    "zizmor": ZIZMOR,
+    "biome": BIOME,
+    "mypy": MYPY,
+}
 
 
 def settings_errors(checkers: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -189,7 +280,9 @@ def _nearest(name: str, known: Mapping[str, Any]) -> str:
     """A hint at the known name that was probably meant; a setting may be written without its section."""
     tails = {full.rpartition(".")[2]: full for full in known} | {full: full for full in known}
     matches = difflib.get_close_matches(name[:200], tails, n=1)
-    return f"; did you mean `{tails[matches[0]]}`?" if matches else f"; known: {', '.join(sorted(known)[:8])}"
+    if matches:
+        return f"; did you mean `{tails[matches[0]]}`?"
+    return f"; known: {', '.join(sorted(known)[:8])}" if known else "; it has none"
 
 
 def _escaped(name: str) -> str:

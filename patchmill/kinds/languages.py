@@ -38,6 +38,7 @@ LANGUAGES = {
         ),
         _language("php", ".php .phtml"),
         _language("bash", ".sh .bash", ".bashrc .bash_profile .profile"),
+        _language("dockerfile", ".dockerfile .containerfile", "Dockerfile Containerfile"),
         _language("json", ".json .geojson .webmanifest", "composer.lock Pipfile.lock"),
         _language("yaml", ".yaml .yml", ".clang-format .clang-tidy"),
         _language("toml", ".toml", "Pipfile Cargo.lock poetry.lock uv.lock"),
@@ -55,4 +56,9 @@ _BY_FILE_NAME = {file: name for name, language in LANGUAGES.items() for file in 
 def language_of(path: str) -> str | None:
     """Tell a file's language by its name or its ending, or None."""
     file = PurePosixPath(path)
-    return _BY_FILE_NAME.get(file.name) or _BY_SUFFIX.get(file.suffix.lower())
+    return _BY_FILE_NAME.get(file.name) or _BY_SUFFIX.get(file.suffix.lower()) or _variant(file.name)
+
+
+def _variant(name: str) -> str | None:
+    """A Dockerfile for one purpose, such as Dockerfile.dev."""
+    return "dockerfile" if name.startswith(("Dockerfile.", "Containerfile.")) else None

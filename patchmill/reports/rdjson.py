@@ -21,7 +21,9 @@ from patchmill.reports.report import (
 )
 
 # Columns are bytes of UTF-8 by the format's definition; these tools write code points all the same.
-_COUNT_CODE_POINTS = frozenset({"ruff"})
+_COUNT_CODE_POINTS = frozenset({"ruff", "Biome"})
+# What these suggest is advice in words, not text for the file.
+_ADVISE = frozenset({"Biome"})
 _SEVERITIES = {"ERROR": "error", "WARNING": "warning", "INFO": "info"}
 _SEVERITY_NUMBERS = ("UNKNOWN_SEVERITY", "ERROR", "WARNING", "INFO")  # both ways to write it are allowed
 
@@ -63,7 +65,7 @@ def _reported(number: int, diagnostic: Node, tool: str | None, severity: str | N
         severity=_severity(diagnostic) or severity or "warning",
         place=None if ranged is None else _place(ranged),
         unit=Unit.CODE_POINTS if tool in _COUNT_CODE_POINTS else Unit.UTF8,
-        fixes=_fixes(diagnostic, safe=tool not in MIX_IN_UNSAFE),
+        fixes=() if tool in _ADVISE else _fixes(diagnostic, safe=tool not in MIX_IN_UNSAFE),
     )
 
 

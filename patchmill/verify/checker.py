@@ -56,13 +56,19 @@ class Checker(Protocol):
 
     `tools` are the tools, in lower case, whose findings it can reproduce. `baseline` names in words the rules
     that it always runs, so that an edit that breaks the code shows. `tells_fixes` says whether its
-    diagnostics come with the fixes that it calls safe.
+    diagnostics come with the fixes that it calls safe. What is `built_in` reads every file of its language;
+    what an extra brings reads those alone that a job names it for.
     """
 
     name: str
     tools: frozenset[str]
     baseline: str
     tells_fixes: bool
+    built_in: bool
+
+    def missing(self) -> str | None:
+        """Say what brings this checker, as a sentence; None if it is here."""
+        ...
 
     def canonical_rule(self, rule: str) -> str | None:
         """The rule as `diagnose` reports it, from the way in which a finding names it; None if unknown."""

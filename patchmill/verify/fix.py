@@ -1,6 +1,7 @@
 """Judging edits that are to make findings go away, with the checker that reported them.
 
-A language without a checker has its grammar alone: then nothing is verified, and what parses is unchecked.
+Where no checker reads the file there is its grammar alone: then nothing is verified, and what parses is
+unchecked.
 The same holds for an edit that follows an instruction, since no tool can say whether it does what was meant.
 """
 
@@ -15,13 +16,13 @@ from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Finding, FindingStatus
 from patchmill.kinds.checker_settings import target_version
 from patchmill.verify.candidate import Candidate, Hunks, Meant, candidate
-from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, FailureReason, FileReport
-from patchmill.verify.checkers import BY_LANGUAGE
+from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
 from patchmill.verify.comparison import Comparison, Version
 from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.feedback import quoted
 from patchmill.verify.grouping import Judgement
 from patchmill.verify.guards.guards import Guards, Seen
+from patchmill.verify.panel import Panel, Unjudged
 from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
 from patchmill.verify.syntax.grammar import Grammar
 from patchmill.verify.targets import NOT_REPRODUCED, Targets
@@ -56,24 +57,23 @@ class FixJudge:
         instructed: bool = False,
         encoding: str = UTF_8,
     ) -> None:
-        self._checker = checker = BY_LANGUAGE.get(language)
-        self._reader: Checker | Grammar | None = checker or GRAMMARS.get(language)
-        self.targets = Targets.of(findings, checker)
+        tools = [*(finding.tool for finding in findings), *reported]
+        panel = Panel.of(language, tools=tools, settings=settings)
+        self._panel = panel if panel.checkers else None
+        self._reader: Panel | Grammar | None = self._panel or GRAMMARS.get(language)
+        self.targets = Targets.of(findings, panel)
         self.unread = False  # whether the reader failed at the unchanged file
         self._source = source
         self._path = path
-        self._settings: Mapping[str, Any] = settings.get(checker.name, {}) if checker else {}
-        self._rules = sorted({*self.targets.rules.values(), *_canonical(reported, checker)})
+        self._settings = settings
+        self._rules = sorted({*self.targets.rules.values(), *_canonical(reported, panel)})
         self._scope = scope
         self._encoding = encoding
         self.settled = frozenset(index for group in accepted for index in group.findings)
         self._meant = {hunk: one.findings for one in meant for hunk in one.hunks}
         self._instructed = instructed
         self._base: Version | None = None
-        self._names = {
-            index: self._checker.rule_name(rule) if self._checker else rule
-            for index, rule in self.targets.rules.items()
-        }
+        self._names = {index: panel.rule_name(rule) for index, rule in self.targets.rules.items()}
         target = target_version(settings)
         self._guards = Guards(
             source=source,
@@ -103,6 +103,11 @@ class FixJudge:
             for trial in trials
         ]
 
+    @property
+    def parses_only(self) -> bool:
+        """Whether there is a grammar alone to judge by."""
+        return self._panel is None
+
     def aims(self, hunks: Sequence[Hunk]) -> list[int]:
         """The findings that hunks are for."""
         told = [self._meant[hunk] for hunk in hunks if hunk in self._meant]
@@ -125,11 +130,11 @@ class FixJudge:
             base = self._diagnose([self._source])[0]
         if isinstance(base, FileReport):
             self._base = Version(text=self._source, report=base)
-            if self._checker is not None:
-                self.targets = self.targets.met(base, self._checker, self._settings)
+            if self._panel is not None:
+                self.targets = self.targets.met(base, self._panel, self._settings)
         elif base is not None:
             self.unread = base.reason is FailureReason.CHECKER_FAILED
-            if self._checker is not None:
+            if self._panel is not None:
                 self.targets = self.targets.failed(base)
         return reports
 
@@ -142,7 +147,7 @@ class FixJudge:
     def _judge(self, trial: Candidate, report: FileReport | CheckerFailure | None, seen: Seen) -> Judgement:
         gone, new = self._compare(trial, report)
         wrong = report.syntax_error if isinstance(report, FileReport) else None
-        if self._checker is None:  # all that a grammar reports are places that do not parse
+        if self._panel is None:  # all that a grammar reports are places that do not parse
             wrong, new = wrong or next(iter(new or ()), None), None
         near = self.aims(trial.hunks)
         checks, scoped = trial.checks, self._in_scope(trial, seen)
@@ -205,7 +210,7 @@ class FixJudge:
         if wrong is None and seen.whole is not None and seen.whole.fault is not None:
             return Check(check=CheckName.PARSES, result=Result.FAILED, detail=seen.whole.fault)
         if wrong is None:
-            was_wrong = self._checker is None and self._base is not None and self._base.report.diagnostics
+            was_wrong = self._panel is None and self._base is not None and self._base.report.diagnostics
             does = "parses it no worse than the source" if was_wrong else "parses it"
             return Check(check=CheckName.PARSES, result=Result.PASSED, detail=self._words(does))
         detail = f"line {wrong.start_line} of the edited file: {wrong.message}"
@@ -218,7 +223,7 @@ class FixJudge:
         matches = self.targets.matches
         met = [*gone] or [index for index in near if index in matches]
         if not met:
-            reasons = "; ".join(f"{self._name(index)}: {self.targets.unchecked[index]}" for index in near)
+            reasons = "; ".join(f"{self._name(index)}: {self.targets.why_unchecked(index)}" for index in near)
             looked = NOT_REPRODUCED in (self.targets.unchecked[index] for index in near)
             result = Result.FAILED if looked else Result.SKIPPED
             none = "an instruction is no finding" if self._instructed else "no finding near this edit"
@@ -240,10 +245,10 @@ class FixJudge:
     def _nothing_new(self, new: Sequence[Diagnostic] | None) -> Check:
         if new is None:
             lacking = "no checker reads this language"
-            detail = lacking if self._checker is None else "there are no two reports to compare"
+            detail = lacking if self._panel is None else "there are no two reports to compare"
             return Check(check=CheckName.NOTHING_NEW, result=Result.SKIPPED, detail=detail)
         if not new:
-            ours = self._checker.baseline if self._checker else "none"
+            ours = self._panel.baseline if self._panel else "none"
             detail = self._words(f"reports nothing new among the findings' rules, {ours}")
             return Check(check=CheckName.NOTHING_NEW, result=Result.PASSED, detail=detail)
         words = "; ".join(f"{found.rule} {found.message} (line {found.start_line})" for found in new[:_SHOWN])
@@ -255,7 +260,7 @@ class FixJudge:
         return f"{finding.tool} {finding.rule}"
 
     def _words(self, does: str) -> str:
-        return f"{self._checker.name if self._checker else 'tree-sitter'} {does}"
+        return f"{self._panel.name if self._panel else 'tree-sitter'} {does}"
 
 
 def _inapplicable(trial: Candidate) -> Judgement:
@@ -263,12 +268,10 @@ def _inapplicable(trial: Candidate) -> Judgement:
     return Judgement(hunks=trial.hunks, checks=trial.checks, sound=False, status=None, gain=0, joinable=False)
 
 
-def _canonical(reported: Mapping[str, Sequence[str]], checker: Checker | None) -> set[str]:
-    """The rules that a checker knows among those that tools have reported."""
-    if checker is None:
-        return set()
-    named = {rule for tool, rules in reported.items() if tool.lower() in checker.tools for rule in rules}
-    return {rule for rule in map(checker.canonical_rule, named) if rule is not None}
+def _canonical(reported: Mapping[str, Sequence[str]], panel: Panel) -> set[str]:
+    """The rules that checkers know among those that tools have reported."""
+    named = {panel.rule_of(tool, rule) for tool, rules in reported.items() for rule in rules}
+    return {rule for rule in named if not isinstance(rule, Unjudged)}
 
 
 def _status(*, sound: bool, achieves: bool, unjudged: bool) -> FindingStatus | None:

@@ -17,9 +17,8 @@ from patchmill.edit.compose import compose
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Finding, FindingStatus, Task
 from patchmill.verify.candidate import Hunks, Meant, in_order
-from patchmill.verify.checker import Checker
-from patchmill.verify.checkers import BY_LANGUAGE
 from patchmill.verify.evidence import UnresolvedReason
+from patchmill.verify.panel import Panel, Unjudged, fixing
 from patchmill.verify.place import Places
 from patchmill.verify.tool_fixes import edits_as_hunks, safe_edits, tool_fix_hunks
 from patchmill.verify.verdict import NOTHING, Group, Refusal, Verdict
@@ -191,15 +190,15 @@ class _Rounds:
 
     def _found(self, text: str) -> dict[int, Hunks]:
         """The checker's safe fixes of open findings, by index, as hunks of the text that is kept so far."""
-        checker = BY_LANGUAGE.get(self.task.language)
-        rules = {} if checker is None else _rules(checker, [self.findings[index] for index in self._open()])
-        if checker is None or not checker.tells_fixes or not rules:
+        panel = fixing(self.task.language)
+        rules = {} if panel is None else _rules(panel, [self.findings[index] for index in self._open()])
+        if panel is None or not rules:
             return {}
-        reports = checker.diagnose(
+        reports = panel.diagnose(
             [text],
             path=self.task.path,
             rules=sorted(set(rules.values())),
-            settings=self.task.checkers.get(checker.name, {}),
+            settings=self.task.checkers,
         )
         if not isinstance(reports, list):
             return {}
@@ -250,14 +249,10 @@ class _Rounds:
         return status, UnresolvedReason.OVERLAP if blocked else reason
 
 
-def _rules(checker: Checker, findings: Sequence[Finding]) -> dict[int, str]:
+def _rules(panel: Panel, findings: Sequence[Finding]) -> dict[int, str]:
     """Canonical rules by the findings that the checker can know."""
-    named = {
-        finding.index: checker.canonical_rule(finding.rule)
-        for finding in findings
-        if finding.tool.lower() in checker.tools
-    }
-    return {index: rule for index, rule in named.items() if rule is not None}
+    named = {finding.index: panel.rule_of(finding.tool, finding.rule) for finding in findings}
+    return {index: rule for index, rule in named.items() if not isinstance(rule, Unjudged)}
 
 
 def _joined(fixes: Iterable[_Fix]) -> list[_Fix]:

@@ -10,7 +10,6 @@ from patchmill.job.record import Annotation, Finding, FindingStatus
 from patchmill.verify import feedback
 from patchmill.verify.annotate import AnnotateJudge
 from patchmill.verify.candidate import Hunks, Meant, lines_of
-from patchmill.verify.checkers import BY_LANGUAGE
 from patchmill.verify.evidence import Check, CheckName, Result, UnresolvedReason
 from patchmill.verify.fix import FixJudge
 from patchmill.verify.grouping import Grouping, Judgement, form_groups
@@ -72,7 +71,7 @@ def verify_fix(
         fresh,
         judge,
         accepted=accepted,
-        alone=not instructed and _each_fits(len(fresh), source, parsed=language not in BY_LANGUAGE),
+        alone=not instructed and _each_fits(len(fresh), source, parsed=judge.parses_only),
         together=_undivided(meant, clashing),
         wanted=None if instructed else judge.wants,
     )

@@ -1,16 +1,15 @@
 """The findings of a job as a checker sees them: which it reproduces, and which nobody can judge, and why."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from patchmill.edit.span import Hunk
 from patchmill.job.record import Finding
-from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, FileReport
+from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
 from patchmill.verify.comparison import reproduced
+from patchmill.verify.panel import Panel, Unjudged
 
-NO_CHECKER = "no_checker"
-UNKNOWN_RULE = "unknown_rule"
 NOT_REPRODUCED = "not_reproduced"
 
 # An edit that touches no finding is for the nearest one within this many lines.
@@ -21,53 +20,59 @@ _NEAR_LINES = 3
 class Targets:
     """Findings by index: those to look for, with the rule as the checker names it, and those beyond it.
 
-    `unchecked` holds the reason for each finding that cannot be judged; `matches` the diagnostics of the
-    unchanged file that reproduce the others.
+    `unchecked` holds the reason for each finding that cannot be judged, and `told` the words for some of
+    these; `matches` the diagnostics of the unchanged file that reproduce the others.
     """
 
     findings: Mapping[int, Finding]
     rules: Mapping[int, str]
     unchecked: Mapping[int, str]
     matches: Mapping[int, Diagnostic]
+    told: Mapping[int, str]
 
     @classmethod
-    def of(cls, findings: Iterable[Finding], checker: Checker | None) -> Self:
-        """Sort findings by whether the checker knows their tool and rule; nothing is reproduced yet."""
+    def of(cls, findings: Iterable[Finding], panel: Panel) -> Self:
+        """Sort findings by whether a checker knows their tool and rule; nothing is reproduced yet."""
         all_findings = {finding.index: finding for finding in findings}
         rules: dict[int, str] = {}
         unchecked: dict[int, str] = {}
+        told: dict[int, str] = {}
         for index, finding in all_findings.items():
-            if checker is None or finding.tool.lower() not in checker.tools:
-                unchecked[index] = NO_CHECKER
-            elif (rule := checker.canonical_rule(finding.rule)) is None:
-                unchecked[index] = UNKNOWN_RULE
-            else:
+            rule = panel.rule_of(finding.tool, finding.rule)
+            if not isinstance(rule, Unjudged):
                 rules[index] = rule
-        return cls(findings=all_findings, rules=rules, unchecked=unchecked, matches={})
+                continue
+            unchecked[index] = str(rule.reason)
+            if rule.detail is not None:
+                told[index] = rule.detail
+        return cls(findings=all_findings, rules=rules, unchecked=unchecked, matches={}, told=told)
 
-    def met(self, report: FileReport, checker: Checker, settings: Mapping[str, Any]) -> Self:
-        """The targets after the unchanged file's report; a rule that is off reproduces nothing."""
-        enabled = checker.enabled(set(self.rules.values()), settings)
+    def met(self, report: FileReport, panel: Panel, settings: Mapping[str, Any]) -> Self:
+        """The targets after the unchanged file's report; a rule that is off reproduces nothing.
+
+        `settings` are those of all checkers by their names.
+        """
+        enabled = panel.enabled(set(self.rules.values()), settings)
         wanted = {
             index: (self.findings[index], rule) for index, rule in self.rules.items() if rule in enabled
         }
         matches = reproduced(wanted, report)
         missed = {index: NOT_REPRODUCED for index in self.rules if index not in matches}
-        return type(self)(
-            findings=self.findings,
-            rules=self.rules,
-            unchecked={**self.unchecked, **missed},
-            matches=matches,
-        )
+        return replace(self, unchecked={**self.unchecked, **missed}, matches=matches)
 
     def failed(self, failure: CheckerFailure) -> Self:
         """The targets after a checker that could not read the unchanged file."""
-        return type(self)(
-            findings=self.findings,
-            rules=self.rules,
-            unchecked={**self.unchecked, **dict.fromkeys(self.rules, str(failure.reason))},
-            matches={},
+        lost = dict.fromkeys(self.rules, str(failure.reason))
+        return replace(
+            self,
+            unchecked={**self.unchecked, **lost},
+            told={**self.told, **dict.fromkeys(self.rules, failure.detail)},
         )
+
+    def why_unchecked(self, index: int) -> str:
+        """The reason for a finding that cannot be judged, with the words for it if there are any."""
+        told = self.told.get(index)
+        return self.unchecked[index] if told is None else f"{self.unchecked[index]} ({told})"
 
     def near(self, hunks: Sequence[Hunk]) -> list[int]:
         """The findings that hunks are for: those that they touch, else the nearest within three lines."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from patchmill.edit.offered import without_repeated
 from patchmill.edit.span import Hunk, line_content, line_end, split_lines
 from patchmill.job.record import Finding, Task, ToolEdit, ToolFix
-from patchmill.verify.checkers import BY_LANGUAGE
+from patchmill.verify.panel import fixing
 from patchmill.verify.targets import Targets
 
 _BOM = "\ufeff"
@@ -20,10 +20,10 @@ def with_checker_fixes(task: Task) -> Task:
     Few reports can say which fixes are safe. The checker says it of what it reproduces in the unchanged file;
     it is run only if such a finding is there, and if it fails the task stays as it is.
     """
-    checker = BY_LANGUAGE.get(task.language)
-    if checker is None or not checker.tells_fixes:
+    panel = fixing(task.language)
+    if panel is None:
         return task
-    targets = Targets.of(task.findings, checker)
+    targets = Targets.of(task.findings, panel)
     lines = split_lines(task.source)
     lacking = {
         finding.index
@@ -32,12 +32,11 @@ def with_checker_fixes(task: Task) -> Task:
     }
     if not lacking:
         return task
-    settings = task.checkers.get(checker.name, {})
     rules = sorted(set(targets.rules.values()))
-    reports = checker.diagnose([task.source], path=task.path, rules=rules, settings=settings)
+    reports = panel.diagnose([task.source], path=task.path, rules=rules, settings=task.checkers)
     if not isinstance(reports, list):
         return task
-    matches = targets.met(reports[0], checker, settings).matches
+    matches = targets.met(reports[0], panel, task.checkers).matches
     told = {index: matches[index].fix for index in lacking if index in matches and matches[index].fix}
     findings = tuple(
         replace(finding, fixes=(ToolFix(safe=True, edits=told[finding.index]), *finding.fixes))

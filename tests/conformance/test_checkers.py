@@ -2,7 +2,6 @@ import pkgutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,82 +13,14 @@ from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, Failur
 from patchmill.verify.checkers import BY_LANGUAGE
 from patchmill.verify.mypy_hints import NAME as MYPY
 from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
+from tests.support.checker_samples import SAMPLES, Sample
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """For one language: a file without fault, one that does not parse, one with a rule broken, and where."""
-
-    path: str
-    right: str
-    broken: str
-    faulty: str
-    rule: str
-    place: tuple[int, int, int, int]
-    silenced: tuple[str, ...]  # the faulty line with each kind of suppression that its tools know
-
-
-SCRIPT_SILENCED = (
-    "debugger; // eslint-disable-line",
-    "debugger; // eslint-disable-line no-debugger",
-    "debugger; // oxlint-disable-line",
-    "debugger; /* oxlint-disable-line no-debugger -- it is needed */",
-    "// eslint-disable-next-line\ndebugger;",
-    "// oxlint-disable-next-line no-debugger\ndebugger;",
-    "/* eslint-disable */\ndebugger;",
-    "/* oxlint-disable no-debugger */\ndebugger;",
-    "/* eslint no-debugger: off */\ndebugger;",
-    "// @ts-nocheck\n// @ts-ignore\ndebugger;",
-)
-SAMPLES = {
-    "python": Sample(
-        path="app.py",
-        right="x = 1\n",
-        broken="def f(:\n",
-        faulty="# é\U0001d54f\ndef f(a, \U0001d41b=[]):\n    return a\n",
-        rule="B006",
-        place=(2, 12, 2, 14),
-        silenced=(
-            "def f(a=[]):  # noqa",
-            "def f(a=[]):  # noqa: B006",
-            "# ruff: noqa\ndef f(a=[]):",
-            "# flake8: noqa\ndef f(a=[]):",
-        ),
-    ),
-    "javascript": Sample(
-        path="app.js",
-        right="export const x = 1;\n",
-        broken="function f( {\n",
-        faulty="// é\U0001d54f\nexport const \U0001d41b = 1; debugger;\n",
-        rule="eslint(no-debugger)",
-        place=(2, 21, 2, 30),
-        silenced=SCRIPT_SILENCED,
-    ),
-    "typescript": Sample(
-        path="app.ts",
-        right="export const x: number = 1;\n",
-        broken="let x: = 1;\n",
-        faulty="// é\U0001d54f\nexport let \U0001d41b: any = 1;\n",
-        rule="typescript(no-explicit-any)",
-        place=(2, 15, 2, 18),
-        silenced=(
-            "export let b: any; // eslint-disable-line",
-            "export let b: any; // oxlint-disable-line",
-            "/* oxlint-disable typescript/no-explicit-any */\nexport let b: any;",
-            "// @ts-nocheck\nexport let b: any;",
-        ),
-    ),
-    "tsx": Sample(
-        path="app.tsx",
-        right="export const X = () => <p>x</p>;\n",
-        broken="export const X = () => <p>x</b>;\n",
-        faulty="// é\U0001d54f\nexport const \U0001d41b = [1].map(() => <i/>);\n",
-        rule="react(jsx-key)",
-        place=(2, 22, 2, 25),
-        silenced=("export const b = [1].map(() => <i/>); // oxlint-disable-line",),
-    ),
-}
 CONFIGURATION = {
+    "biome.json": '{"root": false, "linter": {"enabled": false}}',
+    ".shellcheckrc": "disable=all\n",
+    ".hadolint.yaml": "ignored: [DL3006]\n",
+    ".yamllint": "rules: {}\nignore: '*'\n",
+    "zizmor.yml": "rules: {template-injection: {disable: true}}\n",
     "ruff.toml": '[lint]\nignore = ["B006", "F"]\n',
     "pyproject.toml": '[tool.ruff]\nextend = "/etc/passwd"\n',
     ".oxlintrc.json": '{"ignorePatterns": ["**"], "rules": {"no-debugger": 0}, "jsPlugins": ["./evil.js"]}',
@@ -101,47 +32,63 @@ CONFIGURATION = {
     "package.json": '{"eslintConfig": {"rules": {"no-debugger": "off"}}}',
 }
 
-each_checker = pytest.mark.parametrize(("language", "checker"), BY_LANGUAGE.items(), ids=list(BY_LANGUAGE))
+CHECKERS = [(language, checker) for language, checkers in BY_LANGUAGE.items() for checker in checkers]
+each_checker = pytest.mark.parametrize(
+    ("language", "checker"),
+    [
+        pytest.param(
+            language,
+            checker,
+            id=f"{language}-{checker.name}",
+            marks=pytest.mark.skipif(checker.missing() is not None, reason=checker.missing() or ""),
+        )
+        for language, checker in CHECKERS
+    ],
+)
+
+
+def sample_of(language: str, checker: Checker) -> Sample:
+    return SAMPLES[language, checker.name]
 
 
 def diagnose(
     language: str, checker: Checker, versions: Sequence[str], **settings: object
 ) -> list[FileReport]:
-    sample = SAMPLES[language]
+    sample = sample_of(language, checker)
     reports = checker.diagnose(versions, path=sample.path, rules=[sample.rule], settings=settings)
     assert not isinstance(reports, CheckerFailure)
     return reports
 
 
-def of_rule(language: str, report: FileReport) -> list[Diagnostic]:
+def of_rule(language: str, checker: Checker, report: FileReport) -> list[Diagnostic]:
     """Leave out what the baseline of a checker adds."""
-    return [found for found in report.diagnostics if found.rule == SAMPLES[language].rule]
+    return [found for found in report.diagnostics if found.rule == sample_of(language, checker).rule]
 
 
 def test_every_module_of_the_folder_is_registered() -> None:
     modules = {module.name for module in pkgutil.iter_modules(checkers.__path__)}
 
-    assert {type(checker).__module__.rpartition(".")[2] for checker in BY_LANGUAGE.values()} == modules
+    assert {type(checker).__module__.rpartition(".")[2] for _, checker in CHECKERS} == modules
 
 
 def test_every_checker_reads_a_known_language_and_has_settings() -> None:
     assert set(BY_LANGUAGE) <= set(LANGUAGES)
-    assert set(SAMPLES) == set(BY_LANGUAGE)
+    assert set(SAMPLES) == {(language, checker.name) for language, checker in CHECKERS}
     # mypy judges hints, and no findings.
-    assert {checker.name for checker in BY_LANGUAGE.values()} == set(SETTINGS) - {MYPY}
-    assert all(checker.name in checker.tools for checker in BY_LANGUAGE.values())
+    assert {checker.name for _, checker in CHECKERS} == set(SETTINGS) - {MYPY}
+    assert all(checker.name in checker.tools for _, checker in CHECKERS)
 
 
 @each_checker
 def test_a_file_without_fault_has_no_diagnostics(language: str, checker: Checker) -> None:
-    (report,) = diagnose(language, checker, [SAMPLES[language].right])
+    (report,) = diagnose(language, checker, [sample_of(language, checker).right])
 
     assert report == FileReport(diagnostics=(), syntax_error=None)
 
 
 @each_checker
 def test_a_broken_rule_is_reported_at_its_place_in_code_points(language: str, checker: Checker) -> None:
-    sample = SAMPLES[language]
+    sample = sample_of(language, checker)
 
     (report,) = diagnose(language, checker, [sample.faulty])
 
@@ -155,7 +102,7 @@ def test_a_broken_rule_is_reported_at_its_place_in_code_points(language: str, ch
 def test_places_are_the_same_whatever_ends_a_line_and_a_mark_is_not_counted(
     language: str, checker: Checker, end: str
 ) -> None:
-    sample = SAMPLES[language]
+    sample = sample_of(language, checker)
     marked = "\ufeff" + sample.faulty.split("\n", 1)[1]
 
     reports = diagnose(language, checker, [sample.faulty.replace("\n", end), marked.replace("\n", end)])
@@ -170,7 +117,7 @@ def test_places_are_the_same_whatever_ends_a_line_and_a_mark_is_not_counted(
 
 @each_checker
 def test_versions_are_reported_in_order(language: str, checker: Checker) -> None:
-    sample = SAMPLES[language]
+    sample = sample_of(language, checker)
 
     reports = diagnose(language, checker, [sample.faulty, sample.right, sample.broken] * 5)
 
@@ -182,14 +129,14 @@ def test_versions_are_reported_in_order(language: str, checker: Checker) -> None
 def test_a_suppression_is_not_obeyed(language: str, checker: Checker) -> None:
     end = "\n    return a\n" if language == "python" else "\n"
 
-    reports = diagnose(language, checker, [text + end for text in SAMPLES[language].silenced])
+    reports = diagnose(language, checker, [text + end for text in sample_of(language, checker).silenced])
 
-    assert [len(of_rule(language, report)) for report in reports] == [1] * len(reports)
+    assert [len(of_rule(language, checker, report)) for report in reports] == [1] * len(reports)
 
 
 @each_checker
 def test_rules_that_it_does_not_know_do_not_break_the_run(language: str, checker: Checker) -> None:
-    sample = SAMPLES[language]
+    sample = sample_of(language, checker)
 
     reports = checker.diagnose(
         [sample.faulty], path=sample.path, rules=[sample.rule, "NOPE999", "--fix"], settings={}
@@ -205,7 +152,7 @@ def test_rules_that_it_does_not_know_do_not_break_the_run(language: str, checker
     "path", ["../../etc/passwd{}", "-x{}", "a b\n;{}", "é{}", "{}", "", "a/__init__{}", "x" * 5000 + "{}"]
 )
 def test_paths_are_labels_only(language: str, checker: Checker, path: str) -> None:
-    sample = SAMPLES[language]
+    sample = sample_of(language, checker)
     named = path.format("." + sample.path.rpartition(".")[2])
 
     reports = checker.diagnose([sample.faulty], path=named, rules=[sample.rule], settings={})
@@ -215,9 +162,9 @@ def test_paths_are_labels_only(language: str, checker: Checker, path: str) -> No
 
 
 def test_stubs_are_read_as_stubs() -> None:
-    sample = SAMPLES["python"]
+    sample = SAMPLES["python", "ruff"]
 
-    reports = BY_LANGUAGE["python"].diagnose(
+    reports = BY_LANGUAGE["python"][0].diagnose(
         [sample.faulty], path="app.pyi", rules=[sample.rule], settings={}
     )
 
@@ -226,7 +173,7 @@ def test_stubs_are_read_as_stubs() -> None:
 
 @each_checker
 def test_a_file_whose_name_tells_nothing_is_read_as_its_language(language: str, checker: Checker) -> None:
-    sample = SAMPLES[language]
+    sample = sample_of(language, checker)
 
     reports = checker.diagnose([sample.faulty], path="bin/tool.sh", rules=[sample.rule], settings={})
 
@@ -245,7 +192,7 @@ def test_configuration_that_lies_about_is_not_obeyed(
     monkeypatch.setenv("RUFF_OUTPUT_FORMAT", "concise")
     monkeypatch.setenv("OXC_LOG", "debug")
 
-    (report,) = diagnose(language, checker, [SAMPLES[language].faulty])
+    (report,) = diagnose(language, checker, [sample_of(language, checker).faulty])
 
     assert len(report.diagnostics) == 1
 
@@ -256,7 +203,7 @@ def test_nothing_is_left_behind(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    diagnose(language, checker, [SAMPLES[language].faulty])
+    diagnose(language, checker, [sample_of(language, checker).faulty])
 
     assert list(tmp_path.iterdir()) == []
 
@@ -290,31 +237,31 @@ def test_nothing_is_left_behind(
 def test_hostile_text_gives_a_report_or_a_failure_and_never_an_exception(
     language: str, checker: Checker, text: str
 ) -> None:
-    reports = checker.diagnose([text], path=SAMPLES[language].path, rules=[], settings={})
+    reports = checker.diagnose([text], path=sample_of(language, checker).path, rules=[], settings={})
 
     assert isinstance(reports, CheckerFailure) or len(reports) == 1
 
 
 @each_checker
 def test_a_file_of_a_megabyte_is_checked(language: str, checker: Checker) -> None:
-    sample = SAMPLES[language]
-    filler = "x = 1\n" if language == "python" else "console.log(1);\n"
-    text = filler * (1024 * 1024 // len(filler)) + sample.faulty
+    sample = sample_of(language, checker)
+    text = sample.filler * (1024 * 1024 // len(sample.filler)) + sample.faulty
 
     (report,) = diagnose(language, checker, [text])
 
-    assert len(of_rule(language, report)) == 1
+    assert len(of_rule(language, checker, report)) == 1
 
 
 @each_checker
 def test_a_checker_that_is_late_is_a_failure_that_says_so(
     language: str, checker: Checker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    diagnose(language, checker, [SAMPLES[language].right])  # the rules are known from here on
+    sample = sample_of(language, checker)
+    diagnose(language, checker, [sample.right])  # the rules are known from here on
     module = sys.modules[type(checker).__module__]
     monkeypatch.setattr(module, "_LIMITS", sandbox.Limits(wall_s=0.0))
 
-    failure = checker.diagnose([SAMPLES[language].right], path="", rules=[], settings={})
+    failure = checker.diagnose([sample.right], path=sample.path, rules=[], settings={})
 
     assert isinstance(failure, CheckerFailure)
     assert failure.reason is FailureReason.CHECKER_FAILED
@@ -341,8 +288,18 @@ def test_hostile_text_does_not_harm_whoever_asks_a_grammar(language: str, text: 
     assert isinstance(reports, CheckerFailure) or len(reports) == 1
 
 
-def test_every_language_has_a_grammar_that_is_installed() -> None:
-    assert set(GRAMMARS) == set(LANGUAGES) == set(TEXTS)
+def test_every_language_has_a_grammar_that_is_installed_but_for_one_that_its_checker_parses() -> None:
+    assert set(GRAMMARS) == set(TEXTS) == set(LANGUAGES) - {"dockerfile"}
+    assert "dockerfile" in BY_LANGUAGE
+
+
+@pytest.mark.parametrize("language", [name for name, checkers in BY_LANGUAGE.items() if len(checkers) > 1])
+def test_no_two_checkers_of_a_language_have_a_rule_of_the_same_name(language: str) -> None:
+    here = [checker for checker in BY_LANGUAGE[language] if checker.missing() is None]
+
+    for checker in here:
+        rule = SAMPLES[language, checker.name].rule
+        assert [other.name for other in here if other.canonical_rule(rule) == rule] == [checker.name]
 
 
 def test_a_text_with_too_many_errors_is_not_compared() -> None:

@@ -5,7 +5,8 @@ from patchmill.edit.protocol import RejectionReason
 from patchmill.job.state import State
 from patchmill.verify.checker import FailureReason
 from patchmill.verify.evidence import CheckName, UnresolvedReason
-from patchmill.verify.targets import NO_CHECKER, NOT_REPRODUCED, UNKNOWN_RULE
+from patchmill.verify.panel import NO_CHECKER, UNKNOWN_RULE
+from patchmill.verify.targets import NOT_REPRODUCED
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "findings.md"
 

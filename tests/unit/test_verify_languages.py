@@ -347,6 +347,10 @@ def test_settings_of_oxlint_are_data_from_a_short_list(settings: Mapping[str, An
         ("a.d.ts", "typescript"),
         ("x/Component.tsx", "tsx"),
         ("Gemfile", "ruby"),
+        ("docker/Dockerfile", "dockerfile"),
+        ("Dockerfile.dev", "dockerfile"),
+        ("Dockerfile.md", "dockerfile"),
+        ("Dockerfile.py", "python"),
         ("a/Cargo.lock", "toml"),
         ("x.h", "c"),
         ("Makefile", None),
@@ -366,12 +370,18 @@ def test_no_ending_and_no_name_belongs_to_two_languages() -> None:
 
 def test_the_table_in_the_docs_is_the_one_in_the_code() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| ([^|]*) \|", DOCS.read_text(), re.MULTILINE)
-    checkers = {name: checker.name for name, checker in BY_LANGUAGE.items()}
+    checkers = {
+        name: ", ".join(checker.name + " (extra)" * (not checker.built_in) for checker in each)
+        for name, each in BY_LANGUAGE.items()
+    }
+    parsers = {
+        name: each[0].name for name, each in BY_LANGUAGE.items() if each[0].built_in or name not in GRAMMARS
+    }
 
     assert [row[0] for row in rows] == list(LANGUAGES)
     for name, endings, parses, checker in rows:
         language = LANGUAGES[name]
         assert re.findall(r"`([^`]+)`", endings) == [*language.suffixes, *language.file_names]
         assert checker.strip() == checkers.get(name, "none")
-        assert parses.strip() == checkers.get(name, "tree-sitter")
+        assert parses.strip() == parsers.get(name, "tree-sitter")
         assert name in checkers or name in GRAMMARS

@@ -78,9 +78,14 @@ class Oxlint:
     tools = frozenset({"oxlint", "eslint"})
     baseline = "oxlint's correctness rules, no-undef, and rules about running text as code"
     tells_fixes = False  # its JSON has none
+    built_in = True
 
     def __init__(self, language: str) -> None:
         self._suffixes = LANGUAGES[language].suffixes
+
+    def missing(self) -> str | None:
+        """It is always here: Patchmill brings it along."""
+        return None
 
     def canonical_rule(self, rule: str) -> str | None:
         """The rule as oxlint prints it, `typescript(no-explicit-any)`, from any of its names.

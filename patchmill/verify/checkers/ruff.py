@@ -19,13 +19,17 @@ from patchmill.verify.selection import Selection
 from patchmill.verify.workspace import workspace
 
 SYNTAX_ERROR = "invalid-syntax"
+UNFORMATTED = "unformatted"
 _SYNTAX_NAMES = frozenset({"invalid-syntax", "syntax-error", "syntaxerror", "e999"})
+_FORMAT_NAMES = frozenset({"unformatted", "format", "ruff-format"})
 _FILE_UNREADABLE = "E902"
 
 # A mended file may not take to running what it reads, or to believing whom it talks to: exec and eval,
 # pickle and its kind, unsafe YAML, a shell, unchecked certificates. Rules that cry wolf are not among them.
 _DANGEROUS = frozenset({"S102", "S301", "S302", "S307", "S501", "S506", "S602", "S604", "S605", "S606"})
-_SELECTION = frozenset({"select", "extend-select", "ignore"})
+_NO_CONFIGURATION = frozenset({"select", "extend-select", "ignore", "format"})
+# What the formatter returns: all is formatted, something is not, something does not parse.
+_FORMATTER_ENDS = frozenset({0, 1, 2})
 # Its report has some 600 bytes for each finding, and each of many versions has all that the source has.
 _LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
 # One thread for the few small files of a check: starting a pool costs more than it gives.
@@ -47,20 +51,31 @@ class _Catalogue:
 
 
 class Ruff:
-    """The linter that finds most of what Python jobs are about; it never executes what it reads."""
+    """The linter and the formatter that most Python jobs are about; it never executes what it reads.
+
+    That a file is not formatted is a finding like any other, of the rule `unformatted`: where one is to be
+    judged, or the settings say `format`, the formatter looks at each version, too.
+    """
 
     name = "ruff"
-    tools = frozenset({"ruff"})
+    tools = frozenset({"ruff", "ruff-format"})
     baseline = "E9, F, and rules about running data as code"
     tells_fixes = True
+    built_in = True
 
     def __init__(self) -> None:
         self._loaded: _Catalogue | None = None
 
+    def missing(self) -> str | None:
+        """It is always here: Patchmill brings it along."""
+        return None
+
     def canonical_rule(self, rule: str) -> str | None:
-        """The rule's code, such as B006, from its code or its name; `invalid-syntax` for syntax errors."""
+        """The rule's code, such as B006, from its code or its name; `invalid-syntax` and `unformatted`."""
         if rule.lower() in _SYNTAX_NAMES:
             return SYNTAX_ERROR
+        if rule.lower() in _FORMAT_NAMES:
+            return UNFORMATTED
         catalogue = self._catalogue()
         if isinstance(catalogue, CheckerFailure):
             return rule.upper()
@@ -72,9 +87,10 @@ class Ruff:
         return rule if isinstance(catalogue, CheckerFailure) else catalogue.names.get(rule, rule)
 
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
-        """The rules that are on under select, extend-select and ignore; syntax errors always are."""
+        """The rules that are on under select, extend-select and ignore; what is no rule always is."""
         selection = Selection(settings)
-        return {rule for rule in rules if rule == SYNTAX_ERROR or selection.enables(rule)}
+        always = {SYNTAX_ERROR, UNFORMATTED}
+        return {rule for rule in rules if rule in always or selection.enables(rule)}
 
     def diagnose(
         self, versions: Sequence[str], *, path: str, rules: Collection[str], settings: Mapping[str, Any]
@@ -84,7 +100,8 @@ class Ruff:
         if isinstance(catalogue, CheckerFailure):
             return catalogue
         selected = _selected(catalogue, rules, settings)
-        return _check(versions, path=path, selected=selected, settings=settings)
+        formatted = UNFORMATTED in rules or settings.get("format") is True
+        return _check(versions, path=path, selected=selected, settings=settings, formatted=formatted)
 
     def _catalogue(self) -> _Catalogue | CheckerFailure:
         """The rules of this ruff, asked for once."""
@@ -127,25 +144,37 @@ def _selected(catalogue: _Catalogue, rules: Collection[str], settings: Mapping[s
 
 
 def _check(
-    versions: Sequence[str], *, path: str, selected: Sequence[str], settings: Mapping[str, Any]
+    versions: Sequence[str],
+    *,
+    path: str,
+    selected: Sequence[str],
+    settings: Mapping[str, Any],
+    formatted: bool,
 ) -> list[FileReport] | CheckerFailure:
-    arguments = ["check", "--isolated", "--no-cache", "--quiet", "--ignore-noqa", "--no-force-exclude"]
-    arguments += ["--no-fix", "--exit-zero", "--output-format", "json-lines"]
-    arguments += ["--select", ",".join(selected), *_configuration(settings), "--"]
+    told = ["--isolated", "--no-cache", "--quiet", "--no-force-exclude", "--output-format", "json-lines"]
+    told += [*_configuration(settings)]
     name = _safe_name(path)
     with workspace(sum(map(len, versions))) as folder:
+        paths = []
         for number, text in enumerate(versions):
             place = folder / str(number)
             place.mkdir()
             (place / name).write_bytes(text.encode("utf-8", "surrogatepass"))
-            arguments.append(f"{number}/{name}")
-        output = _run(arguments, cwd=folder)
-    if isinstance(output, CheckerFailure):
-        return output
+            paths.append(f"{number}/{name}")
+        linting = ["check", *told, "--ignore-noqa", "--no-fix", "--exit-zero", "--select", ",".join(selected)]
+        outputs = [_run([*linting, "--", *paths], cwd=folder)]
+        if formatted:
+            formatting = ["format", *told, "--check", "--", *paths]
+            outputs.append(_run(formatting, cwd=folder, ends=_FORMATTER_ENDS))
     found: list[list[Diagnostic]] = [[] for _ in versions]
-    for line in output.splitlines():
-        entry = json.loads(line)
-        found[int(PurePosixPath(entry["filename"]).parent.name)].append(_diagnostic(entry))
+    for number, output in enumerate(outputs):
+        if isinstance(output, CheckerFailure):
+            return output
+        for line in output.splitlines():
+            entry = json.loads(line)
+            # What does not parse the linter has said, too.
+            if number == 0 or entry["name"] == UNFORMATTED:
+                found[int(PurePosixPath(entry["filename"]).parent.name)].append(_diagnostic(entry))
     return [_report(diagnostics) for diagnostics in found]
 
 
@@ -153,19 +182,21 @@ def _configuration(settings: Mapping[str, Any]) -> list[str]:
     """The allowed settings as command-line options; JSON of these plain values is TOML too."""
     options: list[str] = []
     for name, setting in RUFF.items():
-        if name in settings and name not in _SELECTION and setting.accepts(settings[name]):
+        if name in settings and name not in _NO_CONFIGURATION and setting.accepts(settings[name]):
             options += ["--config", f"{name}={json.dumps(settings[name])}"]
     return options
 
 
-def _run(arguments: Sequence[str], *, cwd: Path) -> bytes | CheckerFailure:
+def _run(
+    arguments: Sequence[str], *, cwd: Path, ends: Collection[int] = frozenset({0})
+) -> bytes | CheckerFailure:
     try:
         completed = sandbox.run(
             [_binary(), *arguments], stdin=b"", cwd=cwd, limits=_LIMITS, environment=_ENVIRONMENT
         )
     except OSError as error:
         return CheckerFailure(reason=FailureReason.CHECKER_UNAVAILABLE, detail=f"ruff: {error}")
-    if completed.failure is not None:
+    if completed.failure is not None and (completed.returncode not in ends or not completed.stdout):
         return CheckerFailure(reason=FailureReason.CHECKER_FAILED, detail=f"ruff: {completed.failure}")
     return completed.stdout
 

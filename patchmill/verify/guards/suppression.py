@@ -27,7 +27,8 @@ _WORDS = re.compile(
       | pragma [ \t]* : [ \t]* (?:no [ \t]* (?:cover|branch|qa) | allowlist [ \t]+ (?:nextline [ \t]+)?
             secret)
       | (?:codespell|deptry|bandit|typed|trivy|tfsec|hadolint|zizmor|actionlint) [ \t]* : [ \t]* ignore
-      | (?:hadolint|actionlint) [ \t]+ ignore | checkov [ \t]* : [ \t]* skip
+      | (?:hadolint|actionlint) [ \t]+ (?:global [ \t]+)? ignore | hadolint [ \t]+ shell (?= [ \t]* =)
+      | checkov [ \t]* : [ \t]* skip
       | gitleaks [ \t]* : [ \t]* allow | sourcery [ \t]+ skip
       | c?spell [ \t]* -? (?:checker)? [ \t]* : [ \t]* (?:disable (?:-next-line|-line)? | ignore)
       | (?:pyupgrade|refurb|pydocstyle|sqlfluff) [ \t]* : [ \t]* (?:skip|ignore|noqa)
@@ -37,7 +38,8 @@ _WORDS = re.compile(
       | resharper [ \t]+ disable (?:[ \t]+ once)? | jshint [ \t]+ ignore
       | (?:jshint|jscs|jslint) [ \t]* : [ \t]* (?:ignore|disable) | noflow
       | nolint (?:nextline|begin)? | clang-format [ \t]+ off | checkstyle [ \t]* : [ \t]* off
-      | shellcheck [ \t]+ disable | coverity [ \t]* \[ [^\]\r\n]{0,80} \]
+      | shellcheck [ \t]+ (?: (?:shell|source|source-path|enable) = \S{1,80} [ \t]+ ){0,4} disable
+      | coverity [ \t]* \[ [^\]\r\n]{0,80} \]
       | cppcheck-suppress (?:-begin|-file|-macro)?
     ) (?<= [\w\]] ) (?! \w )
       | \b (?P<remark> noqa | nopep8 | lgtm | noformat | codingstandardsignore (?:line|file|start)

