@@ -57,7 +57,8 @@ class Checker(Protocol):
     `tools` are the tools, in lower case, whose findings it can reproduce. `baseline` names in words the rules
     that it always runs, so that an edit that breaks the code shows. `tells_fixes` says whether its
     diagnostics come with the fixes that it calls safe. What is `built_in` reads every file of its language;
-    what an extra brings reads those alone that a job names it for.
+    what an extra brings reads those alone that have findings of it, or for which the settings name it and
+    that it `reads` by their path.
     """
 
     name: str
@@ -68,6 +69,10 @@ class Checker(Protocol):
 
     def missing(self) -> str | None:
         """Say what brings this checker, as a sentence; None if it is here."""
+        ...
+
+    def reads(self, path: str) -> bool:
+        """Whether a file of its language is one for this checker, by its path."""
         ...
 
     def canonical_rule(self, rule: str) -> str | None:

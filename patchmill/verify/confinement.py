@@ -22,7 +22,7 @@ if [ "$5" != - ]; then { ulimit -u "$5" || ulimit -p "$5"; } 2>/dev/null || exit
 shift 5
 exec "$@"
 """
-_PROBE_S = 5
+_PROBE_S = 20  # a busy machine must not be taken for one that cannot
 _ANY = ("10", "unlimited", "unlimited", "64")  # limits for a probe
 # Ids that no distribution gives to a user, a service or a container.
 _FIRST_ID, _IDS = 1_900_000_000, 200_000_000

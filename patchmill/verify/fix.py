@@ -57,8 +57,8 @@ class FixJudge:
         instructed: bool = False,
         encoding: str = UTF_8,
     ) -> None:
-        tools = [*(finding.tool for finding in findings), *reported]
-        panel = Panel.of(language, tools=tools, settings=settings)
+        tools = [finding.tool for finding in findings]
+        panel = Panel.of(language, path, tools=tools, settings=settings)
         self._panel = panel if panel.checkers else None
         self._reader: Panel | Grammar | None = self._panel or GRAMMARS.get(language)
         self.targets = Targets.of(findings, panel)

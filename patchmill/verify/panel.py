@@ -36,18 +36,20 @@ class Panel:
     missing: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, language: str, *, tools: Iterable[str], settings: Mapping[str, Any]) -> "Panel":
-        """The checkers of a language: those built in, and those here that tools or settings name.
+    def of(cls, language: str, path: str, *, tools: Iterable[str], settings: Mapping[str, Any]) -> "Panel":
+        """The checkers of a file: those built in, and those here that tools of findings or settings name.
 
         Where there is no grammar either, all that are here read the file.
         """
-        named = {_tool(tool) for tool in tools} | set(settings)
+        named = {_tool(tool) for tool in tools}
+        every = language not in GRAMMARS
         wanted = [
             checker
             for checker in BY_LANGUAGE.get(language, ())
-            if checker.built_in
-            or language not in GRAMMARS
-            or not named.isdisjoint({checker.name, *checker.tools})
+            if every
+            or checker.built_in
+            or not named.isdisjoint(checker.tools)
+            or (checker.name in settings and checker.reads(path))
         ]
         missing = {one.name: why for one in wanted if (why := one.missing()) is not None}
         return cls(checkers=tuple(one for one in wanted if one.name not in missing), missing=missing)

@@ -220,3 +220,20 @@ def test_a_report_with_anything_anywhere_is_read_or_refused(
     selection = chosen(reported)
     assert selection.total == len(reported)
     assert all("\0" not in one.path for one in selection.skipped)
+
+
+def test_what_biome_advises_in_words_is_not_taken_for_an_edit() -> None:
+    at = {"start": {"line": 1, "column": 1}, "end": {"line": 1, "column": 4}}
+    diagnostic = {
+        "code": {"value": "lint/style/useConst"},
+        "location": {"path": "app.js", "range": at},
+        "message": "This let declares a variable that is only assigned once.",
+        "suggestions": [{"range": at, "text": "Safe fix: Use const instead."}],
+    }
+
+    def fixes(tool: str) -> int:
+        report = {"source": {"name": tool}, "diagnostics": [diagnostic]}
+        (found,) = READERS["rdjson"](json.dumps(report))
+        return len(found.fixes)
+
+    assert (fixes("Biome"), fixes("another")) == (0, 1)

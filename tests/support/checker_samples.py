@@ -154,7 +154,7 @@ SAMPLES = {
             "# hadolint global ignore=DL3006\nFROM debian",
             "#  hadolint ignore=DL3006,DL3007 # it is needed\nFROM debian",
         ),
-        filler="FROM debian:12\n",
+        filler=COMMENT,
     ),
     ("yaml", "yamllint"): Sample(
         path="app.yaml",

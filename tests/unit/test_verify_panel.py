@@ -265,8 +265,28 @@ def test_without_its_extra_a_finding_is_unchecked_and_says_what_to_install(
 
 
 def test_what_is_not_named_does_not_read_along() -> None:
-    assert Panel.of("json", tools=["eslint"], settings={}).checkers == ()
-    assert [one.name for one in Panel.of("javascript", tools=["ESLint"], settings={}).checkers] == ["oxlint"]
+    script = Panel.of("javascript", "a.js", tools=["ESLint"], settings={})
+
+    assert [one.name for one in script.checkers] == ["oxlint"]
+    assert Panel.of("json", "a.json", tools=["eslint"], settings={}).checkers == ()
+
+
+@needs("yamllint", "zizmor")
+def test_rules_that_are_reported_elsewhere_bring_no_checker_to_a_file_that_is_not_its_own() -> None:
+    source = "a: [1,2]\n"
+
+    verdict = verify_fix(
+        source=source,
+        path="deploy/a.yaml",
+        language="yaml",
+        findings=[finding("yamllint", "commas", 1)],
+        proposals=[hunk(source, 1, "a: [1, 2]\n")],
+        settings={"zizmor": {"persona": "pedantic"}},
+        scope=None,
+        reported={"zizmor": ["zizmor/artipacked"], "yamllint": ["commas"]},
+    )
+
+    assert verdict.findings == {0: (VERIFIED, None)}
 
 
 UNFORMATTED = "x = 1\n\n\ndef f( a ):\n    return a\n"

@@ -54,6 +54,10 @@ class Biome:
         """Say what brings biome; None if it is here."""
         return _PROGRAM.missing()
 
+    def reads(self, path: str) -> bool:  # noqa: ARG002 - any will do
+        """Every file of its language."""
+        return True
+
     def canonical_rule(self, rule: str) -> str | None:
         """The rule's category, such as lint/suspicious/noDebugger, from `noDebugger` and the like."""
         if rule.strip() in _SYNTAX_NAMES:

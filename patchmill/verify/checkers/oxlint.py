@@ -87,6 +87,10 @@ class Oxlint:
         """It is always here: Patchmill brings it along."""
         return None
 
+    def reads(self, path: str) -> bool:  # noqa: ARG002 - any will do
+        """Every file of its language."""
+        return True
+
     def canonical_rule(self, rule: str) -> str | None:
         """The rule as oxlint prints it, `typescript(no-explicit-any)`, from any of its names.
 

@@ -70,6 +70,10 @@ class Ruff:
         """It is always here: Patchmill brings it along."""
         return None
 
+    def reads(self, path: str) -> bool:  # noqa: ARG002 - any will do
+        """Every file of its language."""
+        return True
+
     def canonical_rule(self, rule: str) -> str | None:
         """The rule's code, such as B006, from its code or its name; `invalid-syntax` and `unformatted`."""
         if rule.lower() in _SYNTAX_NAMES:

@@ -46,6 +46,10 @@ class Shellcheck:
         """Say what brings shellcheck; None if it is here."""
         return _PROGRAM.missing()
 
+    def reads(self, path: str) -> bool:  # noqa: ARG002 - any will do
+        """Every file of its language."""
+        return True
+
     def canonical_rule(self, rule: str) -> str | None:
         """The rule's code, such as SC2086, from `SC2086`, `2086` or `shellcheck:SC2086`."""
         match = _RULE.fullmatch(rule.strip())

@@ -42,6 +42,10 @@ class Yamllint:
         """Say what brings yamllint; None if it is here."""
         return _PROGRAM.missing()
 
+    def reads(self, path: str) -> bool:  # noqa: ARG002 - any will do
+        """Every file of its language."""
+        return True
+
     def canonical_rule(self, rule: str) -> str | None:
         """The rule's name, such as line-length; `syntax` for syntax errors."""
         name = rule.strip().lower().removeprefix("yamllint/")
