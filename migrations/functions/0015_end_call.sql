@@ -14,6 +14,7 @@ CREATE OR REPLACE FUNCTION end_call(
     p_values jsonb, p_told jsonb, p_wake integer, p_poll interval, p_overrun text
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
+    job record;
     call record;
     source text;
     post_tokens bigint := 0;
@@ -34,14 +35,14 @@ BEGIN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
 
-    -- The job is locked first. Whoever had it until then may have ended the call; locked, too, it is read as it is.
-    SELECT j.project_id, j.run_id, j.erased_at,
-           c.job_id, c.state, c.model, c.hold_tokens, c.hold_picos, ARRAY(
+    SELECT project_id, run_id, erased_at INTO STRICT job FROM jobs WHERE id = p_job FOR NO KEY UPDATE;
+    -- Found by its id alone: of the two indexes that could serve, the other finds all calls of the job.
+    SELECT c.job_id, c.state, c.model, c.hold_tokens, c.hold_picos, ARRAY(
                SELECT window_id FROM call_windows WHERE call_id = p_call ORDER BY window_id
            ) AS windows, EXISTS (
                SELECT 1 FROM jobs w WHERE w.state = 'queued' AND w.wait_reason = 'budget' AND w.run_at > now()
            ) AS waited_for
-    INTO STRICT call FROM jobs j, calls c WHERE j.id = p_job AND c.id = p_call FOR NO KEY UPDATE OF j, c;
+    INTO STRICT call FROM calls c WHERE c.id = p_call;
     IF call.job_id <> p_job THEN
         RAISE EXCEPTION 'call % is not one of job %', p_call, p_job USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -83,9 +84,9 @@ BEGIN
     ), ended AS (
         UPDATE calls c
         SET state = p_state, ended_at = now(), cost_picos = post_picos + over_picos,
-            messages = CASE WHEN call.erased_at IS NULL THEN c.messages ELSE '[]' END,
-            reply = CASE WHEN call.erased_at IS NULL THEN coalesce(v.reply, c.reply) END,
-            message = CASE WHEN call.erased_at IS NULL THEN coalesce(v.message, c.message) END,
+            messages = CASE WHEN job.erased_at IS NULL THEN c.messages ELSE '[]' END,
+            reply = CASE WHEN job.erased_at IS NULL THEN coalesce(v.reply, c.reply) END,
+            message = CASE WHEN job.erased_at IS NULL THEN coalesce(v.message, c.message) END,
             failure = coalesce(v.failure, c.failure),
             status = coalesce(v.status, c.status),
             finish_reason = coalesce(v.finish_reason, c.finish_reason),
@@ -122,7 +123,7 @@ BEGIN
         WHERE id = p_job RETURNING event_seq
     )
     INSERT INTO events (project_id, job_id, run_id, seq, type, data)
-    SELECT call.project_id, p_job, call.run_id, event_seq, 'job.call', p_told FROM noted;
+    SELECT job.project_id, p_job, job.run_id, event_seq, 'job.call', p_told FROM noted;
 
     IF 'overrun' = ANY (p_phases) THEN -- until an operator has looked: it breaks the bound that every hold rests on
         INSERT INTO circuits (name, state, why, message) VALUES (call.model, 'paused', 'overrun', p_overrun)
@@ -132,9 +133,9 @@ BEGIN
         WHERE circuits.why IS DISTINCT FROM 'overrun' AND circuits.why IS DISTINCT FROM 'operator';
     END IF;
 
-    freed := 'release' = ANY (p_phases) AND (call.windows <> '{}' OR call.run_id IS NOT NULL);
+    freed := 'release' = ANY (p_phases) AND (call.windows <> '{}' OR job.run_id IS NOT NULL);
     IF freed AND source = 'held' AND call.waited_for THEN
-        woken := wake_waiters(call.project_id, call.windows, now() + p_poll, p_wake);
+        woken := wake_waiters(job.project_id, call.windows, now() + p_poll, p_wake);
     END IF;
     FOREACH its_window IN ARRAY call.windows LOOP
         UPDATE windows
@@ -149,7 +150,7 @@ BEGIN
         WHERE id = its_window;
     END LOOP;
     IF freed AND source = 'uncertain' THEN -- last: who begins to wait for a window at this moment locks it first
-        woken := wake_waiters(call.project_id, call.windows, 'infinity', 5000);
+        woken := wake_waiters(job.project_id, call.windows, 'infinity', 5000);
     END IF;
     RETURN jsonb_build_object('ended', true, 'freed', freed, 'woken', woken);
 END $$

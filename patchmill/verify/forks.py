@@ -19,11 +19,16 @@ import threading
 import time
 from pathlib import Path
 
-from patchmill.verify.sandbox import Limits, confinement
+from patchmill.verify.confinement import PATH, confinement
+from patchmill.verify.sandbox import Limits
 from patchmill.verify.template import END, READY
 
 _HOME = str(Path(__file__).parents[2])
-_START = "import sys; sys.path.append(sys.argv.pop()); from patchmill.verify.template import main; main()"
+_CODE = "import sys; sys.path.append(sys.argv.pop()); from patchmill.verify.template import main; main()"
+_START = (sys.executable, "-I", "-S", "-c", _CODE)
+# The template lives as long as its worker, and reads nothing hostile: what limits a fork is set in the fork.
+_TEMPLATE_LIMITS = ["unlimited", "unlimited", "unlimited", "64"]
+_MOST_FORKS = 256
 _END = END.encode()
 _CHUNK = 65_536
 # What takes longer than this takes so long that it may as well start from the beginning, in its own process.
@@ -111,12 +116,12 @@ class _Template:
         self._loaded = False
         with theirs:
             self.process = subprocess.Popen(
-                [*confinement(), sys.executable, "-I", "-S", "-c", _START, _HOME],
+                confinement().launch(_TEMPLATE_LIMITS, _MOST_FORKS, [*_START, _HOME]),
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd=tempfile.gettempdir(),
-                env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"},
+                env={"PATH": PATH, "LANG": "C.UTF-8"},
                 start_new_session=True,
             )
 

@@ -14,10 +14,11 @@ import pytest
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Annotation
 from patchmill.verify import bare_python, forks, sandbox
+from patchmill.verify.confinement import confinement
 from patchmill.verify.forks import Forks
 from patchmill.verify.outline.read import Outline, read
 from patchmill.verify.proof.prove import prove
-from patchmill.verify.sandbox import Limits, confinement
+from patchmill.verify.sandbox import Limits
 from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
 from tests.support.stack import until
 
@@ -80,7 +81,7 @@ def test_nothing_of_the_environment_is_passed_on(monkeypatch: pytest.MonkeyPatch
     made = Forks()
     _until_ready(made)
 
-    assert set(ask(made, "tell")["environment"]) <= {"PATH", "LANG", "LC_CTYPE"}
+    assert set(ask(made, "tell")["environment"]) <= {"PATH", "LANG", "LC_CTYPE", "PWD", "OLDPWD", "SHLVL", "_"}
     made.close()
 
 
@@ -88,7 +89,7 @@ def test_a_fork_has_no_way_back_to_its_template(ready: Forks) -> None:
     assert ask(ready, "sockets") == []
 
 
-@pytest.mark.skipif(not confinement(), reason="this system allows no network namespaces")
+@pytest.mark.skipif(not confinement().network, reason="this system allows no network namespaces")
 def test_a_fork_reaches_no_network(ready: Forks) -> None:
     assert "unreachable" in ask(ready, "connect")
 

