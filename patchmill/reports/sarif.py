@@ -32,7 +32,7 @@ _SUPPRESSION_NOT_YET = frozenset({"underReview", "rejected"})
 # Code points by the standard where nothing is said, and ruff, which says nothing, counts so.
 _UNITS = {None: Unit.CODE_POINTS, "unicodeCodePoints": Unit.CODE_POINTS, "utf16CodeUnits": Unit.UTF16}
 # These write columns in bytes of UTF-8, whatever they declare: the standard has no word for it.
-_COUNT_BYTES = frozenset({"oxlint"})
+_COUNT_BYTES = frozenset({"oxlint", "zizmor"})
 _MAX_FILLED = 20  # places in a message; what is more stays as it is
 _PLACEHOLDER = re.compile(r"\{(\d{1,3})\}|\{\{|\}\}")
 

