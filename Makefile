@@ -8,7 +8,7 @@ WORKERS := 2
 SCALE := 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-ledger bench-processes bench-retention bench-slots bench-storm bench-usage bench-verify bench-watchers bench-wire migrate check clean
+.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-ledger bench-processes bench-prompt bench-retention bench-slots bench-storm bench-usage bench-verify bench-watchers bench-wire migrate check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bench-dispatch: setup ## Measure dispatch, claim and list with 1,000 and with 1,
 
 bench-processes: setup ## Measure how throughput grows with worker processes
 	$(PY) -m benchmarks.processes
+
+bench-prompt: setup ## Count the tokens of prompts and answers of lint cases, beside the whole-file way
+	$(PY) -m benchmarks.prompt_tokens
 
 bench-retention: setup ## Measure what pruning 100,000 of 1,000,000 ended jobs takes
 	$(PY) -m benchmarks.retention

@@ -126,7 +126,7 @@ def estimated(
         effort=effort,
         searched=searched,
     )
-    worst = ceiling(question, facts.ladder, facts.models, facts.now, searched=searched)
+    worst = ceiling(question, facts.ladder, facts.models, facts.now)
     within = min(facts.call_deadline_s, deadline_s or facts.call_deadline_s)
     now = None if likely.first is None else _first_call(question, likely.first, caps, within, facts)
     return JobEstimate(

@@ -22,7 +22,9 @@ from patchmill.cli import example_jobs, ruff_findings
 from patchmill.dev.standin.chat.json_answers import as_json
 from patchmill.dev.standin.chat.request import ChatRequest, Message
 from patchmill.dev.standin.model import Turn, answer
-from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
+from patchmill.edit.apply import apply_hunks, locate
+from patchmill.edit.formats import EDIT_FORMATS
+from patchmill.edit.protocol import EditFormat
 from patchmill.job.record import Annotation, Finding, KindName, Task
 from patchmill.kinds import KINDS
 
@@ -63,17 +65,29 @@ def _cell(costs: Sequence[Cost], column: str) -> str:
 
 def _cost(task: Task) -> Cost | None:
     """Count the answer to a task in each format; None if the stand-in has none."""
-    asked = first_turn(first_parts(task, KINDS[task.kind], EDIT_FORMATS[DEFAULT]))
-    blocks = answer([Turn(role=message["role"], text=message["content"]) for message in asked])
-    rules = Message(role="system", content=EDIT_FORMATS["json"].instructions)
-    written = {"search_replace": blocks, "json": as_json(blocks, ChatRequest(model="", messages=[rules]))}
-    edits = [EDIT_FORMATS[name].parse(text).edits for name, text in written.items()]
-    if not edits[0]:
+    written = {name: _written(task, each) for name, each in EDIT_FORMATS.items()}
+    edited = {name: _edited(task, EDIT_FORMATS[name], text) for name, text in written.items()}
+    if task.source in edited.values():
         return None
-    if edits[0] != edits[1]:
+    if len(set(edited.values())) > 1:
         raise ValueError(f"the formats do not hold the same edits: {task.path}")
     counted = {name: count_tokens(text) for name, text in written.items()}
     return Cost(tokens={"whole file": count_tokens(task.source), **counted})
+
+
+def _written(task: Task, edit_format: EditFormat) -> str:
+    """Let the stand-in answer in a format; of a call the arguments."""
+    asked = first_turn(first_parts(task, KINDS[task.kind], edit_format))
+    said = answer([Turn(role=message["role"], text=message["content"]) for message in asked])
+    if edit_format.answer_schema is None and edit_format.tool is None:
+        return said
+    rules = Message(role="system", content=edit_format.instructions)
+    return as_json(said, ChatRequest(model="", messages=[rules]))
+
+
+def _edited(task: Task, edit_format: EditFormat, text: str) -> str:
+    located = locate(task.source, edit_format.parse(text).edits)
+    return apply_hunks(task.source, located.hunks)
 
 
 def _example() -> Iterator[Task]:

@@ -12,7 +12,7 @@ from structlog.contextvars import bound_contextvars
 from patchmill.call.fitting import Question
 from patchmill.edit.apply import locate
 from patchmill.edit.formats import DEFAULT, EDIT_FORMATS
-from patchmill.edit.protocol import Proposal, Rejection
+from patchmill.edit.protocol import EditFormat, Proposal, Rejection
 from patchmill.edit.span import split_lines
 from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.ladder import Rung, SkippedRung, steps
@@ -31,7 +31,7 @@ from worker.asking import answer
 from worker.calling import Calling, Interrupted, Reply, RungSkipped
 from worker.outcome import Ended, Progress, error_of
 from worker.process import Process, StoppedWhileWriting
-from worker.stages import Stage, stage_for
+from worker.stages import Stage, layout_of, stage_for
 
 _BROKE_OFF = "the worker broke off while the call was open"
 
@@ -183,7 +183,13 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
     kind = KINDS[task.kind]
     edit_format = EDIT_FORMATS[task.options.edit_format or DEFAULT]
     calling = Calling(process, claim, kind, edit_format)
-    question = Question(task=task, kind=kind, edit_format=edit_format, mended=tuple(progress.mended_lines))
+    question = Question(
+        task=task,
+        kind=kind,
+        edit_format=edit_format,
+        mended=tuple(progress.mended_lines),
+        layout=layout_of(task),
+    )
     max_tokens = kind.max_tokens
     before: Proposal | None = None
     repeats = False
@@ -206,9 +212,12 @@ def _ask_models(process: Process, claim: Claim, stage: Stage, progress: Progress
         if proposal.declined is not None:
             progress.decline(proposal.declined)
             return
-        repeats = before is not None and proposal.edits == before.edits
+        repeats = before is not None and (proposal.edits, proposal.rejections) == (
+            before.edits,
+            before.rejections,
+        )
         before = proposal
-        feedback = _try(stage, progress, proposal, reply)
+        feedback = _try(stage, progress, proposal, reply, edit_format)
         if progress.checker_failed:
             _wait_for_checker(process, claim)
         if progress.complete() or not feedback:
@@ -223,13 +232,15 @@ def _wait_for_checker(process: Process, claim: Claim) -> None:
         raise Interrupted(wait)
 
 
-def _try(stage: Stage, progress: Progress, proposal: Proposal, reply: Reply) -> str:
+def _try(stage: Stage, progress: Progress, proposal: Proposal, reply: Reply, edit_format: EditFormat) -> str:
     """Locate and verify a proposal's edits; give what to tell the model."""
     scope = stage.task.scope
     located = locate(stage.task.source, proposal.edits, scope=None if scope is None else scope.as_pair())
     rejections = (*proposal.rejections, *located.rejections)
     feedback = progress.take(stage, located.hunks, proposal, rejections, reply)
-    lines = split_lines(stage.task.source)
+    lines = [
+        edit_format.shown(number, line) for number, line in enumerate(split_lines(stage.task.source), start=1)
+    ]
     parts = [*(_tell(rejection, lines) for rejection in rejections), feedback]
     if not proposal.edits and not rejections:
         parts.append("The answer holds no edit block.")

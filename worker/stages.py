@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
-from patchmill.edit.span import Hunk
+from patchmill.call.excerpts import Extent, Holder, Layout, asked_lines, extents
+from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import ErrorCode, KindName, Task
 from patchmill.job.retry import Fail
 from patchmill.kinds.fix import is_instructed
 from patchmill.verify.candidate import Meant
 from patchmill.verify.mending import mend
+from patchmill.verify.outline.read import read
 from patchmill.verify.run import Group, Verdict, unprovable, verify_annotate, verify_fix
 from patchmill.verify.tool_fixes import with_checker_fixes
 from patchmill.verify.verdict import NOTHING
@@ -43,6 +45,24 @@ class Stage(Protocol):
     def verify(self, hunks: Sequence[Hunk], accepted: Sequence[Group]) -> Verdict:
         """Verify hunks beside the groups that were accepted before."""
         ...
+
+
+def layout_of(task: Task) -> Layout | None:
+    """Read where a file's imports are and what holds the lines that are asked for, in a process of its own.
+
+    None for a file that is shown whole, and where nothing here can read it.
+    """
+    asked = asked_lines(task)
+    if extents(task)[0] is Extent.WHOLE or not asked:
+        return None
+    outline = read(split_lines(task.source), asked, (), language=task.language)
+    if outline is None or not outline.read:
+        return None
+    holders = [
+        Holder(block=(place.around[0][0], max(last for _, last in place.around)), headers=place.headers)
+        for place in outline.places
+    ]
+    return Layout(imports=outline.import_lines, holders=tuple(holders))
 
 
 def stage_for(task: Task) -> Stage:

@@ -7,18 +7,18 @@ knows the bill of counts like one that failed. Prices that are known today count
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import accumulate, islice
+from itertools import accumulate
 
 from patchmill.budget.ledger import worst_case
 from patchmill.budget.models import ModelCapability
 from patchmill.budget.prices import Price, Rates, lasting
 from patchmill.budget.tokens import input_bound
 from patchmill.call.edit_request import edit_request
+from patchmill.call.excerpts import MOST_PIECES, Extent, extents
 from patchmill.call.fitting import Question
-from patchmill.call.prompt import Extent, first_parts, first_turn
+from patchmill.call.prompt import fence_bytes, first_parts, first_turn
 from patchmill.call.request import request_body
 from patchmill.edit.protocol import EditFormat, Message
-from patchmill.edit.span import split_lines
 from patchmill.job.ladder import GROWTH, REASONING_TOKENS, Rung, Step
 from patchmill.job.retry import MAX_BILLED_CALLS
 
@@ -74,16 +74,13 @@ def may_be_made(max_calls: int | None) -> int:
     return min(max_calls or MAX_BILLED_CALLS, MAX_BILLED_CALLS)
 
 
-def ceiling(
-    question: Question, ladder: Sequence[Step], models: Models, now: datetime, *, searched: bool
-) -> Ceiling:
+def ceiling(question: Question, ladder: Sequence[Step], models: Models, now: datetime) -> Ceiling:
     """Bound everything that the job may spend until it ends, whatever the models answer.
 
     A stronger model without a price is not asked; without a price of the first one the money is not known.
-    What may not be `searched` for the functions around its findings is bounded roughly.
     """
     calls = may_be_made(question.task.options.max_calls)
-    sizes = _Climb(question, models, now, searched=searched).sizes(ladder)
+    sizes = _Climb(question, models, now).sizes(ladder)
     return Ceiling(
         calls=calls,
         input_tokens=_climbed([size.input_tokens for size in sizes], calls),
@@ -125,11 +122,10 @@ def _climbed(most: Sequence[int | None], calls: int) -> int | None:
 class _Climb:
     """The rungs of one question's ladder, each with the largest call that may be made for it."""
 
-    def __init__(self, question: Question, models: Models, now: datetime, *, searched: bool) -> None:
+    def __init__(self, question: Question, models: Models, now: datetime) -> None:
         self._question = question
         self._models = models
         self._now = now
-        self._searched = searched
 
     def sizes(self, ladder: Sequence[Step]) -> list[_Size]:
         """Give the largest call of each rung, with the room that an answer gets that was cut short."""
@@ -162,31 +158,26 @@ class _Climb:
         return _Size(input_tokens=entering, output_tokens=output, picos=picos)
 
     def _first_input(self, step: Step, model: str, output: int) -> int:
-        """Bound the prompt of a first call.
+        """Bound any form of the first prompt: the whole file, with what can stand around its pieces.
 
-        With several findings it may still change: tools may mend some of them first, and fewer may be shown
-        in more pieces. Then, and where another form may have to be found, only rough bounds hold.
+        Which form it will be, who makes the call decides, by a look into the file; and tools may mend some of
+        the findings first.
         """
         question, able = self._question, self._models[model].able
         context = self._models[step.model].able.context_tokens
-        if self._searched and len(question.task.findings) <= 1 and context is not None:
-            # With one finding at most, the third and later forms are parts of the second.
-            shown = [first_turn(form.parts()[0]) for form in islice(question.forms(), 2)]
-            bound = max(input_tokens_of(each, question.edit_format, step, model, able) for each in shown)
-            if bound + output <= context:
-                return bound
-        return able.context_tokens or self._rough_input(step, model, able)
-
-    def _rough_input(self, step: Step, model: str, able: ModelCapability) -> int:
-        """Bound any form of the first prompt by the whole file, with all that can stand around its pieces.
-
-        A fence is longer than any run of backticks that it holds, so fences add at most twice the text.
-        """
-        question, task = self._question, self._question.task
-        parts = first_parts(task, question.kind, question.edit_format, extent=Extent.WHOLE)
-        whole = input_tokens_of(first_turn(parts), question.edit_format, step, model, able)
-        pieces = len(task.findings) + len(split_lines(task.source)) + len(task.context) + 1
-        return 3 * whole + _FRAME_BYTES * pieces
+        parts = first_parts(
+            question.task,
+            question.kind,
+            question.edit_format,
+            mended=[(each.start_line, each.end_line) for each in question.task.findings],
+            extent=Extent.WHOLE,
+        )
+        bound = input_tokens_of(first_turn(parts), question.edit_format, step, model, able)
+        if extents(question.task)[0] is not Extent.WHOLE:
+            bound += MOST_PIECES * (_FRAME_BYTES + 2 * fence_bytes(question.task.source))
+        if context is None or bound + output <= context:
+            return bound
+        return able.context_tokens or bound
 
 
 def _most(values: Sequence[int | None]) -> int | None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from patchmill.budget.ledger import Spent
 from patchmill.call.ceiling import may_be_made
 from patchmill.call.effort import Effort
+from patchmill.call.excerpts import Extent
 from patchmill.call.fitting import Prompt, Question, fitted
-from patchmill.call.prompt import Extent, first_parts, first_turn
+from patchmill.call.prompt import first_parts, first_turn
 from patchmill.edit.protocol import Message
 from patchmill.job.experience import BYTES_IN_UNIT, Experience
 from patchmill.job.record import KindName, Task

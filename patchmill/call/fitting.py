@@ -11,7 +11,8 @@ from functools import cache
 from itertools import chain
 
 from patchmill.budget.tokens import TEMPLATE_TOKENS, TOKENS_PER_MESSAGE
-from patchmill.call.prompt import Extent, extents, first_parts, first_turn, repair_parts, repair_turn
+from patchmill.call.excerpts import Extent, Layout, extents
+from patchmill.call.prompt import first_parts, first_turn, repair_parts, repair_turn
 from patchmill.call.tokens import count_tokens
 from patchmill.edit.protocol import EditFormat, Message
 from patchmill.job.record import ErrorCode, Task
@@ -29,6 +30,7 @@ class Question:
     """What is asked, and what came of it so far: each answer that failed, with the reason.
 
     `step` passes over so many of the largest forms; `widens` lets a repair turn bring the whole file.
+    Excerpts follow the file's `layout`, if it is known.
     """
 
     task: Task
@@ -38,6 +40,7 @@ class Question:
     failed: tuple[tuple[str, str], ...] = ()
     step: int = 0
     widens: bool = True
+    layout: Layout | None = None
 
     def repaired(self, answer: str, feedback: str) -> "Question":
         """Ask again after an answer that failed: the messages so far stay as they are."""
@@ -78,6 +81,7 @@ class Question:
             mended=self.mended,
             extent=extent,
             context_files=context_files,
+            layout=self.layout,
         )
         wholes = [self.task if self.is_widened else None, *[None] * len(self.failed)]
         repairs = [

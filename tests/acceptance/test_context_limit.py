@@ -85,7 +85,7 @@ def test_context_files_that_do_not_fit_are_left_out_from_the_last(service: Stack
 
 
 def test_what_the_gateway_finds_too_long_is_asked_once_more_with_less(service: Stack) -> None:
-    job = service.run(request(above=rules(110, 2_600)))
+    job = service.run(request(above=rules(20, 14_300)))
 
     assert job["outcome"] == "verified"
     first, second = prompts(service, job)
@@ -97,7 +97,7 @@ def test_what_the_gateway_finds_too_long_is_asked_once_more_with_less(service: S
 def test_what_the_gateway_finds_too_long_twice_ends_with_both_in_the_error(service: Stack) -> None:
     asked = service.truth()["requests"]
 
-    job = service.run(request(above=rules(40, 10_000), inside=rules(3, 140_000, "    ")))
+    job = service.run(request(above=rules(20, 20_000), inside=rules(3, 140_000, "    ")))
 
     error = job["error"]
     assert (error["code"], error["retryable"]) == ("context_too_long", False)

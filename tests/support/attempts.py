@@ -48,17 +48,21 @@ class Attempts:
     process: Process
     root_url: str
 
-    def submit(self, *, context: tuple[ContextFile, ...] = (), **options: Any) -> uuid.UUID:
-        """Submit a fix whose only way is the model."""
-        finding = Finding(
-            index=0, tool="ruff", rule="B006", message="m", severity="warning", start_line=4, end_line=4
-        )
+    def submit(
+        self,
+        *,
+        context: tuple[ContextFile, ...] = (),
+        source: str | None = None,
+        lines: tuple[int, ...] = (4,),
+        **options: Any,
+    ) -> uuid.UUID:
+        """Submit a fix whose only way is the model: of B006 on each of the lines."""
         task = Task(
             kind=KindName.FIX,
             path="a.py",
             language="python",
-            source=SOURCE.format(number=uuid.uuid4().hex),
-            findings=(finding,),
+            source=SOURCE.format(number=uuid.uuid4().hex) if source is None else source,
+            findings=tuple(_mutable_default(index, line) for index, line in enumerate(lines)),
             context=context,
             options=Options(**options),
         )
@@ -97,6 +101,12 @@ class Attempts:
         return ledger
 
 
+def _mutable_default(index: int, line: int) -> Finding:
+    return Finding(
+        index=index, tool="ruff", rule="B006", message="m", severity="warning", start_line=line, end_line=line
+    )
+
+
 class Died(BaseException):
     """A thread ends here as if its process had been killed: nothing in the worker catches this."""
 
@@ -112,8 +122,9 @@ def attempting(
     call_deadline_s: float = 10.0,
     lease_ttl_s: float = 60.0,
     stand_in: StandInOptions | None = None,
+    patience_s: float = 1.0,
 ) -> Iterator[Attempts]:
-    """Run it for the length of the block."""
+    """Run it for the length of the block; a gateway that is silent for `patience_s` is given up."""
     with engine.begin() as connection:
         add_prices_if_none(connection, PRICES, "test")
     lease = Lease(open_engine(database_url, pool_size=1), ttl_s=lease_ttl_s)
@@ -123,7 +134,7 @@ def attempting(
             base_url=f"{root_url}/v1",
             api_key="sk-byts-stand-in",
             now=lambda: datetime.now(UTC),
-            clocks=Clocks(connect_s=5.0, first_data_s=1.0, progress_s=1.0),
+            clocks=Clocks(connect_s=5.0, first_data_s=patience_s, progress_s=patience_s),
         )
         loop = calls(gateway, limit=4)
         process = Process(

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from patchmill.call.excerpts import WHOLE_FILE_LINES
 from patchmill.call.fitting import WIDENED_BYTES, Prompt, Question, TooLong, fitted, refused_twice
-from patchmill.call.prompt import WHOLE_FILE_LINES
 from patchmill.call.tokens import count_tokens
 from patchmill.edit.formats import EDIT_FORMATS
 from patchmill.job.record import ContextFile, ErrorCode, Finding, KindName, Task
 from patchmill.kinds import ANNOTATE, FIX
 
-FUNCTION = "def target(a=[]):\n" + "    a.append('word')\n" * 40 + "    return a\n"
+FUNCTION = "def target(a=[]):\n" + "    a.append('word')\n" * 30 + "    return a\n"
 FILLER = "filler = 1\n" * (WHOLE_FILE_LINES + 10)
 LONG = f"import os\n\n\n{FUNCTION}\n\n{FILLER}"
 CONTEXT = tuple(ContextFile(path=f"c{number}.py", content=f"name{number} = 1\n" * 200) for number in range(2))

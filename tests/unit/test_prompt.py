@@ -5,11 +5,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchmill.call.prompt import (
+from patchmill.call.excerpts import (
     MARGIN_LINES,
+    MOST_PIECES,
     WHOLE_FILE_LINES,
     Extent,
+    Holder,
+    Layout,
     extents,
+)
+from patchmill.call.prompt import (
     first_parts,
     first_turn,
     prompt_version,
@@ -141,7 +146,10 @@ def test_a_repair_turn_may_bring_the_whole_file() -> None:
     task = fix(LONG, finding(AT))
     messages = repair_turn(turn(task), repair_parts("an answer", "not_found", FORMAT, whole=task), FORMAT)
 
-    assert messages[-1]["content"].startswith("These edits cannot be used:\nnot_found\n\nFile `app.py`")
+    assert messages[-1]["content"].startswith(
+        "These edits cannot be used:\nnot_found\n\nSo far only excerpts were shown; what is unique there may "
+        "come again elsewhere. Now all lines:\n\nFile `app.py`"
+    )
     assert LONG in messages[-1]["content"]
 
 
@@ -264,3 +272,52 @@ def test_the_rules_of_fix_jobs_are_the_same_with_and_without_an_instruction() ->
     one, other = (turn(task)[0] for task in (instructed("x"), fix("a = 1\n", finding(1))))
 
     assert one == other
+
+
+def laid_out(source: str, at: int, *holders: Holder, imports: tuple[tuple[int, int], ...] = ()) -> str:
+    return asked(fix(source, finding(at)), layout=Layout(imports=imports, holders=holders))
+
+
+def test_the_layout_of_a_file_says_what_is_shown_of_it() -> None:
+    source = "".join(f"line{number} = 1\n" for number in range(1, 101))
+
+    text = laid_out(source, 60, Holder(block=(55, 62), headers=((40, 41),)), imports=((3, 4),))
+
+    shown = [int(number) for number in re.findall(r"^line(\d+) =", text, flags=re.MULTILINE)]
+    assert shown == [3, 4, 40, 41, *range(55, 63)]
+
+
+def test_of_a_block_that_is_too_long_the_surroundings_and_its_header_are_shown() -> None:
+    source = "".join(f"line{number} = 1\n" for number in range(1, 401))
+
+    text = laid_out(source, 200, Holder(block=(5, 390), headers=((5, 6),)))
+
+    shown = [int(number) for number in re.findall(r"^line(\d+) =", text, flags=re.MULTILINE)]
+    assert shown == [5, 6, *range(200 - MARGIN_LINES, 200 + MARGIN_LINES + 1)]
+
+
+def test_excerpts_that_nearly_meet_are_one() -> None:
+    source = "".join(f"line{number} = 1\n" for number in range(1, 101))
+
+    assert "Lines 10-22:\n" in laid_out(source, 20, Holder(block=(18, 22)), imports=((10, 15),))
+    assert "Lines 10-14:\n" in laid_out(source, 20, Holder(block=(18, 22)), imports=((10, 14),))
+
+
+def test_a_file_is_never_shown_in_more_pieces_than_are_bounded() -> None:
+    source = "x = 1\n" * 2_000
+    found = tuple(replace(finding(line), index=index) for index, line in enumerate(range(1, 2_000, 20)))
+
+    text = asked(fix(source, *found), layout=Layout(imports=(), holders=()))
+
+    assert len(re.findall(r"^Lines \d+-\d+:$", text, flags=re.MULTILINE)) == MOST_PIECES
+
+
+@given(st.lists(st.tuples(st.integers(-5, 120), st.integers(-5, 120)), max_size=5), st.integers(1, 130))
+def test_a_layout_that_does_not_fit_the_file_spoils_nothing(blocks: list[tuple[int, int]], at: int) -> None:
+    source = "x = 1\n" * 100
+    layout = Layout(imports=tuple(blocks), holders=tuple(Holder(block=block) for block in blocks[:1]))
+
+    text = asked(fix(source, finding(at)), layout=layout)
+
+    for first, last in re.findall(r"^Lines (\d+)-(\d+):$", text, flags=re.MULTILINE):
+        assert 1 <= int(first) <= int(last) <= 100

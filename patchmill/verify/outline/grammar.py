@@ -81,6 +81,7 @@ class Outline:
         own: list[Lines] = [(start, end)]
         functions: list[Lines] = []
         classes: list[Lines] = []
+        headers: list[Lines] = []
         whole: list[Lines] = []
         tops: list[Lines] = []
         waiting = [(self._root, True, 0)]  # whether its children are statements, and how deep these are
@@ -91,13 +92,15 @@ class Outline:
                 defines = _is(_FUNCTION, node) or _is(_CLASS, node)
                 if defines and first <= start and end <= last:
                     (functions if _is(_FUNCTION, node) else classes).append((first, last))
+                    headers.append(_header(node))
                 if block or defines:
                     header = _header(node)
                     if header[0] <= end and start <= header[1]:
                         own.append(header)
                         whole += [(first, last)] * defines
                 waiting.append((node, _is(_BLOCK, node), depth + 1))
-        return {"own": own, "around": functions[:1] or classes[-1:] or tops or own[:1], "whole": whole[-1:]}
+        around = functions[:1] or classes[-1:] or tops or own[:1]
+        return {"own": own, "around": around, "whole": whole[-1:], "headers": headers}
 
     def _touched(self, parent: Any, start: int, end: int) -> list[tuple[Any, int, int]]:
         """The named children of a node that share a line with a span, and their lines."""

@@ -48,6 +48,7 @@ class Outline:
         own: list[Lines] = [(start, end)]
         functions: list[Lines] = []
         classes: list[Lines] = []
+        headers: list[Lines] = []
         whole: list[Lines] = []
         waiting = [self._tree.body]
         while waiting:
@@ -61,6 +62,8 @@ class Outline:
                     functions += [(first, last)] * (_kind(node) in _FUNCTIONS)
                     classes += [(first, last)] * (_kind(node) == "ClassDef")
                 header = self._header(node, min(_extent(block[0])[0] for block in inner))
+                if _kind(node) in _DEFINITIONS and first <= start and end <= last:
+                    headers.append((first, header[1]))
                 if header[0] <= end and start <= header[1]:
                     own.append(header)
                     whole += [(first, last)] * (_kind(node) in _DEFINITIONS)
@@ -68,7 +71,7 @@ class Outline:
                 waiting += inner
         tops = [(first, last) for _, first, last in self._touched(self._tree.body, start, end)]
         around = functions[:1] or classes[-1:] or tops or [(start, end)]
-        return {"own": own, "around": around, "whole": whole[-1:]}
+        return {"own": own, "around": around, "whole": whole[-1:], "headers": headers}
 
     def edited(self, hunks: "list[tuple[int, int, str]]", *, newer: bool) -> "dict[str, Any]":
         """What hunks bring: the fault that Python finds, modules, and the names of what they touch.

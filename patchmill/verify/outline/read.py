@@ -22,12 +22,13 @@ class Place:
 
     `own` are the lines of the statements that it points at, of compound ones the header; `around` the
     outermost function that holds it, else its class, else its statements; `whole` the definition whose header
-    it is in.
+    it is in; `headers` those of all definitions that hold it, the outermost first.
     """
 
     own: tuple[Lines, ...]
     around: tuple[Lines, ...]
     whole: tuple[Lines, ...] = ()
+    headers: tuple[Lines, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,7 @@ def _outline(answer: dict[str, Any]) -> Outline:
         functions=_lines(file["functions"]),
         names=frozenset(file["names"]),
         places=tuple(
-            Place(own=_lines(place["own"]), around=_lines(place["around"]), whole=_lines(place["whole"]))
+            Place(**{name: _lines(place[name]) for name in ("own", "around", "whole", "headers")})
             for place in answer["places"]
         ),
         edited=tuple(
