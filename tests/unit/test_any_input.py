@@ -15,10 +15,10 @@ from patchmill.edit.diff import unified_diff
 from patchmill.edit.formats import EDIT_FORMATS
 from patchmill.edit.prose import EXPLANATION_LIMIT, TITLE_LIMIT
 from patchmill.edit.protocol import Edit, RejectionReason
-from patchmill.edit.span import split_lines
+from patchmill.edit.span import line_content, split_lines
 from patchmill.job.record import Annotation, ContextFile, Finding, KindName, Scope, Task
 from patchmill.kinds import KINDS
-from tests.support.edit_answers import RENDERERS
+from tests.support.edit_answers import EDITS, RENDERERS
 
 PIECES = (
     *("<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE", "<<<<<<<<< SEARCH", "=========", "```", "````python"),
@@ -232,12 +232,20 @@ def test_edits_of_any_file_are_located_or_refused_by_name(data: st.DataObject) -
 @given(st.data())
 def test_edits_written_in_any_format_are_read_and_located(data: st.DataObject) -> None:
     source = data.draw(SOURCE)
-    edits = data.draw(edits_of(source))
+    contents = [line_content(line) for line in split_lines(source)]
+    places = st.integers(0, max(len(contents) - 1, 0))
+    meant = data.draw(
+        st.lists(st.tuples(places, places, st.lists(LINE, max_size=4).map("".join)), max_size=3)
+    )
     for name, edit_format in EDIT_FORMATS.items():
-        if name in RENDERERS:
-            proposal = edit_format.parse(RENDERERS[name]("A title", edits))
-            located = locate(source, proposal.edits)
-            apply_hunks(source, located.hunks)
+        edits = [
+            EDITS[name](contents, min(one, other), max(one, other) + 1, replace)
+            for one, other, replace in meant
+            if contents
+        ]
+        proposal = edit_format.parse(RENDERERS[name]("A title", edits))
+        located = locate(source, proposal.edits)
+        apply_hunks(source, located.hunks)
 
 
 @settings(max_examples=50)
