@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -63,9 +64,10 @@ def _search(name: str, seconds: float) -> None:
     atheris: Any = importlib.import_module("atheris")
     with atheris.instrument_imports(include=list(GUIDED)):
         read = _reader(name)
+    kept = f"-artifact_prefix={tempfile.gettempdir()}/"  # where an example that breaks is left
     limits = [f"-max_total_time={max(round(seconds), 1)}", f"-max_len={_LONGEST}", "-len_control=10"]
     atheris.Setup(
-        [sys.argv[0], *limits, "-timeout=60", "-rss_limit_mb=4096"], lambda data: read(data) and None
+        [sys.argv[0], *limits, "-timeout=60", "-rss_limit_mb=4096", kept], lambda data: read(data) and None
     )
     atheris.Fuzz()  # ends the process
 
