@@ -210,7 +210,10 @@ class OptionsBody(Body):
         default=True,
         description="whether a job of the same work may serve its result, and this one others with its own",
     )
-    edit_format: EditFormat | None = Field(None, description="how the model writes edits; null: the default")
+    edit_format: EditFormat | None = Field(
+        None,
+        description="how the model writes edits: search_replace (null), json, anchored_lines or tool",
+    )
     max_cost_usd: Usd | None = Field(
         None, description="what a job may cost, in US dollars as a decimal string; null: no cap of its own"
     )
