@@ -12,7 +12,7 @@ from benchmarks.wire.expectations import ANSWER
 from patchmill.dev.standin.wire_cases import CASES, WireCase
 
 KEY = "sk-byts-stand-in"
-_ROW_S = 5.0
+_ROW_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

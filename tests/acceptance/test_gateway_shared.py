@@ -36,10 +36,15 @@ def run_at_once(stack: Stack, count: int, **options: Any) -> list[dict[str, Any]
 def test_jobs_in_a_hurry_stop_nobody_elses_calls(working: Stack) -> None:
     working.run(mutable_default(8))  # from here on the worker is there, and loses no time
     working.behave(latency_ms=5_000)
-    assert [job["state"] for job in run_at_once(working, 8, deadline_s=3)] == ["failed"] * 8
+
+    def enough() -> bool:
+        """Give up eight jobs; on a busy machine some of them before their call."""
+        assert [job["state"] for job in run_at_once(working, 8, deadline_s=3)] == ["failed"] * 8
+        return bool(working.truth()["requests"] > 1 + SERVER_FAILURES_TO_OPEN)
+
+    until(enough, "more calls given up than would open a circuit")
     working.behave()
 
-    assert working.truth()["requests"] > SERVER_FAILURES_TO_OPEN
     with working.http() as http:
         models = http.get("/v1/gateway").json()["models"]
 

@@ -313,6 +313,7 @@ def test_of_the_same_files_in_a_run_one_is_done(service: Stack) -> None:
 
 
 def test_a_worker_that_is_killed_in_the_middle_keeps_nobody_waiting(stack: Stack, engine: Engine) -> None:
+    stack.settings["PATCHMILL_CALL_DEADLINE_S"] = "8"  # until the others wait
     stack.start_api()
     worker = stack.start("worker")
     stack.behave(faults=[{"fault": "hold", "times": 1}])

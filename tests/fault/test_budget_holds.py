@@ -5,8 +5,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from patchmill.store.engine import open_engine
-from tests.fault.test_recovery import states, submit
 from tests.support import invariants
+from tests.support.jobs import all_ended, submit
 from tests.support.stack import Stack, until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
@@ -69,7 +69,7 @@ def test_a_budget_for_a_part_of_twenty_jobs_at_once_is_never_exceeded(
     watcher = Watcher(stack.database_url, unit)
 
     submit(stack, 20)
-    until(lambda: sum(states(engine).get(end, 0) for end in ("succeeded", "failed")) == 20, "all ended", 80)
+    until(lambda: all_ended(engine, 20), "all ended", 80)
     watcher.stop()
 
     assert watcher.looks > 20

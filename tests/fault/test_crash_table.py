@@ -27,6 +27,7 @@ from tests.support.stack import Stack, standing, until
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(faults.timeout_s(240))]
 
 DEADLINE_S = 100.0
+KEPT_S = "6"  # a lease that a busy machine keeps
 FLASH_OUTPUT_PICOS = 280_000
 AT_ONCE = 10  # jobs at a point: some of them hold a connection there, of which a worker has 16
 KILLS = faults.of_scale(1, 3)
@@ -67,7 +68,11 @@ def calls(engine: Engine) -> list[str]:
 
 def hold_the_first(stack: Stack) -> None:
     """Have the first request held until it is released, which no deadline ends meanwhile."""
-    stack.settings |= {"PATCHMILL_CALL_DEADLINE_S": "100", "PATCHMILL_FIRST_DATA_TIMEOUT_S": "90"}
+    stack.settings |= {
+        "PATCHMILL_CALL_DEADLINE_S": "100",
+        "PATCHMILL_FIRST_DATA_TIMEOUT_S": "90",
+        "PATCHMILL_LEASE_TTL_S": KEPT_S,
+    }
     stack.behave(faults=[{"fault": "hold", "times": 1}])
 
 
@@ -110,7 +115,7 @@ def test_a_worker_killed_at_a_point_of_its_call_loses_no_money_and_no_job(
         victim = start_failing(stack, name, FAIL_THREADS=str(point.threads))
         assert victim.wait(DEADLINE_S) == -signal.SIGKILL
 
-        heir = stack.start("worker")
+        heir = stack.start("worker", PATCHMILL_CALL_DEADLINE_S="60")  # a busy machine ends no call
         all_ended(engine, stack)
         heir.send_signal(signal.SIGKILL)
         heir.wait()
@@ -141,7 +146,7 @@ def test_a_worker_killed_in_the_middle_of_an_answer_keeps_its_hold_and_accepts_n
 
     victim.send_signal(signal.SIGKILL)
     stack.behave()
-    stack.start("worker")
+    stack.start("worker", PATCHMILL_CALL_DEADLINE_S="60")
 
     all_ended(engine, stack)
     assert calls(engine) == ["uncertain", "settled"]
@@ -185,6 +190,7 @@ def test_two_workers_with_the_same_message_make_one_call(stack: Stack, engine: E
     ids = [submitted(engine, number) for number in range(6)]
     numbers = {job_id: number for job_id, number, _ in dispatched(engine)}
     push(stack, [(job_id, numbers[job_id]) for job_id in ids for _ in range(4)])
+    stack.settings["PATCHMILL_LEASE_TTL_S"] = KEPT_S
 
     for _ in range(2):
         stack.start("worker")
@@ -201,7 +207,7 @@ def test_a_worker_that_wakes_with_an_answer_after_it_was_given_up_settles_what_w
     sleeper = start_failing(stack, "answered", "wait")
     reached(stack)
     sleeper.send_signal(signal.SIGSTOP)
-    stack.start("worker")
+    stack.start("worker", PATCHMILL_CALL_DEADLINE_S="60")
     until(lambda: calls(engine) == ["uncertain", "settled"], "the job done by another worker", DEADLINE_S)
 
     go_on(stack)

@@ -14,16 +14,15 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
-from tests.fault.test_recovery import all_ended, states, submit
 from tests.support import faults, invariants
 from tests.support.database_proxy import connect
 from tests.support.faults import Told
+from tests.support.jobs import all_succeeded, submit, succeeded
 from tests.support.silent_proxy import SilentProxy, silent_proxy
 from tests.support.stack import Stack, until
 
 pytestmark = [
     pytest.mark.fault,
-    pytest.mark.long,
     pytest.mark.slow,
     pytest.mark.timeout(faults.timeout_s(300)),
 ]
@@ -49,10 +48,6 @@ def before_redis(stack: Stack) -> Iterator[SilentProxy]:
     where = urlsplit(stack.redis_url)
     with silent_proxy(lambda: socket.create_connection((where.hostname, where.port))) as proxy:
         yield proxy
-
-
-def succeeded(engine: Engine) -> int:
-    return states(engine).get("succeeded", 0)
 
 
 def came_after(truth: dict[str, Any], at: datetime) -> int:
@@ -84,7 +79,7 @@ def test_a_worker_that_postgres_is_silent_to_sends_nothing_without_a_lease_and_g
     until(lambda: succeeded(engine) > again, "a job done after the silence", NOTICED_S)
     resumed_s = time.monotonic() - spoken_since
 
-    until(lambda: all_ended(engine, JOBS), "all jobs succeeded", faults.timeout_s(90))
+    until(lambda: all_succeeded(engine, JOBS), "all jobs succeeded", faults.timeout_s(90))
     invariants.check(engine, stack.truth())
     assert cut_off.poll() is None
     faults.tell(
@@ -112,14 +107,14 @@ def test_a_worker_that_redis_is_silent_to_works_on_and_comes_back_to_it(
     silent_since = time.monotonic()
     until(lambda: "redis is away; this process runs" in stack.logs(), "the silence noticed", NOTICED_S)
     noticed_s = time.monotonic() - silent_since
-    until(lambda: all_ended(engine, JOBS), "all jobs done without Redis", faults.timeout_s(90))
+    until(lambda: all_succeeded(engine, JOBS), "all jobs done without Redis", faults.timeout_s(90))
     faults.wait_while(CUT_S - (time.monotonic() - silent_since))
     cut_s = time.monotonic() - silent_since
     before_redis.speak()
     spoken_since = time.monotonic()
     until(lambda: "redis is back; jobs are sent" in stack.logs(), "Redis in use again", NOTICED_S)
     submit(stack, MORE, first=JOBS)  # which nobody runs but who takes messages
-    until(lambda: all_ended(engine, JOBS + MORE), "the jobs that were sent through Redis", NOTICED_S)
+    until(lambda: all_succeeded(engine, JOBS + MORE), "the jobs that were sent through Redis", NOTICED_S)
     resumed_s = time.monotonic() - spoken_since
 
     invariants.check(engine, stack.truth())

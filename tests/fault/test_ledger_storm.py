@@ -9,14 +9,14 @@ import pytest
 import redis
 from sqlalchemy import Engine
 
-from tests.support import invariants, ledger_audit, storm
+from tests.support import faults, invariants, ledger_audit, storm
 from tests.support.services import cut_off
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(400)]
 
 SEED = 20261128
-CALLS = 6  # of each class; `make bench-storm` makes 2,000
+CALLS = faults.of_scale(4, 6)  # of each class; `make bench-storm` makes 2,000
 ANSWERED_MEANWHILE = 5  # requests, while Postgres is away
 REDIS_AWAY_MS = 2_000
 
@@ -36,7 +36,7 @@ class Breaks:
         self._postgres_url = postgres_url
         self._victim = stack.start("worker")
         stack.start("worker")
-        self.left = [(50, self._kill), (90, self._cut_postgres), (130, self._silence_redis)]
+        self.left = [(40, self._kill), (70, self._cut_postgres), (100, self._silence_redis)]
 
     def look(self, calls: int) -> None:
         """Break what is next, once so many calls were made."""

@@ -18,7 +18,6 @@ from tests.support.stack import Stack, standing, until
 
 pytestmark = [
     pytest.mark.fault,
-    pytest.mark.long,
     pytest.mark.slow,
     pytest.mark.timeout(faults.timeout_s(240)),
 ]

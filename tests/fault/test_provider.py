@@ -5,22 +5,20 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from tests.fault.test_recovery import states
 from tests.support import faults, invariants, ledger_audit
 from tests.support.faults import Told
-from tests.support.requests import mutable_default
+from tests.support.jobs import all_ended, named, post, states
 from tests.support.stack import Stack, until
 
 pytestmark = [
     pytest.mark.fault,
-    pytest.mark.long,
     pytest.mark.slow,
     pytest.mark.timeout(faults.timeout_s(240)),
 ]
 
 OF_EACH = 2  # more failures in a row would open circuits, which is the matter of other tests
 SLOTS = 20  # for all of the short form at once
-CALL_S = 3.0  # until a call's deadline, which is before the other clocks of a call
+CALL_S = 4.0  # until a call's deadline, which is before the other clocks of a call
 NEAR_S = 1.0
 ASKED_S = 2.0
 DRIP_MS = 400
@@ -43,11 +41,8 @@ NEXT_CALLS = """
 
 
 def submit_all(stack: Stack, folder: str, first: int, **more: Any) -> None:
-    with stack.http() as http:
-        for number in range(first, first + OF_EACH):
-            body = mutable_default(number, **more)
-            body["file"]["path"] = f"{folder}/module_{number}.py"
-            http.post("/v1/jobs", json=body).raise_for_status()
+    numbers = range(first, first + OF_EACH)
+    post(stack, *(named(f"{folder}/module_{number}.py", number, **more) for number in numbers))
 
 
 def lengths(engine: Engine, folder: str) -> list[float]:
@@ -57,10 +52,6 @@ def lengths(engine: Engine, folder: str) -> list[float]:
         WHERE j.path LIKE '{folder}/%' AND c.number = 1
     """
     return [length for (length,) in invariants.rows(engine, query)]
-
-
-def ended(engine: Engine, count: int) -> bool:
-    return sum(states(engine).get(state, 0) for state in ("succeeded", "failed")) == count
 
 
 def test_whatever_the_gateway_does_each_call_is_one_request_that_ends_in_time(
@@ -77,11 +68,11 @@ def test_whatever_the_gateway_does_each_call_is_one_request_that_ends_in_time(
     for number, folder in enumerate(CLASSES):
         submit_all(stack, folder, number * OF_EACH)
     count = len(CLASSES) * OF_EACH
-    until(lambda: ended(engine, count), "all but those that are dripped ended", faults.timeout_s(120))
+    until(lambda: all_ended(engine, count), "all but those that are dripped ended", faults.timeout_s(120))
     assert states(engine) == {"succeeded": count}
     stack.behave(chunk_delay_ms=DRIP_MS)
     submit_all(stack, DRIPS, count, options={"max_calls": 1})
-    until(lambda: ended(engine, count + OF_EACH), "all ended", faults.timeout_s(120))
+    until(lambda: all_ended(engine, count + OF_EACH), "all ended", faults.timeout_s(120))
     until(lambda: stack.truth()["in_flight"] == 0, "nothing in flight")
 
     found = ledger_audit.audit(engine, stack.truth(), group=lambda path: path.split("/")[0])

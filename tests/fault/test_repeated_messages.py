@@ -18,7 +18,6 @@ from tests.support.stack import Stack, until
 
 pytestmark = [
     pytest.mark.fault,
-    pytest.mark.long,
     pytest.mark.slow,
     pytest.mark.timeout(faults.timeout_s(180)),
 ]
@@ -28,6 +27,12 @@ JOBS = faults.of_scale(60, 1_500)
 PER_S = 12
 LATE_S = faults.of_scale(4, 60)  # far beyond the lease, so that what was sent is given up and sent anew
 AT_ONCE = 0.3  # of the copies come so
+# A call is void that was not sent, since on a busy machine the lease had run out by then.
+MADE = """
+    SELECT made, count(*) FROM (
+        SELECT count(*) FILTER (WHERE state <> 'void') AS made FROM calls GROUP BY job_id
+    ) each GROUP BY 1
+"""
 
 
 class Postman:
@@ -101,7 +106,7 @@ def test_messages_that_come_thrice_out_of_order_and_late_make_no_call_more(
     truth = stack.truth()
     invariants.check(engine, truth, load.accepted)
     assert truth["requests"] == jobs
-    assert invariants.rows(engine, "SELECT calls, count(*) FROM jobs GROUP BY 1") == [(1, jobs)]
+    assert invariants.rows(engine, MADE) == [(1, jobs)]
     claims = invariants.rows(engine, "SELECT count(*) FROM attempts")[0][0]
     assert postman.delivered >= TIMES * jobs
     faults.tell(

@@ -9,22 +9,32 @@ import pytest
 from sqlalchemy import Engine
 
 from patchmill.queue.slots import SlotTimes
-from tests.fault.test_recovery import all_ended, states, submit
 from tests.support import invariants
+from tests.support.jobs import all_succeeded, post, states, submit, succeeded
+from tests.support.load import declined, declining
 from tests.support.stack import Stack, until
 from worker.clock import window_for
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(240)]
 
 CAP = 6
+JOBS = 120
 SETTINGS = {"PATCHMILL_GATEWAY_CONCURRENCY": str(CAP)}
 
 
 def start(stack: Stack, **settings: str) -> list[Any]:
     stack.settings |= SETTINGS | settings
-    stack.behave(latency_ms=300, concurrency=CAP)
+    answer_after(stack, 300)
     stack.start_api()
     return [stack.start("worker") for _ in range(2)]
+
+
+def answer_after(stack: Stack, latency_ms: int) -> None:
+    stack.behave(latency_ms=latency_ms, concurrency=CAP, script=declining())
+
+
+def submit_all(stack: Stack) -> None:
+    post(stack, *map(declined, range(JOBS)))
 
 
 def check_the_cap(truth: dict[str, Any]) -> None:
@@ -35,8 +45,8 @@ def check_the_cap(truth: dict[str, Any]) -> None:
 
 def test_two_workers_fill_the_cap_and_never_pass_it(stack: Stack, engine: Engine) -> None:
     start(stack)
-    submit(stack, 150)
-    until(lambda: all_ended(engine, 150), "all jobs succeeded", 120)
+    submit_all(stack)
+    until(lambda: all_succeeded(engine, JOBS), "all jobs succeeded")
 
     truth = stack.truth()
     check_the_cap(truth)
@@ -46,34 +56,34 @@ def test_two_workers_fill_the_cap_and_never_pass_it(stack: Stack, engine: Engine
 
 def test_the_slots_of_a_killed_worker_come_back(stack: Stack, engine: Engine) -> None:
     victim, _ = start(stack)
-    submit(stack, 120)
-    until(lambda: states(engine).get("succeeded", 0) >= 10, "the first jobs")
+    submit_all(stack)
+    until(lambda: succeeded(engine) >= 10, "the first jobs")
     victim.send_signal(signal.SIGKILL)
     victim.wait()
 
     until(lambda: slots_used(stack) == CAP, "all slots used by the other")
-    until(lambda: states(engine).get("succeeded", 0) == 120, "all jobs succeeded", 120)
+    until(lambda: succeeded(engine) == JOBS, "all jobs succeeded")
     check_the_cap(stack.truth())
 
 
 def test_a_frozen_worker_starts_nothing_on_slots_that_were_given_away(stack: Stack, engine: Engine) -> None:
-    frozen, _ = start(stack, PATCHMILL_LEASE_TTL_S="20", PATCHMILL_CALL_DEADLINE_S="60")
-    submit(stack, 150)
-    until(lambda: states(engine).get("succeeded", 0) >= 10, "the first jobs")
-    stack.behave(latency_ms=1500, concurrency=CAP)  # so that the other has work for longer than a lease
+    frozen, _ = start(stack, PATCHMILL_LEASE_TTL_S="8", PATCHMILL_CALL_DEADLINE_S="60")
+    submit_all(stack)
+    until(lambda: succeeded(engine) >= 10, "the first jobs")
+    answer_after(stack, 1500)  # so that the other has work for longer than a lease
     frozen.send_signal(signal.SIGSTOP)
     until(lambda: slots_used(stack) < CAP, "the frozen one holds slots")
-    # What the frozen one has claimed without a call comes back after its lease of 20 s.
+    # What the frozen one has claimed without a call comes back after its lease of 8 s.
     until(lambda: slots_used(stack) == CAP, "all slots used by the other", 90)
     frozen.send_signal(signal.SIGCONT)
-    stack.behave(latency_ms=300, concurrency=CAP)
+    answer_after(stack, 300)
 
-    until(lambda: states(engine).get("succeeded", 0) == 150, "all jobs succeeded", 120)
+    until(lambda: succeeded(engine) == JOBS, "all jobs succeeded")
     check_the_cap(stack.truth())
 
 
 def test_after_a_refusal_fewer_calls_are_made_and_fewer_jobs_dispatched(stack: Stack, engine: Engine) -> None:
-    stack.settings |= {"PATCHMILL_GATEWAY_CONCURRENCY": "20"}
+    stack.settings |= {"PATCHMILL_GATEWAY_CONCURRENCY": "20", "PATCHMILL_CALL_DEADLINE_S": "60"}
     stack.start_api()
     stack.start("worker")
     began = time.monotonic()

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.support import invariants, plain_http
+from tests.support.jobs import all_succeeded
 from tests.support.own_services import OwnValkey, own_valkey
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack, until
@@ -82,11 +83,6 @@ def readiness(stack: Stack) -> tuple[int, str, str]:
     return answer.status_code, answer.json()["status"], answer.json()["checks"]["redis"]
 
 
-def ended(engine: Engine) -> dict[str, int]:
-    counted = invariants.rows(engine, "SELECT state, count(*) FROM jobs GROUP BY state")
-    return dict(map(tuple, counted))
-
-
 def test_each_submission_is_answered_while_redis_is_dead_or_silent_and_is_then_done(
     stack: Stack, engine: Engine, own: OwnValkey
 ) -> None:
@@ -111,7 +107,7 @@ def test_each_submission_is_answered_while_redis_is_dead_or_silent_and_is_then_d
     assert readiness(stack) == (200, "degraded", "unreachable")
     crowd.submit()
     number = 3 * (AT_ONCE + ONE_BY_ONE)
-    until(lambda: ended(engine) == {"succeeded": number}, f"{number} jobs done while Redis is silent")
+    until(lambda: all_succeeded(engine, number), f"{number} jobs done while Redis is silent")
     own.thaw()
 
     for what, took in (("there", with_redis), ("dead", dead), ("silent", crowd.took_s)):

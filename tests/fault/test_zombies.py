@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.fault.test_recovery import all_ended, submit
 from tests.support import faults, invariants
 from tests.support.faults import Told
+from tests.support.jobs import all_succeeded, submit
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.long, pytest.mark.timeout(faults.timeout_s(300))]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(faults.timeout_s(300))]
 
 STILL_S = faults.of_scale(0, 180)  # at least
 # What a call came to is written whenever it is known, since it is money: with it, what its job has cost.
@@ -71,6 +71,7 @@ def states_of_calls(engine: Engine) -> list[list[str]]:
 def test_workers_that_wake_after_their_lease_write_nothing_and_send_no_call_twice(
     stack: Stack, engine: Engine
 ) -> None:
+    stack.settings["PATCHMILL_CALL_DEADLINE_S"] = "12"  # until all three stand still
     stack.start_api()
     held = frozen_at(stack, "held")
     submit(stack, 1)
@@ -85,16 +86,16 @@ def test_workers_that_wake_after_their_lease_write_nothing_and_send_no_call_twic
     waiting.send_signal(signal.SIGSTOP)
     sleepers = [held, sending, waiting]
 
-    awake = stack.start("worker")
-    until(lambda: all_ended(engine, 3), "three jobs done by another worker", 90)
+    awake = stack.start("worker", PATCHMILL_CALL_DEADLINE_S="60")
+    until(lambda: all_succeeded(engine, 3), "three jobs done by another worker")
     awake.terminate()
-    awake.wait(30)
+    awake.wait(60)
     faults.wait_while(STILL_S)
     before, sent = written(engine), stack.truth()["requests"]
     stack.release()
     for sleeper in sleepers:
         sleeper.send_signal(signal.SIGCONT)
-    until(lambda: stack.logs().count("claim lost; nothing is written") == 3, "all of them awake", 60)
+    until(lambda: stack.logs().count("claim lost; nothing is written") == 3, "all of them awake")
     for sleeper in sleepers:
         sleeper.terminate()
     assert [sleeper.wait(60) for sleeper in sleepers] == [0, 0, 0]

@@ -25,7 +25,7 @@ HALF = '''def {name}(into=[]):
 @pytest.fixture
 def attempts(engine: Engine, database_url: str, redis_url: str) -> Iterator[Attempts]:
     # The stand-in asks ruff before it answers, which takes its time on a busy machine.
-    with attempting(engine, database_url, redis_url, patience_s=60.0, call_deadline_s=100.0) as made:
+    with attempting(engine, database_url, redis_url, silence_s=60.0, call_deadline_s=100.0) as made:
         yield made
 
 

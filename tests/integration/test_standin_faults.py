@@ -1,12 +1,12 @@
 import json
-import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.support.stack import until
 
 KEY = {"authorization": "Bearer sk-byts-stand-in"}
 CHAT = "/v1/chat/completions"
@@ -23,14 +23,6 @@ def body(prompt: str = "hello", **fields: Any) -> dict[str, Any]:
 def rows(gateway: httpx.Client) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = gateway.get("/standin/ledger").json()["rows"]
     return found
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    pause = threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline
-        pause.wait(0.01)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +173,7 @@ def test_a_stall_sends_headers_only_and_bills_the_input(gateway: httpx.Client) -
         assert response.headers["content-type"].startswith("text/event-stream")
         with pytest.raises(httpx.ReadTimeout):
             response.read()
-    wait_until(lambda: len(rows(gateway)) == 1)
+    until(lambda: len(rows(gateway)) == 1, "a row")
     [row] = rows(gateway)
     assert (row["finish"], row["outcome"], row["output_tokens"]) == ("client_closed", "billed", 0)
     assert row["cost_picos"] == 2 * 140_000
@@ -193,7 +185,7 @@ def test_a_held_request_waits_for_its_release(url: str, gateway: httpx.Client) -
         asked = [
             threads.submit(httpx.post, f"{url}{CHAT}", json=body(), headers=KEY, timeout=10) for _ in range(2)
         ]
-        wait_until(lambda: gateway.get("/standin/health").json()["holding"] == 2)
+        until(lambda: gateway.get("/standin/health").json()["holding"] == 2, "two held")
         assert not any(one.done() for one in asked)
         assert gateway.get("/standin/ledger").json()["in_flight"] == 2
         assert gateway.post("/standin/release").json() == {"released": 2}
@@ -206,7 +198,7 @@ def test_past_the_concurrency_cap_requests_are_refused_at_once(url: str, gateway
         asked = [
             threads.submit(httpx.post, f"{url}{CHAT}", json=body(), headers=KEY, timeout=10) for _ in range(2)
         ]
-        wait_until(lambda: gateway.get("/standin/health").json()["holding"] == 2)
+        until(lambda: gateway.get("/standin/health").json()["holding"] == 2, "two held")
         refused = gateway.post(CHAT, json=body())
         gateway.post("/standin/release")
         assert [one.result().status_code for one in asked] == [200, 200]

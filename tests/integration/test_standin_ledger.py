@@ -4,9 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import pytest
 
 from patchmill.dev.standin.gateway import Options
 from patchmill.dev.standin.server import running
+from tests.support.stack import until
 from tests.support.standin import KEY
 
 CHAT = "/v1/chat/completions"
@@ -29,14 +27,6 @@ serve(Options(ledger_path=Path(sys.argv[1])), on_ready=lambda port: print(port, 
 
 def body(prompt: str = "hello", **fields: Any) -> dict[str, Any]:
     return {"model": "deepseek-v4-flash", "messages": [{"role": "user", "content": prompt}], **fields}
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    pause = threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline
-        pause.wait(0.01)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +94,7 @@ def test_a_client_that_leaves_a_stream_pays_for_what_was_produced(gateway: httpx
             text += line
             if text.count("0123456789abcdef") == 3:
                 break
-    wait_until(lambda: len(gateway.get("/standin/ledger").json()["rows"]) == 1)
+    until(lambda: len(gateway.get("/standin/ledger").json()["rows"]) == 1, "a row")
     [row] = gateway.get("/standin/ledger").json()["rows"]
     assert (row["outcome"], row["finish"]) == ("billed", "client_closed")
     assert 12 <= row["output_tokens"] <= 40
@@ -115,7 +105,7 @@ def test_a_client_that_leaves_an_error_to_come_pays_nothing(gateway: httpx.Clien
     gateway.put("/standin/behaviour", json={"latency_ms": 5_000, "faults": [{"fault": "500"}]})
     with pytest.raises(httpx.ReadTimeout):
         gateway.post(CHAT, json=body(), timeout=0.1)
-    wait_until(lambda: len(gateway.get("/standin/ledger").json()["rows"]) == 1)
+    until(lambda: len(gateway.get("/standin/ledger").json()["rows"]) == 1, "a row")
     [row] = gateway.get("/standin/ledger").json()["rows"]
     assert (row["outcome"], row["finish"]) == ("not_billed", "client_closed")
 

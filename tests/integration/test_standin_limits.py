@@ -46,7 +46,7 @@ def spend(gateway: httpx.Client, number: int, **headers: str) -> httpx.Response:
 
 
 def test_a_spend_cap_is_reached_by_real_use_and_opens_at_its_reset(gateway: httpx.Client) -> None:
-    limit(gateway, spend_caps=[{"window_s": 2, "usd": str(COST * 2)}])
+    limit(gateway, spend_caps=[{"window_s": 4, "usd": str(COST * 2)}])
     first = [spend(gateway, number) for number in range(2)]
     refused = spend(gateway, 2)
 
@@ -54,7 +54,7 @@ def test_a_spend_cap_is_reached_by_real_use_and_opens_at_its_reset(gateway: http
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_error")
     assert Decimal(refused.headers["x-ratelimit-remaining"]) == 0
     reset = int(refused.headers["x-ratelimit-reset"])
-    assert time.time() < reset <= time.time() + 3
+    assert time.time() < reset <= time.time() + 5
     assert spend(gateway, 3, **SECOND).status_code == 200
     threading.Event().wait(max(0.0, reset - time.time()))
     assert spend(gateway, 4).status_code == 200

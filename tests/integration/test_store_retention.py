@@ -98,6 +98,7 @@ def all_usage(engine: Engine) -> dict[tuple[str, ...], list[UsageRow]]:
     names = [*GROUPS, "label.team"]
     groups = [(), *((name,) for name in names), *combinations(names, 2)]
     with engine.connect() as connection:
+        allow_long(connection)  # on a busy machine so many sums take seconds
         return {
             each: usage(
                 connection,

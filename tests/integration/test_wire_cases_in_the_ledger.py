@@ -28,7 +28,7 @@ def test_the_bill_of_every_wire_case_is_in_our_ledger(
 ) -> None:
     cases = [name for name, case in CASES.items() if case.fits(stream=True)]
     script = [{"content": DECLINED, "times": 10 * len(cases)}]
-    with attempting(engine, database_url, redis_url) as attempts:
+    with attempting(engine, database_url, redis_url, silence_s=1.0) as attempts:
         for name in cases:
             attempts.behave(faults=[{"wire_case": name}], script=script)
             attempts.run(attempts.submit(max_calls=1, escalate=False, model=FLASH))

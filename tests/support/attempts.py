@@ -121,10 +121,10 @@ def attempting(
     circuits: type[Circuits] = Circuits,
     call_deadline_s: float = 10.0,
     lease_ttl_s: float = 60.0,
+    silence_s: float = 20.0,  # after which a call is given up
     stand_in: StandInOptions | None = None,
-    patience_s: float = 1.0,
 ) -> Iterator[Attempts]:
-    """Run it for the length of the block; a gateway that is silent for `patience_s` is given up."""
+    """Run it for the length of the block."""
     with engine.begin() as connection:
         add_prices_if_none(connection, PRICES, "test")
     lease = Lease(open_engine(database_url, pool_size=1), ttl_s=lease_ttl_s)
@@ -134,7 +134,7 @@ def attempting(
             base_url=f"{root_url}/v1",
             api_key="sk-byts-stand-in",
             now=lambda: datetime.now(UTC),
-            clocks=Clocks(connect_s=5.0, first_data_s=patience_s, progress_s=patience_s),
+            clocks=Clocks(connect_s=silence_s, first_data_s=silence_s, progress_s=silence_s),
         )
         loop = calls(gateway, limit=4)
         process = Process(

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, text, update
 
 from patchmill.store.drift import rebuild
-from patchmill.store.engine import allow_long
+from patchmill.store.engine import allow_long, one_by_one
 from patchmill.store.ids import new_id
 from patchmill.store.retention import Age
 from patchmill.store.tables import (
@@ -214,7 +214,7 @@ def _watch_money(connection: Connection) -> None:
 
 def money(engine: Engine) -> tuple[list[Any], ...]:
     """Read every row that money hangs on, in an order of their own."""
-    with engine.connect() as connection:
+    with one_by_one(engine) as connection:  # no pause of a busy test makes a long transaction
         return tuple(
             [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns))]
             for table in (ledger_entries, call_windows, windows)
@@ -224,7 +224,7 @@ def money(engine: Engine) -> tuple[list[Any], ...]:
 def rows_of(engine: Engine, job_ids: set[uuid.UUID]) -> dict[str, list[Any]]:
     """Read all that is stored of jobs, by table."""
     found = {}
-    with engine.connect() as connection:
+    with one_by_one(engine) as connection:
         for table in (jobs, findings, attempts, calls, suggestions, checks, events):
             of_job = table.c.id if table is jobs else table.c.job_id
             rows = connection.execute(

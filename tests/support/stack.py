@@ -206,7 +206,8 @@ def service(
             redis_url=f"{valkey.connection_url}/1",
             gateway_url=f"{root_url}/v1",
             data_dir=tmp_path_factory.mktemp("service"),
-            settings={"PATCHMILL_LEASE_TTL_S": "6"},
+            # A busy machine ends no lease and no call, also one that is held until a test has seen enough.
+            settings={"PATCHMILL_LEASE_TTL_S": "6", "PATCHMILL_CALL_DEADLINE_S": "60"},
         )
         made.make_key()
         try:
