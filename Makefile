@@ -4,7 +4,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
-WORKERS := 2
+# More than two cores, since many tests wait for processes most of the time.
+WORKERS := 3
 SCALE := 10
 
 .DEFAULT_GOAL := help
@@ -35,15 +36,15 @@ demo: setup ## Show the whole service at work on a bundled example, and leave no
 up: setup ## Run the service on this machine, with everything it needs, until Ctrl-C
 	@$(VENV)/bin/patchmill up
 
-test: setup ## Run the test suite, without the longest fault tests
-	$(PY) -m pytest -n $(WORKERS) -m "not long"
+test: setup ## Run the test suite, with the short form of the tests that kill processes
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal
 
 test-fast: setup ## Run the tests without the slow ones and those that kill processes
-	$(PY) -m pytest -n $(WORKERS) -m "not slow and not fault"
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not fault"
 
 fault: setup ## Run the tests that kill, cut and pause real processes in full, and print what they measured
 	@rm -f $(CURDIR)/.faults.jsonl
-	PATCHMILL_FAULT_SCALE=$(SCALE) PATCHMILL_FAULT_REPORT=$(CURDIR)/.faults.jsonl $(PY) -m pytest -n $(WORKERS) -m fault
+	PATCHMILL_FAULT_SCALE=$(SCALE) PATCHMILL_FAULT_REPORT=$(CURDIR)/.faults.jsonl $(PY) -m pytest -n 2 -m fault
 	@$(PY) -m tests.support.faults .faults.jsonl
 
 ledger-proof: setup ## Try the ledger over 100,000 steps of any history, and 1,000 attempts on a budget for 50
