@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from patchmill.queue.app import make_celery
 from patchmill.queue.dispatch import Dispatch, MessageTemplate
 from tests.support import invariants
-from tests.support.jobs import all_succeeded, states, submit
+from tests.support.jobs import all_succeeded, let_deadlines_pass, states, submit
 from tests.support.services import cut_off
 from tests.support.stack import Stack, until
 
@@ -46,15 +46,16 @@ def test_a_hundred_jobs_submitted_at_once_all_end_verified(stack: Stack, engine:
 def test_a_worker_killed_amid_ten_running_jobs_loses_none_and_buys_none_again(
     stack: Stack, engine: Engine
 ) -> None:
-    stack.settings["PATCHMILL_LEASE_TTL_S"] = "3"  # which a busy machine keeps
+    stack.settings["PATCHMILL_LEASE_TTL_S"] = KEPT_S
     stack.start_api()
-    hold(stack, 10, deadline_s=8)
+    hold(stack, 10, deadline_s=60)
     victim = stack.start("worker")
     submit(stack, 10)
     until(lambda: calls_on_the_wire(engine) == 10, "ten calls on the wire")
 
     victim.send_signal(signal.SIGKILL)
     stack.release()
+    let_deadlines_pass(engine)
     stack.start("worker")
 
     until(lambda: all_succeeded(engine, 10), "ten jobs succeeded")
@@ -143,12 +144,13 @@ def test_a_terminated_worker_finishes_what_it_runs_and_exits_cleanly(stack: Stac
 
 def test_a_frozen_worker_that_wakes_changes_nothing(stack: Stack, engine: Engine) -> None:
     stack.start_api()
-    hold(stack, 3, deadline_s=6)
+    hold(stack, 3, deadline_s=60)
     frozen = stack.start("worker")
     submit(stack, 3)
     until(lambda: stack.truth()["in_flight"] == 3, "three calls on the wire")
 
     frozen.send_signal(signal.SIGSTOP)
+    let_deadlines_pass(engine)
     stack.start("worker")
     until(lambda: all_succeeded(engine, 3), "three jobs succeeded")
     stack.release()

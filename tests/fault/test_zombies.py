@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from tests.support import faults, invariants
 from tests.support.faults import Told
-from tests.support.jobs import all_succeeded, submit
+from tests.support.jobs import all_succeeded, let_deadlines_pass, submit
 from tests.support.stack import Stack, until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(faults.timeout_s(300))]
@@ -71,7 +71,7 @@ def states_of_calls(engine: Engine) -> list[list[str]]:
 def test_workers_that_wake_after_their_lease_write_nothing_and_send_no_call_twice(
     stack: Stack, engine: Engine
 ) -> None:
-    stack.settings["PATCHMILL_CALL_DEADLINE_S"] = "12"  # until all three stand still
+    stack.settings["PATCHMILL_CALL_DEADLINE_S"] = "240"  # so that nothing is given up before all stand still
     stack.start_api()
     held = frozen_at(stack, "held")
     submit(stack, 1)
@@ -86,7 +86,8 @@ def test_workers_that_wake_after_their_lease_write_nothing_and_send_no_call_twic
     waiting.send_signal(signal.SIGSTOP)
     sleepers = [held, sending, waiting]
 
-    awake = stack.start("worker", PATCHMILL_CALL_DEADLINE_S="60")
+    let_deadlines_pass(engine)
+    awake = stack.start("worker")
     until(lambda: all_succeeded(engine, 3), "three jobs done by another worker")
     awake.terminate()
     awake.wait(60)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from patchmill.job.state import TERMINAL
 from tests.support import invariants
@@ -28,6 +28,12 @@ def named(path: str, number: int, **more: Any) -> dict[str, Any]:
     """Give the request for a job about a file of this path, which its prompts name."""
     body = mutable_default(number, **more)
     return body | {"file": {**body["file"], "path": path}}
+
+
+def let_deadlines_pass(engine: Engine) -> None:
+    """Let the deadline of each call on the wire have passed, as far as other workers can tell."""
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE calls SET deadline_at = now() WHERE state = 'sent'"))
 
 
 def states(engine: Engine) -> dict[str, int]:
