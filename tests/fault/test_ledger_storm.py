@@ -13,12 +13,13 @@ from tests.support import faults, invariants, ledger_audit, storm
 from tests.support.services import cut_off
 from tests.support.stack import Stack, until
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(faults.timeout_s(450))]
 
 SEED = 20261128
 CALLS = faults.of_scale(4, 6)  # of each class; `make bench-storm` makes 2,000
 ANSWERED_MEANWHILE = 5  # requests, while Postgres is away
 REDIS_AWAY_MS = 2_000
+STORM_S = faults.timeout_s(330)  # at most
 
 
 def submitting(http: httpx.Client) -> Callable[[dict[str, Any]], None]:
@@ -74,7 +75,7 @@ def test_every_request_is_one_call_and_every_token_is_settled_or_uncertain(
     breaks = Breaks(stack, postgres_url)
 
     with stack.http() as http:
-        storm.blow(engine, submitting(http), calls=CALLS, deadline_s=180, each_look=breaks.look)
+        storm.blow(engine, submitting(http), calls=CALLS, deadline_s=STORM_S, each_look=breaks.look)
 
     truth = storm.settled_down(stack.truth)
     found = ledger_audit.audit(engine, truth, group=storm.class_of)
