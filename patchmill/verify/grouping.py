@@ -5,7 +5,8 @@ Hunks that were made to go together count as one. In rounds, each judging many c
 2. those that achieve nothing alone joined (and joined without one of them), everything as one, and all
    together what passed;
 3. only if three or more were joined: what they achieve without each of them, so that a group carries nothing
-   that it could do without; then without all such, or as many of them as may go, at most three rounds;
+   that it could do without; then without all such, or as many of them as may go, at most three rounds. What
+   is close to a finding that the group settles is no such thing: to the checker half a repair may do, too;
 4. only if what passed does not pass all together: the largest part of it that does, of those that leave out
    one group or all from one group on.
 """
@@ -85,12 +86,13 @@ def form_groups(
     alone: bool = True,
     together: Sequence[Hunks] = (),
     wanted: Callable[[Hunk], bool] | None = None,
+    core: Callable[[Hunk], frozenset[int]] = lambda _: frozenset(),
 ) -> Grouping:
     """Divide proposals into groups that pass each by itself and all together, `accepted` included.
 
     With `alone` false everything is one candidate: for files too large to try each hunk. What that group
     could do without nobody then knows, so hunks that are not `wanted` are refused. `together` are disjoint
-    sets of proposals that are not divided.
+    sets of proposals that are not divided. `core` tells the findings that a hunk is close to.
     """
     bench = _Bench(judge)
     hunks = in_order(proposals)
@@ -103,7 +105,7 @@ def form_groups(
     good = [single for single in singles if single.status]
     idle = [single for single in singles if not single.status and single.joinable]
     hopeless = [single for single in singles if not single.status and not single.joinable]
-    chosen, left = _join(bench, good, idle, accepted)
+    chosen, left = _join(bench, good, idle, accepted, core)
     grouping = _all_together(bench, chosen, left, accepted)
     return Grouping(passed=grouping.passed, refused=(*grouping.refused, *hopeless))
 
@@ -129,7 +131,11 @@ def _stray(hunk: Hunk) -> Judgement:
 
 
 def _join(
-    bench: _Bench, good: list[Judgement], idle: list[Judgement], accepted: Sequence[Group]
+    bench: _Bench,
+    good: list[Judgement],
+    idle: list[Judgement],
+    accepted: Sequence[Group],
+    core: Callable[[Hunk], frozenset[int]],
 ) -> tuple[list[Judgement], list[Judgement]]:
     """Make groups of what achieves nothing alone; gives the groups to offer and what is left over."""
     if not idle:
@@ -146,11 +152,39 @@ def _join(
     candidates = [judgement for judgement in judged[: len(wanted)] if judgement.status]
     if candidates:
         best = max(candidates, key=lambda judgement: (judgement.gain, -len(judgement.hunks)))
-        return _parted(_shed(bench, best, idle), good, idle)
+        if candidates[0].hunks == joined and candidates[0].gain == best.gain:
+            best = _with_its_core(candidates[0], best, idle, core)
+        return _parted(_shed(bench, best, _spare(best, idle, core)), good, idle)
+    alone = sum(judgement.gain for judgement in good)
     for whole in judged[len(wanted) : len(wanted) + len(everything)]:
-        if whole.status and whole.gain > sum(judgement.gain for judgement in good):
-            return _parted(_shed(bench, whole, [*good, *idle]), good, idle)
+        # Equal is better, too, where what passes alone does not pass together, or is half of a repair.
+        holds = _holds(bench.ask([before])[0], good, accepted)
+        halved = len(_spare(whole, idle, core)) < len(idle)
+        if whole.status and (whole.gain > alone or (whole.gain == alone and (halved or not holds))):
+            return _parted(_shed(bench, whole, _spare(whole, [*good, *idle], core)), good, idle)
     return good, [judged[0]] if wanted and _tells_more(judged[0], idle) else idle
+
+
+def _spare(
+    group: Judgement, singles: Sequence[Judgement], core: Callable[[Hunk], frozenset[int]]
+) -> list[Judgement]:
+    """What a group may be asked to do without: all but what is close to findings that it settles."""
+    return [
+        single
+        for single in singles
+        if single.status or not any(core(hunk) & set(group.findings) for hunk in single.hunks)
+    ]
+
+
+def _with_its_core(
+    whole: Judgement,
+    smaller: Judgement,
+    idle: Sequence[Judgement],
+    core: Callable[[Hunk], frozenset[int]],
+) -> Judgement:
+    """The whole in the place of a smaller group that achieves as much without a part of the repair."""
+    spare = {hunk for single in _spare(whole, idle, core) for hunk in single.hunks}
+    return smaller if set(whole.hunks) - set(smaller.hunks) <= spare else whole
 
 
 def _parted(

@@ -74,6 +74,7 @@ def verify_fix(
         alone=not instructed and _each_fits(len(fresh), source, parsed=judge.parses_only),
         together=_undivided(meant, clashing),
         wanted=None if instructed else judge.wants,
+        core=judge.targets.pointed_at,
     )
     groups = tuple(_group(judgement, judge.settled) for judgement in grouping.passed)
     refused = grouping.refused

@@ -88,6 +88,12 @@ class Targets:
         """Whether a hunk changes lines that a finding points at, or inserts next to them."""
         return any(_distance(hunk, finding) == 0 for finding in self.findings.values())
 
+    def pointed_at(self, hunk: Hunk) -> frozenset[int]:
+        """The findings that a hunk is close to: what changes there might as well be one edit with theirs."""
+        return frozenset(
+            index for index, finding in self.findings.items() if _distance(hunk, finding) <= _NEAR_LINES
+        )
+
 
 def _distance(hunk: Hunk, finding: Finding) -> int:
     """Lines between a hunk and a finding; 0 if they touch, which an insertion does on both sides."""

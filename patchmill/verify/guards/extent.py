@@ -18,14 +18,17 @@ _DOES = re.compile(
 _MOST_LINES = 2_000
 
 
-def strays(hunks: Sequence[Hunk], ground: Ground) -> list[Lines]:
+def strays(hunks: Sequence[Hunk], ground: Ground, lines: Sequence[str]) -> list[Lines]:
     """The lines of the source at which hunks add what belongs to no finding, as they are without it."""
-    return [place for hunk in hunks for place in _strays(hunk, ground)]
+    return [place for hunk in hunks for place in _strays(hunk, ground, lines)]
 
 
-def _strays(hunk: Hunk, ground: Ground) -> Iterator[Lines]:
+def _strays(hunk: Hunk, ground: Ground, lines: Sequence[str]) -> Iterator[Lines]:
     for (first, last), added in _changes(hunk):
         if not any(line.strip() for line in added):
+            continue
+        if _acts_beside(first, last, added, ground, lines):
+            yield first, max(first, last)
             continue
         if any(start - 1 <= first - 1 and last <= end + 1 for start, end in ground.around):
             continue
@@ -35,6 +38,22 @@ def _strays(hunk: Hunk, ground: Ground) -> Iterator[Lines]:
         known = ground.functions or ground.around
         if inside or (known and not all(map(_binds, _outermost(added)))):
             yield first, max(first, last)
+
+
+def _acts_beside(first: int, last: int, added: Sequence[str], ground: Ground, lines: Sequence[str]) -> bool:
+    """Whether lines that do something come in right before or after a function that holds a finding."""
+    ends = {end: start for start, end in ground.functions}
+    for start, end in ground.around:
+        if end not in ends or last >= first or start < first <= end:
+            continue
+        depth = min((_depth(line) for line in added if line.strip()), default=0)
+        if depth <= _depth(lines[ends[end] - 1]) and not all(map(_binds, _outermost(added))):
+            return not _on(first, last, ground.own)
+    return False
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _changes(hunk: Hunk) -> Iterator[tuple[Lines, list[str]]]:

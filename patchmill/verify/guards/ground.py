@@ -11,13 +11,14 @@ from patchmill.verify.outline.read import Lines, Outline
 
 # A rule whose name says that something is there for nothing asks for its removal.
 _FOR_NOTHING = re.compile(
-    r"unused|useless|unnecessary|unreachable|redundant|dup(?:e|licate)|redefin|needless|commented|dead"
-    r"|debugger|(?:^|-)print|console|(?:^|-)assert$|alert|empty|extra|superfluous|pointless|self-assign"
+    r"unused|useless|repeated|unnecessary|unreachable|redundant|dup(?:e|licate)|redefin|needless|commented|dead"
+    r"|use-fixtures|debugger|(?:^|-)print|console|(?:^|-)assert$|alert|empty|extra|superfluous|pointless|self-assign"
 )
 _UNUSED_RESULT = re.compile(r"unused-var|unused-unpacked")
-_OF_PARTS = re.compile(r"arg|param")
+_OF_PARTS = re.compile(r"arg|param|fixture|key")
 # A rule about how much a definition holds is about all of it.
 _OF_WHOLE = re.compile(r"complex|too-many|too-long|max-|cognitive|no-self-use")
+_WORD = re.compile(r"\w+")
 # Where the source cannot be parsed, the fault may be some lines away from where it shows.
 _BROKEN_NEAR = 3
 # What goes with a finding though it stands beside it: by rule, the lines that it makes needless.
@@ -37,6 +38,7 @@ class Point:
     keeps_calls: bool
     unused_import: bool
     whole: bool
+    said: frozenset[str] = frozenset()  # the words of its messages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +80,10 @@ class Ground:
                 spans += place.own
                 spans += place.whole if whole or (removal and not _OF_PARTS.search(name)) else ()
                 around += place.around
+            said = finding.message
             if index in matches:
                 match = matches[index]
+                said += f" {match.message}"
                 spans += [(match.start_line, match.end_line), *match.marks, *match.reach]
             own = {line for first, last in spans for line in range(first, min(last, len(lines)) + 1)}
             own |= _beside(lines, finding, around[-1:])
@@ -90,6 +94,7 @@ class Ground:
                     keeps_calls=bool(_UNUSED_RESULT.search(name)),
                     unused_import="unused-import" in name and index not in settled,
                     whole=whole,
+                    said=frozenset(_WORD.findall(said)),
                 )
             )
         return cls(

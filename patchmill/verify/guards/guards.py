@@ -13,7 +13,7 @@ from patchmill.verify.guards.extent import strays
 from patchmill.verify.guards.ground import Ground
 from patchmill.verify.guards.imports import names_of, no_new_import
 from patchmill.verify.guards.invisible import no_invisible
-from patchmill.verify.guards.lookalikes import lookalikes
+from patchmill.verify.guards.lookalikes import disguised, lookalikes
 from patchmill.verify.guards.losses import Losses
 from patchmill.verify.guards.suppression import no_suppression
 from patchmill.verify.outline.read import Edited, Outline, read
@@ -102,7 +102,7 @@ class Guards:
             wrong = [
                 f"line {first} is beyond the definition that holds the finding: add nothing there but a "
                 "definition or an import that the fix needs"
-                for first, _ in strays(adding, self._ground)
+                for first, _ in strays(adding, self._ground, self._lines)
             ]
         if not wrong:
             return None
@@ -116,6 +116,7 @@ class Guards:
         words += [found.message for found in matches.values()]
         known = self._outline.names if self._outline else ()
         alike = lookalikes(seen.whole.names, known) if seen.whole else []
+        alike += disguised("".join(hunk.replacement for hunk in trial.hunks), self._source)
         new_import = no_new_import(
             seen.own,
             self._outline,

@@ -3,7 +3,8 @@
 What stands in the lines that an edit replaces may stay: names in right-to-left scripts, emoji and form
 feeds of the file are nobody's attack. By category: controls but for tab and line ends, format characters
 (the marks of direction, zero widths, tags), private use, surrogates, the line and paragraph separators of
-Unicode. By list: what Unicode calls ignorable by default beyond those, and blanks that look like nothing.
+Unicode, and every blank but the space. By list: what Unicode calls ignorable by default beyond those, and
+blanks that look like nothing.
 """
 
 import re
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from patchmill.edit.span import Hunk
 from patchmill.verify.evidence import Check, CheckName, Result
 
-_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp", "Zs"})
 # Combining grapheme joiner, fillers, vowels and selectors without a shape, braille blank; then ranges that
 # Unicode keeps for further ones: specials and the plane of tags and variation selectors.
 _IGNORED = re.compile(

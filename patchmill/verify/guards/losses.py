@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
+from operator import attrgetter
 
 from patchmill.edit.span import Hunk, line_content, split_lines
 from patchmill.verify.guards.ground import Ground, Point
@@ -33,6 +34,8 @@ _COMMON = frozenset({
     "typeof", "undefined", "var", "void", "while", "yield", "eval", "Function",
 })  # fmt: skip
 _DEFINES = re.compile(r"\s*(?:async\s+)?(?:def|class|import|from|function|func|fn)\b")
+_DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
+_TURNS = frozenset({"not", "!", "~"})
 _MOST_LINES = 2_000
 _SHOWN = 60
 _SHOWN_NAMES = 5
@@ -63,6 +66,7 @@ class Losses:
             "and no finding asks for that: leave it as it was"
             for line in lost
         ]
+        words = words or self._undefined()
         words = words or [words for point in self._ground.points for words in self._emptied(point)]
         return words or self._used_for_show()
 
@@ -111,7 +115,7 @@ class Losses:
         """Whether a line is not lost: it says nothing, grew, moved, or imports what nothing needs now."""
         if line == ("pass",) or not any(len(token) > 1 or token.isalnum() for token in line):
             return True
-        grown = next((other for other in spare if _within(line, other) or self._turned(line, other)), None)
+        grown = next((other for other in spare if _grew(line, other) or self._turned(line, other)), None)
         if grown is not None:
             spare.remove(grown)
             return True
@@ -158,10 +162,27 @@ class Losses:
             after |= set(self._names_of(inside - {*touched}))
             few = len(before & after) * 2 < len(before)
             return [f"less than half is left of what is defined at {where}: keep what it does"] if few else []
-        if point.removal or not before or after:
+        if point.removal or not before or after or self._raises_again(touched):
             return []
         gone = ", ".join(sorted(before)[:_SHOWN_NAMES])
         return [f"nothing is left of what {where} works on ({gone}): repair the statement, do not remove it"]
+
+    def _undefined(self) -> list[str]:
+        """The functions and classes that are not defined any more, but for those that a finding is about."""
+        old, new = (
+            Counter(found[1] for hunk in self._hunks for found in _DEFINITION.finditer(text(hunk)))
+            for text in (attrgetter("original"), attrgetter("replacement"))
+        )
+        named = frozenset().union(*(point.said for point in self._ground.points))
+        return [
+            f"{name} is not defined any more, and no finding asks for that: leave its definition"
+            for name in sorted((old - new).keys() - named)
+        ]
+
+    def _raises_again(self, touched: Sequence[int]) -> bool:
+        """Whether a `raise` of what was just caught gives way to a bare one, which raises the same."""
+        raised = any(_tokens(self._lines[line - 1])[:1] == ("raise",) for line in touched)
+        return raised and any(line == ("raise",) for new in self._new for line in new)
 
     def _used_for_show(self) -> list[str]:
         """Whether an unused import is still there, and a statement was made up that uses it."""
@@ -203,6 +224,11 @@ def _within(some: Sequence[str], more: Iterable[str]) -> bool:
     """Whether some tokens are among others in their order."""
     rest = iter(more)
     return all(token in rest for token in some)
+
+
+def _grew(line: Tokens, other: Tokens) -> bool:
+    """Whether a line only has more in it than before, and nothing that turns around what it says."""
+    return _within(line, other) and not (Counter(other) - Counter(line)).keys() & _TURNS
 
 
 def _matched(kept: Sequence[Tokens], new: Sequence[Tokens]) -> tuple[set[int], list[Tokens]]:
