@@ -12,6 +12,7 @@ from patchmill.call.reply import Answered, CallTimings
 from patchmill.call.request import request_document
 from patchmill.dev.standin.chat import request as wire
 from patchmill.dev.standin.chat.answering import choose
+from patchmill.dev.standin.players import Rules
 from patchmill.edit.called import CalledTool, read
 from patchmill.edit.formats import EDIT_FORMATS
 from patchmill.job.failure import Failure, FailureClass
@@ -57,7 +58,8 @@ def test_no_other_format_offers_a_tool(name: str) -> None:
 
 def test_a_model_without_tools_is_asked_for_the_object_in_words() -> None:
     asked = document("tool", FLASH.without("tools"))
-    answers = asyncio.run(choose(wire.check(asked), None, request_id="chatcmpl-1", max_tokens=1_024))
+    request = wire.check(asked)
+    answers = asyncio.run(choose(request, None, player=Rules(), request_id="chatcmpl-1", max_tokens=1_024))
 
     assert "tools" not in asked
     assert answers[0].calls == ()

@@ -13,6 +13,7 @@ from patchmill.dev.standin.behaviour import Behaviour
 from patchmill.dev.standin.catalogue import PICOS_PER_USD
 from patchmill.dev.standin.faults import FaultRule, Strike
 from patchmill.dev.standin.ledger import Ledger
+from patchmill.dev.standin.players import Player, Rules
 from patchmill.dev.standin.refusal import concurrency_limit, invalid_api_key
 from patchmill.dev.standin.spending import WINDOWS_S, Money, check_money, money_headers
 from patchmill.dev.standin.tokens import PromptCache
@@ -23,7 +24,7 @@ DEFAULT_KEY = "sk-byts-stand-in"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a stand-in starts; its limits on money hold until the behaviour sets others."""
+    """How a stand-in starts, and who answers; its limits on money hold until the behaviour sets others."""
 
     keys: frozenset[str] = frozenset({DEFAULT_KEY})
     concurrency: int = 25
@@ -32,6 +33,7 @@ class Options:
     spend_limit_usd: int = 50
     key_quota_usd: int = 500
     org_quota_usd: int = 1_000
+    player: Player = field(default_factory=Rules)
 
     @property
     def money(self) -> Money:

@@ -17,7 +17,7 @@ _MENDERS: dict[str, Callable[[Task], Mended | None]] = {
 }
 _ASKERS = frozenset({"user", "tool"})  # what tools answer to edits is what is wrong with them
 _ANCHORS_ASKED = "@@ replace"  # in the rules of a prompt whose lines are to be named by anchors
-_WHO = "the stand-in gateway, which is not a language model"
+WHO = "the stand-in gateway, which is not a language model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,7 @@ def answer(turns: Sequence[Turn]) -> str:
 
     Edits are SEARCH/REPLACE blocks, or name lines by anchors if the rules ask for that.
     """
-    anchored = any(_ANCHORS_ASKED in turn.text for turn in turns if turn.role == "system")
-    asked = [turn.text for turn in turns if turn.role in _ASKERS]
-    task = read_task(asked[0], asked[1:], anchored=anchored) if asked else None
+    task = task_of(turns)
     if task is None:
         return _decline("found no file in the prompt")
     if task.language == "python":
@@ -49,6 +47,13 @@ def answer(turns: Sequence[Turn]) -> str:
     return _decline("can only fix listed findings, follow a few instructions, or add types and docstrings")
 
 
+def task_of(turns: Sequence[Turn]) -> Task | None:
+    """What a conversation asks for; None when it names no file."""
+    anchored = any(_ANCHORS_ASKED in turn.text for turn in turns if turn.role == "system")
+    asked = [turn.text for turn in turns if turn.role in _ASKERS]
+    return read_task(asked[0], asked[1:], anchored=anchored) if asked else None
+
+
 def _fix(task: Task) -> str:
     if task.language not in _MENDERS:
         return _decline(f"can mend Python, JavaScript and TypeScript, and the file is in {task.language}")
@@ -59,7 +64,7 @@ def _fix(task: Task) -> str:
     if not blocks:
         return _decline("found a fix but no way to write it down as edits")
     rules = ", ".join(dict.fromkeys(mended.rules))
-    how = f"This is {_WHO}: it made {' and '.join(mended.ways)}."
+    how = f"This is {WHO}: it made {' and '.join(mended.ways)}."
     return "\n\n".join([f"Fix {rules}", how, *blocks])
 
 
@@ -68,7 +73,7 @@ def _follow(task: Task) -> str:
     blocks = [] if followed is None else write_blocks(task, followed.text)
     if followed is None or not blocks:
         return _decline(f"understands only {UNDERSTOOD}, where that changes something")
-    how = f"This is {_WHO}: it took the instruction by the letter."
+    how = f"This is {WHO}: it took the instruction by the letter."
     return "\n\n".join([followed.title, how, *blocks])
 
 
@@ -80,9 +85,9 @@ def _annotate(task: Task) -> str:
     if not blocks:
         return _decline("found nothing that it can add with certainty")
     wishes = " and ".join(sorted(task.wishes, reverse=True))
-    how = f"This is {_WHO}: it inferred what it added from literals and names."
+    how = f"This is {WHO}: it inferred what it added from literals and names."
     return "\n\n".join([f"Add {wishes}", how, *blocks])
 
 
 def _decline(reason: str) -> str:
-    return f"NO CHANGE: this is {_WHO}; it {reason}."
+    return f"NO CHANGE: this is {WHO}; it {reason}."

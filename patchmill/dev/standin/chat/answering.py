@@ -4,12 +4,13 @@ import asyncio
 import json
 from dataclasses import dataclass
 
-from patchmill.dev.standin import model
 from patchmill.dev.standin.catalogue import MODELS
 from patchmill.dev.standin.chat.json_answers import as_json, wants_edits, wants_json
 from patchmill.dev.standin.chat.request import ChatRequest
 from patchmill.dev.standin.chat.schema_example import UnsupportedSchema, smallest
 from patchmill.dev.standin.chat.tool_calls import ToolCall, call_with, calls_for, function_for_edits
+from patchmill.dev.standin.model import Turn
+from patchmill.dev.standin.players import Played, Player
 from patchmill.dev.standin.refusal import invalid_param
 from patchmill.dev.standin.tokens import count_tokens, cut
 
@@ -61,7 +62,13 @@ def called_choice(calls: tuple[ToolCall, ...], *, reasoning: str, max_tokens: in
 
 
 async def choose(
-    request: ChatRequest, scripted: str | None, *, request_id: str, max_tokens: int, fenced_json: bool = False
+    request: ChatRequest,
+    scripted: str | None,
+    *,
+    player: Player,
+    request_id: str,
+    max_tokens: int,
+    fenced_json: bool = False,
 ) -> list[Choice]:
     """The choices for a request, `n` of them; a scripted answer takes the place of the rules, verbatim.
 
@@ -71,44 +78,48 @@ async def choose(
     parallel = MODELS[request.model].parallel_tools
     calls: tuple[ToolCall, ...] = ()
     if scripted is None:
-        calls = await edits_called(request, request_id=request_id) or calls_for(
+        calls = await edits_called(request, player, request_id=request_id) or calls_for(
             request, request_id=request_id, parallel=parallel
         )
     if calls:
         choice = called_choice(calls, reasoning=reasoning, max_tokens=max_tokens)
     else:
-        content = await content_for(request) if scripted is None else scripted
+        content = await content_for(request, player) if scripted is None else scripted
         if fenced_json and scripted is None and request.wants_json:
             content = f"```json\n{content}\n```"
         choice = cut_choice(content, reasoning=reasoning, max_tokens=max_tokens)
     return [choice] * (request.n or 1)
 
 
-async def edits_called(request: ChatRequest, *, request_id: str) -> tuple[ToolCall, ...]:
-    """The call of the function that takes edits, with those of the offline model; none if none is offered."""
+async def edits_called(request: ChatRequest, player: Player, *, request_id: str) -> tuple[ToolCall, ...]:
+    """The call of the function that takes edits, with those of the player; none if none is offered."""
     function = function_for_edits(request)
     if function is None or not wants_edits(request):
         return ()
-    arguments = as_json(await _said(request), request)
+    played = await _played(request, player)
+    arguments = _spoilt(played, as_json(played.text, request))
     return (call_with(function, arguments, request_id=request_id),)
 
 
-async def content_for(request: ChatRequest) -> str:
-    """The words that answer a request, by the rules of the offline model."""
+async def content_for(request: ChatRequest, player: Player) -> str:
+    """The words that answer a request, as the player gives them."""
     structured = None if request.response_format is None else request.response_format.json_schema
     if structured is not None and not wants_edits(request):
         try:
             return json.dumps(smallest(structured.schema_))
         except UnsupportedSchema as error:
             raise invalid_param("response_format", f"response_format: the schema: {error}.") from None
-    text = await _said(request)
-    if wants_json(request):
-        text = as_json(text, request)
+    played = await _played(request, player)
+    text = _spoilt(played, as_json(played.text, request) if wants_json(request) else played.text)
     ends = [text.index(stop) for stop in request.stops if stop in text]
     return text[: min(ends)] if ends else text
 
 
-async def _said(request: ChatRequest) -> str:
-    """What the offline model says to the conversation."""
-    turns = [model.Turn(role=message.role, text=message.text) for message in request.messages]
-    return await asyncio.to_thread(model.answer, turns)
+async def _played(request: ChatRequest, player: Player) -> Played:
+    """What the player says to the conversation."""
+    turns = [Turn(role=message.role, text=message.text) for message in request.messages]
+    return await asyncio.to_thread(player.play, turns)
+
+
+def _spoilt(played: Played, text: str) -> str:
+    return text if played.spoil is None else played.spoil(text)

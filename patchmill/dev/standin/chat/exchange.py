@@ -122,6 +122,7 @@ class Exchange:
         return await choose(
             request,
             scripted,
+            player=self._gateway.options.player,
             request_id=self._request_id,
             max_tokens=self._max_tokens if not odd.ignores_max_tokens else chat_request.NO_LIMIT_TOKENS,
             fenced_json=odd.fenced_json,

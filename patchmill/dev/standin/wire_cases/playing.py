@@ -80,7 +80,7 @@ class Play:
         row.read_cache(self.request)
         if case.usage is Billed.UNCACHED:
             row.cached_tokens = 0
-        text = await content_for(self.request) if scripted is None else scripted
+        text = await content_for(self.request, self.gateway.options.player) if scripted is None else scripted
         choice = cut_choice(text, reasoning=case.thinks, max_tokens=self.max_tokens)
         content = choice.content
         if case.overruns:
