@@ -9,7 +9,7 @@ WORKERS := 3
 SCALE := 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-real fault ledger-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-ledger bench-processes bench-prompt bench-retention bench-slots bench-storm bench-usage bench-verify bench-watchers bench-wire migrate check clean
+.PHONY: help setup demo up test test-fast test-real fault ledger-proof eval-proof fuzz lint format types contracts gates bench bench-call bench-dispatch bench-ledger bench-processes bench-prompt bench-retention bench-slots bench-storm bench-usage bench-verify bench-watchers bench-wire migrate check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ fault: setup ## Run the tests that kill, cut and pause real processes in full, a
 ledger-proof: setup ## Try the ledger over 100,000 steps of any history, and 1,000 attempts on a budget for 50
 	PATCHMILL_LEDGER_STEPS=100000 PATCHMILL_ATTEMPTS=1000 $(PY) -m pytest -n $(WORKERS) -rP \
 		tests/fault/test_ledger_machine.py tests/fault/test_thousand_attempts.py
+
+eval-proof: setup ## Hold the development set against the oracle, and 5,000 spoilt answers against the judge
+	PATCHMILL_EVAL_CASES=1000 PATCHMILL_MUTATIONS=5000 $(PY) -m pytest -n 2 -rP tests/acceptance/test_eval_proof.py
 
 fuzz: setup ## Search for new examples that break the property tests; with MINUTES=30 by coverage, for so long
 ifdef MINUTES

@@ -219,9 +219,11 @@ def service(
 
 
 @contextmanager
-def standing(database_url: str, redis_url: str, folder: Path) -> Iterator[Stack]:
+def standing(
+    database_url: str, redis_url: str, folder: Path, options: Options | None = None
+) -> Iterator[Stack]:
     """Give a stand-in, a key and where the services are; what was started is killed after the block."""
-    with running(Options()) as root_url:
+    with running(options or Options()) as root_url:
         made = Stack(
             database_url=database_url, redis_url=redis_url, gateway_url=f"{root_url}/v1", data_dir=folder
         )
