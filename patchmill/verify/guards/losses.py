@@ -99,7 +99,8 @@ class Losses:
     def _lost(self, hunk: Hunk, new: Sequence[Tokens]) -> list[int]:
         old = list(enumerate(map(_tokens, split_lines(hunk.original)), start=hunk.start_line))
         kept = [(number, self._named(line)) for number, line in old if number not in self._ground.own]
-        if _within(_flat(line for _, line in kept), _flat(new)):
+        more = Counter(_flat(new)) - Counter(_flat(line for _, line in old))
+        if _within(_flat(line for _, line in kept), _flat(new)) and not more.keys() & _TURNS:
             return []
         matched, spare = _matched([line for _, line in kept], new)
         return [
