@@ -63,15 +63,16 @@ class FixJudge:
         self._reader: Panel | Grammar | None = self._panel or GRAMMARS.get(language)
         self.targets = Targets.of(findings, panel)
         self.unread = False  # whether the reader failed at the unchanged file
-        self._source = source
+        self.source = source
         self._path = path
         self._settings = settings
         self._rules = sorted({*self.targets.rules.values(), *_canonical(reported, panel)})
         self._scope = scope
         self._encoding = encoding
+        self.accepted = tuple(accepted)
         self.settled = frozenset(index for group in accepted for index in group.findings)
         self._meant = {hunk: one.findings for one in meant for hunk in one.hunks}
-        self._instructed = instructed
+        self.instructed = instructed
         self._base: Version | None = None
         self._names = {index: panel.rule_name(rule) for index, rule in self.targets.rules.items()}
         target = target_version(settings)
@@ -92,7 +93,7 @@ class FixJudge:
 
         The guards read the same candidates meanwhile, in a process of their own.
         """
-        trials = [candidate(self._source, hunks, self._scope, self._encoding) for hunks in candidates]
+        trials = [candidate(self.source, hunks, self._scope, self._encoding) for hunks in candidates]
         usable = [trial for trial in trials if trial.usable]
         with ThreadPoolExecutor(max_workers=1) as beside:
             looked = beside.submit(self._guards.look, usable) if usable else None
@@ -124,12 +125,12 @@ class FixJudge:
             return [None for _ in texts]
         if self._base is not None:
             return self._diagnose(texts)
-        base, *reports = self._diagnose([self._source, *texts])
+        base, *reports = self._diagnose([self.source, *texts])
         if isinstance(base, CheckerFailure) and texts:
             # Whose fault was it? If the unchanged file passes alone, a candidate's.
-            base = self._diagnose([self._source])[0]
+            base = self._diagnose([self.source])[0]
         if isinstance(base, FileReport):
-            self._base = Version(text=self._source, report=base)
+            self._base = Version(text=self.source, report=base)
             if self._panel is not None:
                 self.targets = self.targets.met(base, self._panel, self._settings)
         elif base is not None:
@@ -158,7 +159,7 @@ class FixJudge:
         failing = [guard.result for guard in (*checks, *guards)].count(Result.FAILED)
         sound = guards[0].result is Result.PASSED and not failing
         wanted = [index for index in near if index not in self.settled]
-        unjudged = self._instructed or (
+        unjudged = self.instructed or (
             bool(wanted) and all(index in self.targets.unchecked for index in wanted)
         )
         gain = len(set(gone) - self.settled)
@@ -180,7 +181,7 @@ class FixJudge:
 
     def _in_scope(self, trial: Candidate, seen: Seen) -> Check | None:
         """Why hunks are beside the point of the findings, if they are; an instruction may want anything."""
-        if self._instructed:
+        if self.instructed:
             return None
         return self._guards.in_scope(trial, seen, self.targets.matches, self._names)
 
@@ -226,7 +227,7 @@ class FixJudge:
             reasons = "; ".join(f"{self._name(index)}: {self.targets.why_unchecked(index)}" for index in near)
             looked = NOT_REPRODUCED in (self.targets.unchecked[index] for index in near)
             result = Result.FAILED if looked else Result.SKIPPED
-            none = "an instruction is no finding" if self._instructed else "no finding near this edit"
+            none = "an instruction is no finding" if self.instructed else "no finding near this edit"
             return (
                 Check(check=CheckName.REPRODUCED, result=result, detail=reasons or none),
                 Check(check=CheckName.FINDING_GONE, result=Result.SKIPPED, detail="nothing to look for"),

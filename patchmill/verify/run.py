@@ -76,10 +76,15 @@ def verify_fix(
         wanted=None if instructed else judge.wants,
         core=judge.targets.pointed_at,
     )
+    return _verdict(judge, grouping, clashing)
+
+
+def _verdict(judge: FixJudge, grouping: Grouping, clashing: Sequence[Refusal]) -> Verdict:
+    """Say what became of every group and finding, and what to tell the model of those that failed."""
     groups = tuple(_group(judgement, judge.settled) for judgement in grouping.passed)
     refused = grouping.refused
-    statuses = _statuses(judge, (*accepted, *groups), refused, clashing)
-    left = feedback.refusals(refused) if instructed else _fix_feedback(judge, statuses, refused, source)
+    statuses = _statuses(judge, (*judge.accepted, *groups), refused, clashing)
+    left = feedback.refusals(refused) if judge.instructed else _fix_feedback(judge, statuses, refused)
     return Verdict(
         groups=groups,
         refusals=(*clashing, *_refusals(grouping)),
@@ -213,7 +218,6 @@ def _fix_feedback(
     judge: FixJudge,
     statuses: Mapping[int, tuple[FindingStatus, str | None]],
     refused: Sequence[Judgement],
-    source: str,
 ) -> list[str]:
     targets = judge.targets
     unresolved = [index for index, (status, _) in statuses.items() if status is FindingStatus.UNRESOLVED]
@@ -226,7 +230,7 @@ def _fix_feedback(
     if not unresolved and not missed:
         return []
     paragraphs = feedback.refusals(refused)
-    lines = split_lines(source)
+    lines = split_lines(judge.source)
     for index in unresolved:
         finding, match = targets.findings[index], targets.matches[index]
         words = f"Still to do: {finding.tool} {finding.rule} at line {match.start_line}: {match.message}"
