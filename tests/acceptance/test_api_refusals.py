@@ -70,7 +70,7 @@ REFUSED: dict[str, tuple[Callable[[], Body], str, str]] = {
     ),
     "annotations of another language": (
         lambda: changed(
-            kind="annotate", findings=None, what=["types"], file={"path": "a.ts", "content": "let a = 1\n"}
+            kind="annotate", findings=None, what=["types"], file={"path": "a.go", "content": "package a\n"}
         ),
         "/file/language",
         "not_allowed",
