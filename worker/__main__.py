@@ -1,24 +1,18 @@
-"""`python -m worker`: one worker process; its settings come from the environment."""
+"""`python -m worker`: one worker process.
 
+Loading leaves nothing behind, and looking for what it left takes a fifth of the start: so the collector
+rests meanwhile, and what was loaded is not looked at again.
+"""
+
+import gc
 import sys
 
-from patchmill.errors import ConfigurationError
-from patchmill.settings import load
-from patchmill.telemetry import configure_logging
-from worker.app import WorkerApp
+gc.disable()
 
+from worker.main import main  # noqa: E402 - loaded while the collector rests
 
-def main() -> int:
-    """Run a worker; 0 after a clean stop, 2 when a setting is missing or cannot work."""
-    configure_logging()
-    try:
-        app = WorkerApp(load())
-    except ConfigurationError as error:
-        print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - the one line that an operator needs
-        return 2
-    app.run()
-    return 0
-
+gc.freeze()
+gc.enable()
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.__main__ import main
+from api.main import main
 from tests.support.stack import ROOT, until
 
 DATABASE = "postgresql+psycopg://nobody@127.0.0.1:1/none"

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from patchmill.store import schema
 from patchmill.store.engine import open_engine
 from tests.support.stack import until
-from worker.__main__ import main
+from worker.main import main
 
 ROOT = Path(__file__).parents[2]
 SERVICES = {

@@ -20,8 +20,8 @@ from patchmill.call.loop import CallLoop
 from patchmill.queue.dispatch import Broker
 from patchmill.store import ledger
 from worker import pipeline, tasks
-from worker.__main__ import main
 from worker.circuits import Circuits
+from worker.main import main
 
 POLL_S = 0.02
 # What is wrapped for a point, and whether the point lies before it.

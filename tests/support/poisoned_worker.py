@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from patchmill.store import ledger
-from worker.__main__ import main
+from worker.main import main
 
 POISON = "poison"
 

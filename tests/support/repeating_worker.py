@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from patchmill.queue.dispatch import Broker
 from worker import app
-from worker.__main__ import main
+from worker.main import main
 
 HELD = "held:"
 
