@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from patchmill.job.record import ToolEdit
 
@@ -34,6 +34,12 @@ class FileReport:
 
     diagnostics: tuple[Diagnostic, ...]
     syntax_error: Diagnostic | None
+
+    @classmethod
+    def of(cls, diagnostics: Sequence[Diagnostic], *, syntax_error: str) -> Self:
+        """Give the report of a checker that calls syntax errors by this rule."""
+        first = next((found for found in diagnostics if found.rule == syntax_error), None)
+        return cls(diagnostics=tuple(diagnostics), syntax_error=first)
 
 
 class FailureReason(StrEnum):

@@ -27,7 +27,12 @@ def safe_name(path: str, *, suffixes: Sequence[str], names: Sequence[str] = ()) 
 
 def plain(text: str) -> str:
     """A text as every tool counts its lines, ended by LF; without a byte order mark or half a surrogate."""
-    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", _LINE_END.sub("\n", text.removeprefix(_BOM)))
+    return whole(_LINE_END.sub("\n", text.removeprefix(_BOM)))
+
+
+def whole(text: str) -> str:
+    """A text without half a surrogate, which is no character to most tools."""
+    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def without_directives(text: str, word: str) -> str:
@@ -46,7 +51,7 @@ def write(folder: Path, name: str, texts: Iterable[str]) -> list[str]:
     for number, text in enumerate(texts):
         place = folder / str(number)
         place.mkdir()
-        (place / name).write_bytes(text.encode())
+        (place / name).write_bytes(text.encode("utf-8", "surrogatepass"))
         written.append(f"{number}/{name}")
     return written
 

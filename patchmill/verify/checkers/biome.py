@@ -169,7 +169,7 @@ def _reports(
             continue
         number = copies.number_of(entry["location"]["path"])
         found[number].append(_diagnostic(entry, rule, lines[number]))
-    return [_report(diagnostics) for diagnostics in found]
+    return [FileReport.of(diagnostics, syntax_error=SYNTAX_ERROR) for diagnostics in found]
 
 
 def _diagnostic(entry: Mapping[str, Any], rule: str, lines: Sequence[str]) -> Diagnostic:
@@ -190,8 +190,3 @@ def _place(point: Mapping[str, Any], lines: Sequence[str]) -> tuple[int, int]:
     """A point of the text: what lies behind its end is its end."""
     line = min(point.get("line") or 1, len(lines))
     return line, min(point.get("column") or 1, len(line_content(lines[line - 1])) + 1)
-
-
-def _report(diagnostics: Sequence[Diagnostic]) -> FileReport:
-    syntax_error = next((found for found in diagnostics if found.rule == SYNTAX_ERROR), None)
-    return FileReport(diagnostics=tuple(diagnostics), syntax_error=syntax_error)

@@ -98,7 +98,7 @@ def _reports(
         if entry["code"] in wanted or entry["level"] in _LEVELS:
             number = copies.number_of(entry["file"])
             found[number].append(_diagnostic(entry, lines[number], ends[number]))
-    return [_report(diagnostics) for diagnostics in found]
+    return [FileReport.of(diagnostics, syntax_error=SYNTAX_ERROR) for diagnostics in found]
 
 
 def _diagnostic(entry: Mapping[str, Any], lines: Sequence[str], ends: Sequence[int]) -> Diagnostic:
@@ -127,8 +127,3 @@ def _last_lines(lines: Sequence[str]) -> list[int]:
         ends[number - 1] = after if goes_on else number
         after = after if goes_on or _BETWEEN.match(line) else number
     return ends
-
-
-def _report(diagnostics: Sequence[Diagnostic]) -> FileReport:
-    syntax_error = next((found for found in diagnostics if found.rule == SYNTAX_ERROR), None)
-    return FileReport(diagnostics=tuple(diagnostics), syntax_error=syntax_error)

@@ -14,13 +14,13 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from patchmill.edit.span import line_content, split_lines
 from patchmill.kinds.checker_settings import ENVIRONMENTS, OXLINT
 from patchmill.kinds.languages import LANGUAGES
-from patchmill.verify import sandbox
+from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
 from patchmill.verify.workspace import workspace
 
@@ -51,9 +51,8 @@ _CODE = re.compile(r"(?P<plugin>[^()]+)\((?P<name>[\w-]+)\)")
 
 _COMPILER = "TS"  # the parser numbers some of its errors as the TypeScript compiler does
 
-_DIRECTIVE, _NO_DIRECTIVE = b"oxlint-disable", b"oxlint_disable"
+_DIRECTIVE, _NO_DIRECTIVE = "oxlint-disable", "oxlint_disable"
 _BOM = "\ufeff"
-_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 # Its report has some 400 bytes for each finding, and each of many versions has all that the source has.
 _LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
 _FINDINGS_LEFT = 1  # the return code after a report with a syntax error
@@ -125,15 +124,8 @@ class Oxlint:
             return catalogue
         always = {*catalogue.default, *_ALWAYS} - _listed(catalogue, settings.get("ignore", ()))
         wanted = sorted((always | set(rules)) & set(catalogue.categories))
-        return _check(versions, name=self._safe_name(path), rules=wanted, settings=settings)
-
-    def _safe_name(self, path: str) -> str:
-        """A file name that keeps what rules look at: the base name and the ending, `.d.ts` included."""
-        base = PurePosixPath(path.replace("\\", "/")).name
-        suffix = next((each for each in self._suffixes if base.lower().endswith(each)), None)
-        stem = base if suffix is None else base[: -len(suffix)]
-        stem = re.sub(r"[^A-Za-z0-9_.-]", "_", stem)[:100].lstrip(".-")
-        return f"{stem or '_'}{suffix or self._suffixes[0]}"
+        name = copies.safe_name(path, suffixes=self._suffixes)
+        return _check(versions, name=name, rules=wanted, settings=settings)
 
 
 @functools.cache
@@ -207,18 +199,14 @@ def _listed(catalogue: _Catalogue, entries: Iterable[str]) -> set[str]:
 def _check(
     versions: Sequence[str], *, name: str, rules: Sequence[str], settings: Mapping[str, Any]
 ) -> list[FileReport] | CheckerFailure:
-    # Half a surrogate pair could not be written to a file; no name or operator holds one.
-    texts = [_LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text) for text in versions]
+    texts = [copies.whole(text) for text in versions]
     with workspace(sum(map(len, texts))) as folder:
         configuration = folder / "oxlint.json"
         configuration.write_text(json.dumps(_configuration(rules, settings)), encoding="utf-8")
         arguments = ["--config", str(configuration), "--disable-nested-config", "--no-ignore"]
         arguments += ["--threads=1", "--format", "json"]
-        for number, text in enumerate(texts):
-            place = folder / str(number)
-            place.mkdir()
-            (place / name).write_bytes(text.encode().replace(_DIRECTIVE, _NO_DIRECTIVE))
-            arguments.append(f"{number}/{name}")
+        copied = [text.replace(_DIRECTIVE, _NO_DIRECTIVE) for text in texts]
+        arguments += copies.write(folder, name, copied)
         output = _run(arguments, cwd=folder)
     if isinstance(output, CheckerFailure):
         return output
@@ -261,11 +249,11 @@ def _reports(versions: Sequence[str], entries: Iterable[Mapping[str, Any]]) -> l
     found: list[list[Diagnostic]] = [[] for _ in versions]
     rulers: dict[int, _Ruler] = {}
     for entry in entries:
-        number = int(PurePosixPath(entry["filename"]).parent.name)
+        number = copies.number_of(entry["filename"])
         if number not in rulers:
             rulers[number] = _Ruler(versions[number])
         found[number].append(_diagnostic(entry, rulers[number]))
-    return [_report(diagnostics) for diagnostics in found]
+    return [FileReport.of(diagnostics, syntax_error=SYNTAX_ERROR) for diagnostics in found]
 
 
 class _Ruler:
@@ -307,8 +295,3 @@ def _printed(code: str | None) -> str:
     if parts is None or parts["plugin"] == _COMPILER:
         return SYNTAX_ERROR
     return f"{_plugin(parts['plugin'])}({parts['name']})"
-
-
-def _report(diagnostics: Sequence[Diagnostic]) -> FileReport:
-    syntax_error = next((found for found in diagnostics if found.rule == SYNTAX_ERROR), None)
-    return FileReport(diagnostics=tuple(diagnostics), syntax_error=syntax_error)

@@ -6,14 +6,14 @@ import re
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import ruff
 
 from patchmill.job.record import ToolEdit
 from patchmill.kinds.checker_settings import RUFF
-from patchmill.verify import sandbox
+from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
 from patchmill.verify.selection import Selection
 from patchmill.verify.workspace import workspace
@@ -23,6 +23,7 @@ UNFORMATTED = "unformatted"
 _SYNTAX_NAMES = frozenset({"invalid-syntax", "syntax-error", "syntaxerror", "e999"})
 _FORMAT_NAMES = frozenset({"unformatted", "format", "ruff-format"})
 _FILE_UNREADABLE = "E902"
+_SUFFIXES = (".py", ".pyi")  # what rules look at
 
 # A mended file may not take to running what it reads, or to believing whom it talks to: exec and eval,
 # pickle and its kind, unsafe YAML, a shell, unchecked certificates. Rules that cry wolf are not among them.
@@ -157,14 +158,9 @@ def _check(
 ) -> list[FileReport] | CheckerFailure:
     told = ["--isolated", "--no-cache", "--quiet", "--no-force-exclude", "--output-format", "json-lines"]
     told += [*_configuration(settings)]
-    name = _safe_name(path)
+    name = copies.safe_name(path, suffixes=_SUFFIXES)
     with workspace(sum(map(len, versions))) as folder:
-        paths = []
-        for number, text in enumerate(versions):
-            place = folder / str(number)
-            place.mkdir()
-            (place / name).write_bytes(text.encode("utf-8", "surrogatepass"))
-            paths.append(f"{number}/{name}")
+        paths = copies.write(folder, name, versions)
         linting = ["check", *told, "--ignore-noqa", "--no-fix", "--exit-zero", "--select", ",".join(selected)]
         outputs = [_run([*linting, "--", *paths], cwd=folder)]
         if formatted:
@@ -178,8 +174,8 @@ def _check(
             entry = json.loads(line)
             # What does not parse the linter has said, too.
             if number == 0 or entry["name"] == UNFORMATTED:
-                found[int(PurePosixPath(entry["filename"]).parent.name)].append(_diagnostic(entry))
-    return [_report(diagnostics) for diagnostics in found]
+                found[copies.number_of(entry["filename"])].append(_diagnostic(entry))
+    return [FileReport.of(diagnostics, syntax_error=SYNTAX_ERROR) for diagnostics in found]
 
 
 def _configuration(settings: Mapping[str, Any]) -> list[str]:
@@ -209,14 +205,6 @@ def _run(
 def _binary() -> str:
     """Where the ruff of this environment is; looking costs a millisecond."""
     return str(ruff.find_ruff_bin())
-
-
-def _safe_name(path: str) -> str:
-    """A file name that keeps what rules look at: the base name, such as `__init__.py`, and the ending."""
-    base = PurePosixPath(path.replace("\\", "/")).name
-    suffix = ".pyi" if base.lower().endswith(".pyi") else ".py"
-    stem = re.sub(r"[^A-Za-z0-9_.-]", "_", base.removesuffix(suffix))[:100].lstrip(".-")
-    return f"{stem or '_'}{suffix}"
 
 
 def _diagnostic(entry: Mapping[str, Any]) -> Diagnostic:
@@ -254,8 +242,3 @@ def _reach(fix: Mapping[str, Any] | None) -> tuple[tuple[int, int], ...]:
         (edit["location"]["row"], edit["end_location"]["row"] - (edit["end_location"]["column"] == 1))
         for edit in (fix["edits"] if fix is not None else ())
     )
-
-
-def _report(diagnostics: Sequence[Diagnostic]) -> FileReport:
-    syntax_error = next((found for found in diagnostics if found.rule == SYNTAX_ERROR), None)
-    return FileReport(diagnostics=tuple(diagnostics), syntax_error=syntax_error)

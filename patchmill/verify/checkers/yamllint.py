@@ -103,7 +103,7 @@ def _reports(output: str, count: int) -> list[FileReport]:
         problem = _PROBLEM.fullmatch(line)
         if problem is not None:
             found[copies.number_of(problem["file"])].append(_diagnostic(problem))
-    return [_report(diagnostics) for diagnostics in found]
+    return [FileReport.of(diagnostics, syntax_error=SYNTAX_ERROR) for diagnostics in found]
 
 
 def _diagnostic(problem: re.Match[str]) -> Diagnostic:
@@ -117,8 +117,3 @@ def _diagnostic(problem: re.Match[str]) -> Diagnostic:
         end_line=line,
         end_column=column,
     )
-
-
-def _report(diagnostics: Sequence[Diagnostic]) -> FileReport:
-    syntax_error = next((found for found in diagnostics if found.rule == SYNTAX_ERROR), None)
-    return FileReport(diagnostics=tuple(diagnostics), syntax_error=syntax_error)
