@@ -51,3 +51,5 @@ def _has(encoding: str, character: str) -> bool:
         return character.encode(encoding).decode(encoding) == character
     except UnicodeError:
         return False
+    except LookupError:  # it is none of text, so nobody can say
+        return True

@@ -9,7 +9,6 @@ from patchmill.edit.span import split_lines
 # As Python itself looks for it: in a comment, in the first line or in the second after a comment or a blank.
 _DECLARED = re.compile(r"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII)
 _BLANK = re.compile(r"[ \t\f]*(?:#.*)?[\r\n]*\Z")
-_SHOWN = 5
 
 
 def declared(text: str) -> str | None:
@@ -41,18 +40,8 @@ def unwritable(source: str, edited: str, encoding: str = UTF_8) -> str | None:
         return f"the file declares that it is {before}, the edited one {now}: leave that line as it is"
     if before == UTF_8:
         return None
-    absent = sorted(one for one in {*edited} - {*source} if not _has(before, one))
+    absent = lacking("".join({*edited} - {*source}), before)
     if not absent:
         return None
-    shown = ", ".join(f"U+{ord(one):04X}" for one in absent[:_SHOWN])
-    return f"the file declares that it is {before}, which has no {shown}: do without, or use an escape"
-
-
-def _has(encoding: str, character: str) -> bool:
-    try:
-        character.encode(encoding)
-    except UnicodeError:
-        return False
-    except LookupError:  # it is none of text, so nobody can say
-        return True
-    return True
+    said = ", ".join(absent)
+    return f"the file declares that it is {before}, which has no {said}: do without, or use an escape"

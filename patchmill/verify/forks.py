@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from patchmill.verify.confinement import PATH, confinement
-from patchmill.verify.sandbox import Limits
+from patchmill.verify.sandbox import Limits, settable
 from patchmill.verify.template import END, READY
 
 _HOME = str(Path(__file__).parents[2])
@@ -160,14 +160,9 @@ def _message(module: str, limits: Limits) -> bytes:
         resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_NPROC: 0,  # it starts nothing
     }
-    settable = [(number, _below(number, value)) for number, value in wanted.items()]
-    message = {"module": module, "limits": settable, "wall_s": min(limits.wall_s, _WALL_S)}
+    limited = [(number, settable(number, value)) for number, value in wanted.items()]
+    message = {"module": module, "limits": limited, "wall_s": min(limits.wall_s, _WALL_S)}
     return json.dumps(message).encode()
-
-
-def _below(number: int, wanted: int) -> int:
-    hard = resource.getrlimit(number)[1]
-    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def _exchange(fork: socket.socket, request: bytes, limits: Limits) -> bytes | None:

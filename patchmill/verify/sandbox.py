@@ -106,16 +106,17 @@ def run(
 
 
 def _limit_words(limits: Limits) -> list[str]:
-    """The arguments of the launch script, none above the hard limit that is in force already."""
+    """The arguments of the launch script."""
     return [
-        str(_below(resource.RLIMIT_CPU, limits.cpu_s)),
-        str(_below(resource.RLIMIT_AS, limits.memory_bytes) // 1024),
-        str(_below(resource.RLIMIT_FSIZE, limits.file_bytes) // 512),
-        str(_below(resource.RLIMIT_NOFILE, limits.open_files)),
+        str(settable(resource.RLIMIT_CPU, limits.cpu_s)),
+        str(settable(resource.RLIMIT_AS, limits.memory_bytes) // 1024),
+        str(settable(resource.RLIMIT_FSIZE, limits.file_bytes) // 512),
+        str(settable(resource.RLIMIT_NOFILE, limits.open_files)),
     ]
 
 
-def _below(which: int, wanted: int) -> int:
+def settable(which: int, wanted: int) -> int:
+    """Give a limit as wanted, or the hard one that is in force already if that is less."""
     hard = resource.getrlimit(which)[1]
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
