@@ -7,15 +7,8 @@ from api.bodies import read_json, text_errors, validated
 from api.fields import SourceLines
 from api.requests import JobRequest
 from patchmill.errors import FieldError, TooLarge
+from patchmill.kinds.annotate import PROVEN
 from patchmill.kinds.checker_settings import settings_errors
-
-# The languages whose annotations can be proven, and what may be added to their files.
-ANNOTATED = {
-    "python": frozenset({"types", "docstrings", "existing_types"}),
-    "typescript": frozenset({"types", "docstrings", "existing_types"}),
-    "tsx": frozenset({"types", "docstrings", "existing_types"}),
-    "javascript": frozenset({"docstrings"}),
-}
 
 
 class FileTooLarge(TooLarge):
@@ -85,13 +78,13 @@ def _later_errors(request: JobRequest) -> Iterator[FieldError]:
 
 def _what_errors(what: Sequence[str], language: str) -> Iterator[FieldError]:
     """What can be proven of a language."""
-    if language not in ANNOTATED:
-        detail = f"jobs of kind annotate are proven for {', '.join(ANNOTATED)}; this file is {language}"
+    if language not in PROVEN:
+        detail = f"jobs of kind annotate are proven for {', '.join(PROVEN)}; this file is {language}"
         yield FieldError(pointer="/file/language", code="not_allowed", detail=detail)
         return
     for index, name in enumerate(what):
-        if name not in ANNOTATED[language]:
-            detail = f"of {language} only {', '.join(sorted(ANNOTATED[language]))} can be proven"
+        if name not in PROVEN[language]:
+            detail = f"of {language} only {', '.join(sorted(PROVEN[language]))} can be proven"
             yield FieldError(pointer=f"/what/{index}", code="not_allowed", detail=detail)
         elif name == "existing_types" and "types" not in what:
             detail = "lets hints change beside new ones: name types, too"

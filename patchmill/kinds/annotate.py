@@ -1,5 +1,7 @@
 """Annotate jobs: add type hints and docstrings, provably without changing behaviour."""
 
+from collections.abc import Mapping
+
 from patchmill.job.record import Annotation, KindName, Task
 from patchmill.kinds.kind import Kind
 
@@ -40,5 +42,14 @@ def describe(task: Task) -> str:
     target = task.checkers.get("ruff", {}).get("target-version")
     return "\n\n".join([*([] if target is None else [f"Target version: {target}"]), *wanted])
 
+
+_EVERYTHING = frozenset(Annotation)
+# The languages whose annotations can be proven, and what may be added to their files.
+PROVEN: Mapping[str, frozenset[Annotation]] = {
+    "python": _EVERYTHING,
+    "typescript": _EVERYTHING,
+    "tsx": _EVERYTHING,
+    "javascript": frozenset({Annotation.DOCSTRINGS}),
+}
 
 ANNOTATE = Kind(name=KindName.ANNOTATE, rules=RULES, describe=describe, max_tokens=4_096, floor_tokens=512)

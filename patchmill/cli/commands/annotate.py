@@ -12,9 +12,8 @@ from patchmill.cli.submitting import Submission, Timeout, job_request, submit_an
 from patchmill.cli.talk import say
 from patchmill.cli.tree import NO_FILES, Encoding, Paths, Tree
 from patchmill.errors import ConfigurationError
+from patchmill.kinds.annotate import PROVEN
 
-TYPED = frozenset({"python", "typescript", "tsx"})
-DOCUMENTED = TYPED | {"javascript"}  # of which nothing but docstrings can be proven
 WHAT = ("types", "docstrings")
 EXISTING = "existing_types"
 
@@ -60,11 +59,14 @@ def annotate(
     wish.check()
     wanted = [word.strip() for word in what.split(",") if word.strip()]
     if not set(wanted) & set(WHAT) or not set(wanted) <= {*WHAT, EXISTING}:
-        raise ConfigurationError(f"--what takes {' and '.join(WHAT)}, separated by a comma")
+        raise ConfigurationError(
+            f"--what takes {' and '.join(WHAT)}, separated by a comma, and {EXISTING} beside types"
+        )
     if EXISTING in wanted and "types" not in wanted:
         raise ConfigurationError(f"--what {EXISTING} goes with types")
     tree = Tree(Path.cwd(), otherwise=encoding)
-    files = [tree.read(path) for path in tree.find(paths, DOCUMENTED if wanted == ["docstrings"] else TYPED)]
+    languages = [language for language, proven in PROVEN.items() if proven.issuperset(wanted)]
+    files = [tree.read(path) for path in tree.find(paths, languages)]
     if not files:
         say(NO_FILES)
     checkers: dict[str, dict[str, str]] | None = {"mypy": {}} if mypy else None
