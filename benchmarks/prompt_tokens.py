@@ -1,21 +1,19 @@
 """What a first call takes in tokens by edit format, beside showing the whole file and getting it back whole.
 
-`python -m benchmarks.prompt_tokens [FOLDER]` writes the prompt of each lint case with a known answer as a
+`python -m benchmarks.prompt_tokens [CASES]` writes the prompt of each lint case with a known answer as a
 worker does, and that answer in each format, and counts both by the model's vocabulary. No model is asked.
 """
 
 import json
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-import patchmill
 from patchmill.call.excerpts import WHOLE_FILE_LINES, Layout
 from patchmill.call.prompt import first_parts
 from patchmill.call.tokens import count_tokens
@@ -27,12 +25,12 @@ from patchmill.dev.standin.source_text import Change, SourceText, changes
 from patchmill.edit.formats import EDIT_FORMATS
 from patchmill.edit.protocol import EditFormat
 from patchmill.edit.span import line_content, split_lines
+from patchmill.evaluate.cases import DEVELOPMENT, Case, read_cases
 from patchmill.job.record import Finding, KindName, Task
 from patchmill.kinds import KINDS
 from patchmill.kinds.languages import language_of
 from worker.stages import layout_of
 
-CASES = Path(patchmill.__file__).parent / "evaluate" / "development"
 PROMPT_BAR, ANSWER_BAR = 40, 15  # percent of the whole-file way
 PROSE = "Repair the reported finding\n\nThe code is changed as the checker's rule wants it, and nothing else."
 WHOLE_RULES = "Answer with a title, an explanation, and the whole file as it shall be, in one fenced block.\n"
@@ -40,7 +38,7 @@ _FINDING = ("tool", "rule", "message", "severity", "start_line", "start_column",
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Asked:
     """What is asked, the file as it should become, and where its imports and definitions are."""
 
     task: Task
@@ -64,10 +62,10 @@ class Size:
 
 def main() -> None:
     """Measure, and print one table."""
-    folder = Path(sys.argv[1]) if sys.argv[1:] else CASES
+    named = sys.argv[1] if sys.argv[1:] else DEVELOPMENT
     cases = [
-        Case(task=task, gold=gold, layout=layout_of(task))
-        for task, gold in _cases(folder)
+        Asked(task=task, gold=gold, layout=layout_of(task))
+        for task, gold in _lint_cases(named)
         if gold != task.source
     ]
     console = Console(width=120)
@@ -79,7 +77,7 @@ def main() -> None:
     )
 
 
-def _print(console: Console, title: str, cases: Sequence[Case]) -> None:
+def _print(console: Console, title: str, cases: Sequence[Asked]) -> None:
     whole = [_whole(case.task, case.gold) for case in cases]
     table = Table(title=f"{len(cases)} cases, {title}: tokens, median / total, in % of the whole-file way")
     for heading in ("format", "prompt", "%", "after the rules", "%", "answer", "%", "not shown"):
@@ -122,7 +120,7 @@ def _whole(task: Task, gold: str) -> Size:
     )
 
 
-def _size(edit_format: EditFormat, case: Case) -> Size:
+def _size(edit_format: EditFormat, case: Asked) -> Size:
     task = case.task
     rules, *asked = first_parts(task, KINDS[task.kind], edit_format, layout=case.layout)
     tool = edit_format.tool
@@ -168,27 +166,18 @@ def _is_shown(change: Change, shown: frozenset[int]) -> bool:
     return change.old_start in shown or change.old_start + 1 in shown
 
 
-def _cases(folder: Path) -> Iterator[tuple[Task, str]]:
-    """Give the lint cases of a folder, each with the file as it should become."""
-    paths = sorted(folder.glob("*.jsonl"))
-    if not paths:
-        raise FileNotFoundError(f"no cases in {folder}")
-    for path in paths:
-        for line in path.read_text(encoding="utf-8").split("\n"):
-            case = json.loads(line) if line.strip() else {}
-            if case.get("findings") and case.get("gold") is not None:
-                yield _task(case), case["gold"]
+def _lint_cases(named: str) -> Iterator[tuple[Task, str]]:
+    """Give the lint cases of a set, each with the file as it should become."""
+    for case in read_cases(named):
+        if case.findings and case.gold is not None:
+            yield _task(case), case.gold
 
 
-def _task(case: Mapping[str, Any]) -> Task:
-    findings = tuple(
-        Finding(index=index, fixes=(), **{name: found.get(name) for name in _FINDING})
-        for index, found in enumerate(case["findings"])
-    )
-    language = language_of(case["path"]) or "python"
-    return Task(
-        kind=KindName.FIX, path=case["path"], language=language, source=case["source"], findings=findings
-    )
+def _task(case: Case) -> Task:
+    values: list[dict[str, Any]] = [{name: found.get(name) for name in _FINDING} for found in case.findings]
+    findings = tuple(Finding(index=index, **each) for index, each in enumerate(values))
+    language = language_of(case.path) or "python"
+    return Task(kind=KindName.FIX, path=case.path, language=language, source=case.source, findings=findings)
 
 
 if __name__ == "__main__":

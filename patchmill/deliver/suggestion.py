@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from patchmill.edit.encoding import UTF_8
 from patchmill.job.record import FindingStatus
 from patchmill.store.ids import to_edge
 from patchmill.store.jobs import FindingRow
@@ -17,7 +18,7 @@ class OfferedFile:
 
     path: str
     source: str
-    encoding: str = "utf-8"
+    encoding: str = UTF_8
     findings: Sequence[FindingRow]
     suggestions: Sequence[SuggestionRow]
     evidence: Mapping[uuid.UUID, Sequence[CheckRow]]

@@ -29,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 
+from patchmill.edit.encoding import UTF_8
 from patchmill.errors import CancelRequested, LostClaim
 from patchmill.job.record import (
     Annotation,
@@ -375,7 +376,7 @@ def _task(row: RowMapping) -> Task:
     request = row["request"]
     options = request["options"]
     scope = request["scope"]
-    encoding = request.get("encoding", "utf-8")  # earlier versions knew no other
+    encoding = request.get("encoding", UTF_8)  # earlier versions knew no other
     return Task(
         kind=KindName(row["kind"]),
         path=row["path"],

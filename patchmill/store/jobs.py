@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from patchmill.edit.encoding import UTF_8
 from patchmill.job.record import Priority
 from patchmill.job.state import State, WaitReason
 from patchmill.store import pauses
@@ -108,7 +109,7 @@ class JobFilter:
 _HELD_BACK = and_(jobs.c.state == State.QUEUED, jobs.c.run_at <= func.now(), pauses.holds_back())
 _SHOWN = {
     **dict(jobs.c.items()),
-    "encoding": func.coalesce(jobs.c.request["encoding"].astext, "utf-8").label("encoding"),
+    "encoding": func.coalesce(jobs.c.request["encoding"].astext, UTF_8).label("encoding"),
     "instruction": jobs.c.request["instruction"].astext.label("instruction"),
     "wait_reason": case((_HELD_BACK, WaitReason.PAUSED), else_=jobs.c.wait_reason).label("wait_reason"),
 }
