@@ -15,7 +15,7 @@ from patchmill.cli import ruff_findings
 from patchmill.cli.tree import Tree
 from patchmill.errors import Unavailable
 from patchmill.kinds.languages import language_of
-from patchmill.verify.program import Program, place_of
+from patchmill.verify.process.program import Program, place_of
 
 PYTHON = frozenset({"python"})
 JAVASCRIPT = frozenset({"javascript", "typescript", "tsx"})

@@ -21,8 +21,8 @@ from patchmill.settings import Settings, check_redis_url
 from patchmill.store import retention, schema, workers
 from patchmill.store.drift import drift, rebuild
 from patchmill.store.prices import prices_of
-from patchmill.verify.confinement import confinement
-from patchmill.verify.program import EXTRA
+from patchmill.verify.process.confinement import confinement
+from patchmill.verify.process.program import EXTRA
 
 TIMEOUT_S = 5.0
 TOLD = 3  # of what differs from the ledger

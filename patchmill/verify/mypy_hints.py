@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from patchmill.verify import sandbox
 from patchmill.verify.evidence import Check, CheckName, Result
+from patchmill.verify.process import sandbox
 from patchmill.verify.proof.prove import DEFAULT_TARGET
 
 NAME = "mypy"

@@ -9,7 +9,7 @@ from patchmill.cli.checkers_at_hand import EXTRAS, missing
 from patchmill.cli.installation import PRICES
 from patchmill.store.engine import open_engine
 from patchmill.store.prices import add_prices_if_none
-from patchmill.verify.confinement import confinement
+from patchmill.verify.process.confinement import confinement
 from tests.support.api import Api, User, job_uuid
 from tests.support.command import Command, Done
 from tests.support.limits import change

@@ -8,10 +8,11 @@ import pytest
 
 from patchmill.kinds.checker_settings import SETTINGS
 from patchmill.kinds.languages import LANGUAGES
-from patchmill.verify import checkers, sandbox
+from patchmill.verify import checkers
 from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, FailureReason, FileReport
 from patchmill.verify.checkers import BY_LANGUAGE
 from patchmill.verify.mypy_hints import NAME as MYPY
+from patchmill.verify.process import sandbox
 from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
 from tests.support.checker_samples import SAMPLES, Sample
 

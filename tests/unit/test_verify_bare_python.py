@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from patchmill.verify import bare_python
-from patchmill.verify.sandbox import Limits
+from patchmill.verify.process import bare_python
+from patchmill.verify.process.sandbox import Limits
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import pytest
 
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Annotation
-from patchmill.verify import bare_python, forks, sandbox
-from patchmill.verify.confinement import confinement
-from patchmill.verify.forks import Forks
 from patchmill.verify.outline.read import Outline, read
+from patchmill.verify.process import bare_python, forks, sandbox
+from patchmill.verify.process.confinement import confinement
+from patchmill.verify.process.forks import Forks
+from patchmill.verify.process.sandbox import Limits
 from patchmill.verify.proof.prove import prove
-from patchmill.verify.sandbox import Limits
 from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
 from tests.support.stack import until
 

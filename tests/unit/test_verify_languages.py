@@ -10,9 +10,9 @@ from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Finding, FindingStatus, ToolEdit, ToolFix
 from patchmill.kinds.checker_settings import settings_errors
 from patchmill.kinds.languages import LANGUAGES, language_of
-from patchmill.verify import sandbox
 from patchmill.verify.checkers import BY_LANGUAGE, oxlint
 from patchmill.verify.evidence import CheckName, Result
+from patchmill.verify.process import sandbox
 from patchmill.verify.run import Group, Verdict, verify_fix
 from patchmill.verify.syntax import grammar
 from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS

@@ -11,7 +11,7 @@ from patchmill.kinds.checker_settings import settings_errors
 from patchmill.verify.checkers import BY_LANGUAGE, hadolint, shellcheck, zizmor
 from patchmill.verify.evidence import CheckName, Result
 from patchmill.verify.panel import Panel
-from patchmill.verify.program import Program
+from patchmill.verify.process.program import Program
 from patchmill.verify.run import Verdict, verify_fix
 from patchmill.verify.tool_fixes import tool_fix_hunks, with_checker_fixes
 

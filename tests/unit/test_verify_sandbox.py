@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from patchmill.verify.confinement import confinement
-from patchmill.verify.sandbox import Completed, Limits, run
+from patchmill.verify.process.confinement import confinement
+from patchmill.verify.process.sandbox import Completed, Limits, run
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 

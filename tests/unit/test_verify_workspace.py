@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from patchmill.verify import workspace as module
-from patchmill.verify.workspace import workspace
+from patchmill.verify.process import workspace as module
+from patchmill.verify.process.workspace import workspace
 
 LITTLE, MUCH = 10_000, 10_000_000
 

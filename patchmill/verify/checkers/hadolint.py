@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from patchmill.edit.span import split_lines
-from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
-from patchmill.verify.program import Program
-from patchmill.verify.workspace import workspace
+from patchmill.verify.process import copies, sandbox
+from patchmill.verify.process.program import Program
+from patchmill.verify.process.workspace import workspace
 
 SYNTAX_ERROR = "DL1000"
 

@@ -20,9 +20,9 @@ from typing import Any
 from patchmill.edit.span import line_content, split_lines
 from patchmill.kinds.checker_settings import ENVIRONMENTS, OXLINT
 from patchmill.kinds.languages import LANGUAGES
-from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
-from patchmill.verify.workspace import workspace
+from patchmill.verify.process import copies, sandbox
+from patchmill.verify.process.workspace import workspace
 
 SYNTAX_ERROR = "syntax-error"
 # As soon as this plugin is on, oxlint opens the files that a text imports, wherever on this machine they are.

@@ -13,10 +13,10 @@ import ruff
 
 from patchmill.job.record import ToolEdit
 from patchmill.kinds.checker_settings import RUFF
-from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
+from patchmill.verify.process import copies, sandbox
+from patchmill.verify.process.workspace import workspace
 from patchmill.verify.selection import Selection
-from patchmill.verify.workspace import workspace
 
 SYNTAX_ERROR = "invalid-syntax"
 UNFORMATTED = "unformatted"

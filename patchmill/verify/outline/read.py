@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from patchmill.edit.span import Hunk
-from patchmill.verify import bare_python, sandbox
+from patchmill.verify.process import bare_python, sandbox
 from patchmill.verify.syntax.grammar import BY_LANGUAGE, packages
 
 Lines = tuple[int, int]  # first and last, 1-based, both included

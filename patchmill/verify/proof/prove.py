@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from patchmill.job.record import Annotation
-from patchmill.verify import bare_python, sandbox
+from patchmill.verify.process import bare_python, sandbox
 from patchmill.verify.proof.refusal import Refusal, Rule
 from patchmill.verify.syntax.grammar import BY_LANGUAGE, packages
 

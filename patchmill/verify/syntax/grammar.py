@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from patchmill.edit.span import line_content, split_lines
-from patchmill.verify import bare_python, sandbox
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
+from patchmill.verify.process import bare_python, sandbox
 from patchmill.verify.syntax.child import MOST_ERRORS
 
 _CHILD = "patchmill.verify.syntax.child"

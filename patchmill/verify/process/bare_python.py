@@ -10,10 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from patchmill.verify import sandbox
-from patchmill.verify.forks import Forks
+from patchmill.verify.process import sandbox
+from patchmill.verify.process.forks import Forks
 
-_HOME = str(Path(__file__).parents[2])
+_HOME = str(Path(__file__).parents[3])
 # The folder comes last, so that nothing installed can stand in for the standard library.
 _START = """\
 import sys

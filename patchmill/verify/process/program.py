@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from patchmill.verify import sandbox
 from patchmill.verify.checker import CheckerFailure, FailureReason
+from patchmill.verify.process import sandbox
 
 EXTRA = "patchmill[checkers]"
 _FINE = frozenset({0})

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from patchmill.verify.confinement import PATH, confinement
+from patchmill.verify.process.confinement import PATH, confinement
 
 _CHUNK = 65_536
 _REAP_S = 5.0

@@ -19,12 +19,14 @@ import threading
 import time
 from pathlib import Path
 
-from patchmill.verify.confinement import PATH, confinement
-from patchmill.verify.sandbox import Limits, settable
-from patchmill.verify.template import END, READY
+from patchmill.verify.process.confinement import PATH, confinement
+from patchmill.verify.process.sandbox import Limits, settable
+from patchmill.verify.process.template import END, READY
 
-_HOME = str(Path(__file__).parents[2])
-_CODE = "import sys; sys.path.append(sys.argv.pop()); from patchmill.verify.template import main; main()"
+_HOME = str(Path(__file__).parents[3])
+_CODE = (
+    "import sys; sys.path.append(sys.argv.pop()); from patchmill.verify.process.template import main; main()"
+)
 _START = (sys.executable, "-I", "-S", "-c", _CODE)
 # The template lives as long as its worker, and reads nothing hostile: what limits a fork is set in the fork.
 _TEMPLATE_LIMITS = ["unlimited", "unlimited", "unlimited", "64"]
