@@ -33,7 +33,10 @@ def annotate(
     *,
     what: Annotated[
         str,
-        typer.Option(help="What to add: types, docstrings, or both; existing_types lets hints change, too."),
+        typer.Option(
+            help="What to add: types, docstrings, or both, and to JavaScript docstrings alone; "
+            "existing_types lets hints change, too."
+        ),
     ] = ",".join(WHAT),
     mypy: Annotated[
         bool, typer.Option("--mypy", help="Refuse hints that mypy finds more errors with than without.")
