@@ -36,7 +36,6 @@ def _of_package(name: str, licence: str) -> list[Made]:
                 break
         if len(found) == OF_EACH:
             break
-    # Of a package with few files there are more cases of each.
     return found
 
 

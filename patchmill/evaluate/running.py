@@ -125,6 +125,8 @@ class Evaluation:
                 raise ConfigurationError(f"the case {case.id!r} is refused: {error}") from error
             raise
         self._jobs.add(job["id"])
+        if self._halted.is_set():  # while it was on its way, so that `_halt` may not have seen it
+            self._cancel(job["id"])
         return job
 
     def _ended(self, job: Job) -> Job:
@@ -140,9 +142,12 @@ class Evaluation:
         """Cancel what is in flight, so that it costs nothing more."""
         self._halted.set()
         for job_id in list(self._jobs):
-            # It may have ended meanwhile, or the server may be what is away.
-            with contextlib.suppress(ApiError, Unavailable):
-                self.client.cancel(job_id)
+            self._cancel(job_id)
+
+    def _cancel(self, job_id: str) -> None:
+        # It may have ended meanwhile, or the server may be what is away.
+        with contextlib.suppress(ApiError, Unavailable):
+            self.client.cancel(job_id)
 
 
 def _some(works: Iterator[tuple[Case, str | None]], count: int) -> Iterator[tuple[Case, str | None]]:
