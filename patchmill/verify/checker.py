@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Protocol, Self
 
 from patchmill.job.record import ToolEdit
+from patchmill.verify.evidence import tellable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,10 @@ class Diagnostic:
     marks: tuple[tuple[int, int], ...] = ()
     fix: tuple[ToolEdit, ...] = ()
     reach: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take out of the message what could not be told: it quotes what was read."""
+        object.__setattr__(self, "message", tellable(self.message))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,10 @@ class CheckerFailure:
 
     reason: FailureReason
     detail: str
+
+    def __post_init__(self) -> None:
+        """Take out of the detail what could not be told: it may quote what was read."""
+        object.__setattr__(self, "detail", tellable(self.detail))
 
 
 class Checker(Protocol):

@@ -1,7 +1,11 @@
 """What a check says: the names and results that a suggestion carries as its evidence."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+# Tools quote what they read: a NUL or half a surrogate could not be stored, and terminals obey the others.
+_UNTELLABLE = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class CheckName(StrEnum):
@@ -43,3 +47,12 @@ class Check:
     check: CheckName
     result: Result
     detail: str
+
+    def __post_init__(self) -> None:
+        """Take out of the detail what could not be told."""
+        object.__setattr__(self, "detail", tellable(self.detail))
+
+
+def tellable(words: str) -> str:
+    """Words about hostile text, with no characters in them but those that can be stored and shown."""
+    return _UNTELLABLE.sub("\N{REPLACEMENT CHARACTER}", words)

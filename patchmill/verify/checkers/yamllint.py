@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from patchmill.kinds.checker_settings import YAMLLINT, YAMLLINT_RULES
@@ -22,7 +23,8 @@ _NOT_SEEN = "new-lines"  # the copy has the same ends of lines everywhere
 # A key that is there twice loses its first value, and an alias that stands for nothing breaks the file.
 _ALWAYS = frozenset({"anchors", "key-duplicates"})
 _PROBLEM = re.compile(
-    r"(?P<file>\d+/[^:\n]+):(?P<line>\d+):(?P<column>\d+): \[\w+\] (?P<message>.*) \((?P<rule>[a-z-]+)\)"
+    r"(?P<file>\d+/[^:\n]+):(?P<line>\d+):(?P<column>\d+): \[\w+\] (?P<message>.*) \((?P<rule>[a-z-]+)\)\s*",
+    re.DOTALL,
 )
 # YAML ends lines with these, too, which nobody else does.
 _MORE_LINE_ENDS = str.maketrans(dict.fromkeys("\x85\u2028\u2029", " "))
@@ -70,7 +72,7 @@ class Yamllint:
         with workspace(sum(map(len, versions))) as folder:
             texts = [_undirected(text) for text in versions]
             arguments = ["--format", "parsable", "--config-data", json.dumps(_configuration(on, settings))]
-            arguments += ["--", *copies.write(folder, name, texts)]
+            arguments += ["--", *(f"{folder}/{one}" for one in copies.write(folder, name, texts))]
             completed = _PROGRAM.run(
                 arguments, cwd=folder, limits=_LIMITS, fine=frozenset({0, _FINDINGS_LEFT})
             )
@@ -79,7 +81,7 @@ class Yamllint:
         said = completed.stderr.decode(errors="replace").strip()
         if said:  # a crash has the return code of findings
             return _PROGRAM.failed(said.rsplit("\n", 1)[-1])
-        return _reports(completed.stdout.decode(errors="replace"), len(versions))
+        return _reports(completed.stdout.decode(errors="replace"), folder, len(versions))
 
 
 def _undirected(text: str) -> str:
@@ -97,10 +99,14 @@ def _configuration(on: Collection[str], settings: Mapping[str, Any]) -> dict[str
     return {"extends": settings.get("extends", "default"), "rules": rules}
 
 
-def _reports(output: str, count: int) -> list[FileReport]:
+def _reports(output: str, folder: Path, count: int) -> list[FileReport]:
+    """What is found in each text; a problem begins with a path of ours, since a key may have line ends.
+
+    The folder's name is drawn, so that no text can hold it.
+    """
     found: list[list[Diagnostic]] = [[] for _ in range(count)]
-    for line in output.split("\n"):
-        problem = _PROBLEM.fullmatch(line)
+    for told in re.split(rf"^{re.escape(str(folder))}/", output, flags=re.MULTILINE):
+        problem = _PROBLEM.fullmatch(told)
         if problem is not None:
             found[copies.number_of(problem["file"])].append(_diagnostic(problem))
     return [FileReport.of(diagnostics, syntax_error=SYNTAX_ERROR) for diagnostics in found]
@@ -111,7 +117,7 @@ def _diagnostic(problem: re.Match[str]) -> Diagnostic:
     line, column = int(problem["line"]), int(problem["column"])
     return Diagnostic(
         rule=problem["rule"],
-        message=problem["message"],
+        message=" ".join(problem["message"].split()),
         start_line=line,
         start_column=column,
         end_line=line,

@@ -24,7 +24,6 @@ _PROGRAM = Program(name="zizmor", package="zizmor")
 _NOTHING_READ = 3
 _ENVIRONMENT = {"RAYON_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "1"}
 _RULE = re.compile(r"(?:zizmor[/:])?([a-z]+(?:-[a-z]+)*)")
-_READ = re.compile(r"completed (\d+/\S+)$", re.MULTILINE)
 # By these names it tells actions and Dependabot's configuration from workflows.
 _NAMES = ("action.yml", "action.yaml", "dependabot.yml", "dependabot.yaml")
 _ITS_OWN = re.compile(r"(?:^|/)(?:\.github/workflows/[^/]+\.ya?ml|action\.ya?ml|\.github/dependabot\.ya?ml)$")
@@ -74,7 +73,7 @@ class Zizmor:
         arguments += ["--collect=all", "--format=json-v1", "--no-exit-codes", *_configuration(settings), "--"]
         texts = [copies.plain(text) for text in versions]
         with workspace(sum(map(len, texts))) as folder:
-            paths = copies.write(folder, name, texts)
+            paths = [f"{folder}/{one}" for one in copies.write(folder, name, texts)]
             completed = _PROGRAM.run(
                 [*arguments, *paths],
                 cwd=folder,
@@ -89,7 +88,8 @@ class Zizmor:
             entries = [] if completed.returncode == _NOTHING_READ else json.loads(completed.stdout)
         except ValueError:
             return _PROGRAM.failed(said)
-        read = {copies.number_of(one) for one in _READ.findall(said)}
+        # The folder's name is drawn, so that no text that zizmor quotes can hold it.
+        read = {number for number, one in enumerate(paths) if f"completed {one}\n" in said}
         ignored = self._ignored(settings)
         return _reports(entries, texts, read=read, ignored=ignored)
 
