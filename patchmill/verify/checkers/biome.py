@@ -29,6 +29,8 @@ _ENVIRONMENT = {"RAYON_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "1"}
 _SYNTAX_NAMES = frozenset({"parse", "syntax-error"})
 _RULE = re.compile(r"(?:biome[/:])?(?:lint/)?(?:[a-zA-Z0-9]+/)?(?P<name>[a-z][a-zA-Z0-9]*)")
 _CATEGORY = re.compile(r"- Diagnostic category: (lint/[a-zA-Z0-9]+/[a-zA-Z0-9]+)$", re.MULTILINE)
+# Its rules look at other files than the one at hand, wherever an import leads.
+_BEYOND_THE_FILE = re.compile(r"^- Name: (?:project|types)$", re.MULTILINE)
 _GROUPS = ("correctness", "security", "suspicious")
 _PARSERS = {
     "json.allow-comments": ("json", "allowComments"),
@@ -119,12 +121,12 @@ _categories: dict[str, str] = {}
 
 
 def _category(name: str) -> str | None:
-    """The category of a rule by its name, which biome is asked for once; None if it has no such rule."""
+    """The category of a rule by its name, which biome is asked for once; None if it has none for one file."""
     if name not in _categories:
         completed = _PROGRAM.run(["explain", name], cwd=Path(tempfile.gettempdir()), limits=_LIMITS)
         said = "" if isinstance(completed, CheckerFailure) else completed.stdout.decode(errors="replace")
         found = _CATEGORY.search(said)
-        if found is None:
+        if found is None or _BEYOND_THE_FILE.search(said):
             return None
         _categories[name] = found[1]
     return _categories[name]
