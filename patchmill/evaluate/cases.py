@@ -111,6 +111,10 @@ def _wrong(given: Any) -> str | None:
     """Say what is wrong with a case and what would be right; the server judges what is asked in it."""
     if not isinstance(given, dict):
         return "must be an object"
+    try:
+        json.dumps(given, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "has half of a surrogate pair (such as \\ud800) alone, which no text does"
     wrong = _wrong_fields(given)
     if wrong is not None:
         return wrong
@@ -128,6 +132,8 @@ def _wrong_fields(given: Mapping[str, Any]) -> str | None:
     lacking = [name for name in lacking if name != "source" or not isinstance(given.get(name), str)]
     if lacking:
         return f"needs the text {lacking[0]!r}"
+    if not given["id"].isprintable():
+        return f"the id {given['id']!a} has characters that cannot be shown; use letters, digits and dashes"
     if given["kind"] not in {"fix", "annotate"}:
         return f"the kind {given['kind']!r} is not known; write fix or annotate"
     if not isinstance(given.get("gold"), str | None):

@@ -43,6 +43,9 @@ def test_a_case_is_read_with_what_it_asks(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"golden": ""}, "unknown field 'golden'"),
+        ({"source": "x = '\ud800'\n"}, "half of a surrogate pair"),
+        ({"id": "\x1b[2J"}, r"the id '\x1b[2J' has characters that cannot be shown"),
+        ({"id": "a\N{RIGHT-TO-LEFT OVERRIDE}b"}, "characters that cannot be shown"),
         ({"licence": None}, "needs the text 'licence'"),
         ({"kind": "mend"}, "write fix or annotate"),
         ({"findings": []}, "needs findings or instruction"),

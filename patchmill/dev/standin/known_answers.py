@@ -59,16 +59,21 @@ class KnownAnswers:
         """
         known: list[Known] = []
         for path in files:
-            text = path.read_text(encoding="utf-8")
+            try:
+                text = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                raise InvalidCases(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from None
             for number, line in enumerate(text.split("\n"), start=1):
                 try:
                     document = json.loads(line) if line.strip() else {}
                     if document.get("gold") is not None:
                         known.append(_known(document))
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                     raise InvalidCases(f"{path}:{number}: is no case: {error!r}") from None
         if not known:
-            raise InvalidCases(f"{', '.join(map(str, files))}: no case has a right answer (gold)")
+            raise InvalidCases(
+                f"{', '.join(map(str, files)) or 'no file'}: no case has a right answer (gold)"
+            )
         return cls(known)
 
     def find(self, task: Task) -> Known | None:
