@@ -44,6 +44,17 @@ def test_a_folder_that_somebody_names_is_taken(
     assert list(memory.iterdir()) == []
 
 
+def test_a_folder_has_its_whole_path_since_checkers_are_elsewhere(
+    memory: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+    monkeypatch.setattr(tempfile, "tempdir", ".")  # as TMPDIR=. has it
+
+    with workspace(LITTLE) as folder:
+        assert folder.is_absolute()
+        assert folder.parent == Path.cwd()
+
+
 def test_where_memory_has_no_room_disk_is_taken(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ROOM_BYTES", 2**80)
 

@@ -19,7 +19,7 @@ _ROOM_BYTES = 32 * 1024**2
 def workspace(characters: int) -> Iterator[Path]:
     """Give an empty folder for texts of so many characters in all, and remove it with all that is in it."""
     with tempfile.TemporaryDirectory(prefix="patchmill-", dir=_place(characters)) as name:
-        yield Path(name)
+        yield Path(name).absolute()  # a checker has another working folder
 
 
 def _place(characters: int) -> Path | None:
