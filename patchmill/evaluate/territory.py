@@ -25,12 +25,14 @@ class Territory:
     """Lines of a source, 1-based.
 
     `around` may be changed, `own` may also lose what stands there. `gaps` are where lines may come in, each
-    by the line before it. `is_python` says whether what comes in elsewhere is read for definitions.
+    by the line before it; what is indented belongs to the line above those that are `blank`. `is_python` says
+    whether what comes in elsewhere is read for definitions.
     """
 
     around: frozenset[int]
     own: frozenset[int]
     gaps: frozenset[int]
+    blank: frozenset[int]
     everything: bool
     is_python: bool
 
@@ -41,7 +43,7 @@ class Territory:
         found: list[int] = []
         for change in (part for whole in changes for part in whole.parts()):
             if change.end < change.start:
-                free = change.start - 1 in self.gaps or not any(
+                free = self._gap(change) in self.gaps or not any(
                     map(_says_something, lines_of(change.replacement))
                 )
                 if not free and not (self.is_python and _defines(change.replacement)):
@@ -55,6 +57,13 @@ class Territory:
                     continue
                 found += [line for line in lines if line not in self.around and line not in blank][:1]
         return found
+
+    def _gap(self, change: Change) -> int:
+        """The line that what comes in is after."""
+        line = change.start - 1
+        while change.replacement[:1] in {" ", "\t"} and line in self.blank:
+            line -= 1
+        return line
 
     def losses(self, changes: Sequence[Change]) -> list[str]:
         """Lines that are gone though no finding is about them; one may be indented otherwise, or moved."""
@@ -117,6 +126,7 @@ def of(case: Case) -> Territory:
         around=frozenset(around),
         own=frozenset(own | (set(_import_lines(tree)) if tree is not None else set())),
         gaps=frozenset(gaps),
+        blank=frozenset(number for number, line in enumerate(lines, start=1) if not line.strip()),
         everything=not case.findings and scope is None,
         is_python=is_python,
     )

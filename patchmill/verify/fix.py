@@ -153,7 +153,7 @@ class FixJudge:
         near = self.aims(trial.hunks)
         checks, scoped = trial.checks, self._in_scope(trial, seen)
         if scoped is not None:
-            checks = (*(check for check in checks if check.check is not CheckName.IN_SCOPE), scoped)
+            checks = (*(check for check in checks if check.check is not CheckName.IN_SCOPE), scoped[0])
         bans = self._guards.checks(trial, seen, self.targets.matches)
         guards = [self._parses(report, wrong, seen), self._nothing_new(new), *bans]
         failing = [guard.result for guard in (*checks, *guards)].count(Result.FAILED)
@@ -172,15 +172,18 @@ class FixJudge:
             gain=gain,
             # What stands elsewhere cures no such thing, except that lines may have moved there.
             joinable=all(ban.result is not Result.FAILED for ban in bans)
-            and (scoped is None or not any(hunk.replacement.strip() for hunk in trial.hunks)),
+            and (scoped is None or scoped[1] or not any(hunk.replacement.strip() for hunk in trial.hunks)),
             findings=tuple(near if status is FindingStatus.UNCHECKED else gone),
             complaints=tuple(
                 _shown(found, trial.text or "") for found in ([wrong] if wrong else new or [])[:_SHOWN]
             ),
         )
 
-    def _in_scope(self, trial: Candidate, seen: Seen) -> Check | None:
-        """Why hunks are beside the point of the findings, if they are; an instruction may want anything."""
+    def _in_scope(self, trial: Candidate, seen: Seen) -> tuple[Check, bool] | None:
+        """Why hunks are beside the point of the findings, if they are, and whether others could mend that.
+
+        An instruction may want anything.
+        """
         if self.instructed:
             return None
         return self._guards.in_scope(trial, seen, self.targets.matches, self._names)

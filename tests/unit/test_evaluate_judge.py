@@ -74,6 +74,7 @@ def test_the_right_answer_meets_no_objection_and_makes_the_finding_go() -> None:
         ("is None", "is nothing", Fault.NEW_FINDING),
         ("price + 1", "price - 1", Fault.OUT_OF_SCOPE),
         ("class Shop:", "print(1)\n\n\nclass Shop:", Fault.OUT_OF_SCOPE),
+        ("count\n\n\ndef", "count\n\nprint(1)\n\ndef", Fault.OUT_OF_SCOPE),
         ("    count = 1\n", "    count = 2\n", Fault.LOST),
         ("is None", "is None  # noqa", Fault.SUPPRESSION),
         ("is None", "is None\u200b", Fault.UNSEEN),
@@ -93,6 +94,7 @@ def test_each_fault_is_seen(old: str, new: str, fault: Fault) -> None:
         ("    return price is", "    # of the list\n    return price is"),
         ("class Shop:", "LIMIT = 1\n\n\nclass Shop:"),  # how a magic number is mended
         ("is None, count", "is None, count + 0"),
+        ("count\n\n\ndef", "count\n\n    count = 2\n\ndef"),  # indented, it belongs to the function above
     ],
 )
 def test_what_is_harmless_by_rule_meets_no_objection(old: str, new: str) -> None:

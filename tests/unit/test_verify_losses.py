@@ -164,6 +164,52 @@ def test_an_operator_beside_the_finding_stays_in_every_language() -> None:
     assert verify(SCRIPT, (4, 4), "", ("no-debugger", 4)).findings[0] == (FindingStatus.VERIFIED, None)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# E711 of x", "# E712 of x"),  # a word of a comment, though the finding's line has it, too
+        ('"""Of x (y)."""', '"""Of x (yy)."""'),
+        ('"""Of x (y)."""', '"""Of x (y))."""'),
+        ("x.drop(keep=None)", "x.drop(keep=True)"),
+        ("x.drop(keep=None)", "x.drop(keep=0)"),
+        ("x.drop(keep=None)", "x.drop(renamed=None)"),
+        ("x.drop(keep=y)", "x.drop(keep=not y)"),
+        ("x.drop(keep=y)", "x.drop(\n    )"),
+        ("x.drop()", "x.dropped()"),
+    ],
+)
+def test_what_stands_beside_the_finding_says_the_same(old: str, new: str) -> None:
+    before, after = (f"def g(x, y):\n    {line}\n    return x.drop() == " for line in (old, new))
+    source = f"{before}None  # E711\n"
+    found = ("E711", 3)
+
+    assert f"line 2 `{old}` is changed or gone" in reason(verify(source, (1, 3), f"{after}[]\n", found))
+    assert verify(source, (1, 3), f"{before}[]\n", found).groups
+
+
+def test_of_lines_that_are_alike_each_stays() -> None:
+    source = "# why\nx == None\n# why\ny = 2\n\n\nclass A:\n    y = 2\n"
+
+    assert "`# why`" in reason(verify(source, (1, 4), "# why\nx is None\ny = 2\n", ("E711", 2)))
+    assert "`y = 2`" in reason(verify(source, (1, 4), "# why\nx is None\n# why\n", ("E711", 2)))
+
+
+def test_a_line_may_follow_what_the_finding_names_though_it_is_an_edit_of_its_own() -> None:
+    source = (
+        "def f(g):\n    try:\n        g()\n    except ValueError:\n        g.log()\n"
+        "        g.more()\n        raise KeyError\n"
+    )
+    names = Hunk(
+        start_line=4,
+        end_line=4,
+        original="    except ValueError:\n",
+        replacement="    except ValueError as error:\n",
+    )
+    raises = "        raise KeyError from error\n"
+
+    assert verify(source, (7, 7), raises, ("B904", 7), also=[names]).groups
+
+
 def test_an_unused_import_is_not_mended_by_using_it_for_show() -> None:
     source = "import os\nx = 1\n"
 

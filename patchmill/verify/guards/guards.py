@@ -76,10 +76,11 @@ class Guards:
 
     def in_scope(
         self, trial: Candidate, seen: Seen, matches: Mapping[int, Diagnostic], names: Mapping[int, str]
-    ) -> Check | None:
+    ) -> tuple[Check, bool] | None:
         """Say that hunks take away or add what no finding asks for, if they do; `names` are those of rules.
 
-        Lines that the request allows may be added to wherever they are.
+        With it comes whether other hunks could make that right. Lines that the request allows may be added to
+        wherever they are.
         """
         if not seen.own_hunks:
             return None
@@ -108,7 +109,7 @@ class Guards:
             return None
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         detail = "; ".join(wrong[:_SHOWN]) + more
-        return Check(check=CheckName.IN_SCOPE, result=Result.FAILED, detail=detail)
+        return Check(check=CheckName.IN_SCOPE, result=Result.FAILED, detail=detail), losses.waits()
 
     def checks(self, trial: Candidate, seen: Seen, matches: Mapping[int, Diagnostic]) -> list[Check]:
         """The checks that stand beside the checker's."""

@@ -8,12 +8,13 @@ signs, so that layout does not count; a string counts as one, and a comment as w
 
 import builtins
 import keyword
+import operator
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
-from operator import attrgetter
+from typing import TypeVar
 
 from patchmill.edit.span import Hunk, line_content, split_lines
 from patchmill.verify.guards.ground import Ground, Point
@@ -33,14 +34,19 @@ _COMMON = frozenset({
     "static", "struct", "super", "switch", "this", "self", "throw", "true", "false", "try",
     "typeof", "undefined", "var", "void", "while", "yield", "eval", "Function",
 })  # fmt: skip
+_KEYWORDS = frozenset({*keyword.kwlist, "true", "false", "null", "nil", "undefined"})
 _DEFINES = re.compile(r"\s*(?:async\s+)?(?:def|class|import|from|function|func|fn)\b")
 _DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
 _TURNS = frozenset({"not", "!", "~"})
 _MOST_LINES = 2_000
+_MOST_PAIRS = 1_000_000
+_MOST_CLAIMS = 50_000
+_HALF = 0.5
 _SHOWN = 60
 _SHOWN_NAMES = 5
 
 Tokens = tuple[str, ...]
+_Part = TypeVar("_Part")
 
 
 class Losses:
@@ -52,23 +58,31 @@ class Losses:
         self._edited = edited
         self._ground = ground
         self._new = [[_tokens(line) for line in split_lines(hunk.replacement)] for hunk in hunks]
-        self._own_words = {word for line in ground.own for word in self._words_of(line)}
-        self._fresh: frozenset[str] = frozenset()
+        own = [_tokens(lines[line - 1]) for line in ground.own if 0 < line <= len(lines)]
+        self._own_names = frozenset(_names(own))
+        self._own_words = frozenset(_names(own, without=_KEYWORDS))
+        self._changed, self._spare = self._compared()
+        known = {*_WORD.findall("".join(lines))}
+        self._unknown = frozenset(_names(_joined(self._new))) - known
+        self._free = self._unclaimed()
+        self._told = Counter(_joined({*_names([line])} for line in self._spare))
+        self._fresh = self._come_in()
         self._renamed = self._renames()
 
     def found(self) -> list[str]:
         """Say in words what is lost, for each line; nothing if no finding needs to answer for it."""
-        lost = [
-            line for hunk, new in zip(self._hunks, self._new, strict=True) for line in self._lost(hunk, new)
-        ]
         words = [
             f"line {line} `{line_content(self._lines[line - 1]).strip()[:_SHOWN]}` is changed or gone, "
             "and no finding asks for that: leave it as it was"
-            for line in lost
+            for line in self._lost(waiting=False)
         ]
         words = words or self._undefined()
         words = words or [words for point in self._ground.points for words in self._emptied(point)]
         return words or self._used_for_show()
+
+    def waits(self) -> bool:
+        """Whether lines beside the findings' have nothing new but names that other hunks may bring."""
+        return bool(self._lost(waiting=False)) and not self._lost(waiting=True)
 
     def renames_only(self, number: int) -> bool:
         """Whether a hunk does nothing but rename what is renamed where a finding is."""
@@ -78,60 +92,101 @@ class Losses:
         ]
         return before == _flat(self._new[number])
 
-    def _renames(self) -> dict[str, str]:
-        """Names of the findings' lines that are gone, each with a name that is new, in their order."""
-        own = self._own_words
-        before = _flat(_tokens(line) for hunk in self._hunks for line in split_lines(hunk.original))
-        after = _flat(line for new in self._new for line in new)
-        left = set(after)
-        known = set(_WORD.findall("".join(self._lines)))
-        gone = [word for word in dict.fromkeys(before) if word in own and word not in left]
-        fresh = [word for word in dict.fromkeys(after) if _WORD.fullmatch(word) and word not in known]
-        self._fresh = frozenset(fresh)
-        return dict(zip(gone, fresh, strict=False)) if len(gone) == len(fresh) else {}
+    def _compared(self) -> tuple[list[int], list[Tokens]]:
+        """The lines beside the findings' own that do not stand as they did, and the new lines."""
+        changed: list[int] = []
+        spare: list[Tokens] = []
+        for hunk, new in zip(self._hunks, self._new, strict=True):
+            kept = [
+                number
+                for number in range(hunk.start_line, hunk.end_line + 1)
+                if number not in self._ground.own
+            ]
+            matched, others = _matched([self._said(number) for number in kept], new)
+            changed += [number for position, number in enumerate(kept) if position not in matched]
+            spare += others
+        return changed, spare if len(changed) * len(spare) <= _MOST_PAIRS else []
 
-    def _words_of(self, line: int) -> set[str]:
-        inside = 0 < line <= len(self._lines)
-        return (
-            {token for token in _tokens(self._lines[line - 1]) if _WORD.fullmatch(token)} if inside else set()
+    def _said(self, number: int) -> Tokens:
+        return _tokens(self._lines[number - 1])
+
+    def _come_in(self) -> frozenset[str]:
+        """The names that are new where the findings are: in no line that stands for one beside them."""
+        rest = list(self._spare)
+        for number in self._changed:
+            line = self._said(number)
+            other = next((other for other in rest if self._alike(line, other)), None)
+            if other is not None:
+                rest.remove(other)
+        return self._unknown.intersection(_names(rest))
+
+    def _unclaimed(self) -> frozenset[Tokens]:
+        """The new lines that do not stand for one of the findings': each takes what is most like it."""
+        rest = [(line, Counter(line)) for line in self._spare]
+        touched = [
+            self._said(number)
+            for hunk in self._hunks
+            for number in range(hunk.start_line, hunk.end_line + 1)
+            if number in self._ground.own
+        ]
+        if len(touched) * len(rest) > _MOST_CLAIMS:
+            return frozenset()
+        for line in touched:
+            tokens = Counter(line)
+            shares = [2 * (tokens & other).total() / (len(line) + other.total() or 1) for _, other in rest]
+            if max(shares, default=0) > _HALF:
+                del rest[shares.index(max(shares))]
+        return frozenset(line for line, _ in rest)
+
+    def _alike(self, line: Tokens, other: Tokens) -> bool:
+        """Whether two lines differ in nothing but what the one names as the findings' lines do."""
+        return len(line) == len(other) and all(
+            old == new or old in self._own_words for old, new in zip(line, other, strict=True)
         )
 
-    def _lost(self, hunk: Hunk, new: Sequence[Tokens]) -> list[int]:
-        old = list(enumerate(map(_tokens, split_lines(hunk.original)), start=hunk.start_line))
-        kept = [(number, self._named(line)) for number, line in old if number not in self._ground.own]
-        more = Counter(_flat(new)) - Counter(_flat(line for _, line in old))
-        if _within(_flat(line for _, line in kept), _flat(new)) and not more.keys() & _TURNS:
-            return []
-        matched, spare = _matched([line for _, line in kept], new)
-        return [
-            number
-            for position, (number, line) in enumerate(kept)
-            if position not in matched and not self._forgiven(number, line, spare)
-        ]
+    def _renames(self) -> dict[str, str]:
+        """Names of the findings' lines that are gone, each with a name that is new, in their order."""
+        old = _joined(map(_tokens, split_lines(hunk.original)) for hunk in self._hunks)
+        before, after = (_names(lines, without=_KEYWORDS) for lines in (old, _joined(self._new)))
+        gone = [name for name in dict.fromkeys(before) if name in self._own_words and name not in after]
+        fresh = [name for name in dict.fromkeys(after) if name in self._fresh]
+        return dict(zip(gone, fresh, strict=False)) if len(gone) == len(fresh) else {}
 
-    def _named(self, line: Tokens) -> Tokens:
-        return tuple(self._renamed.get(token, token) for token in line)
+    def _lost(self, *, waiting: bool) -> list[int]:
+        """The lines beside findings that are changed or gone; `waiting` takes any new name for theirs."""
+        spare = list(self._spare)
+        return [number for number in self._changed if not self._forgiven(number, spare, waiting=waiting)]
 
-    def _forgiven(self, number: int, line: Tokens, spare: list[Tokens]) -> bool:
-        """Whether a line is not lost: it says nothing, grew, moved, or imports what nothing needs now."""
-        if line == ("pass",) or not any(len(token) > 1 or token.isalnum() for token in line):
+    def _forgiven(self, number: int, spare: list[Tokens], *, waiting: bool) -> bool:
+        """Whether a line is not lost: it says nothing, moved, follows the finding, or imports for nothing."""
+        line, is_import = self._said(number), number in self._ground.imports
+        if line in {(), ("pass",)}:
             return True
-        grown = next((other for other in spare if _grew(line, other) or self._turned(line, other)), None)
-        if grown is not None:
-            spare.remove(grown)
+        stands = next((other for other in spare if other == line), None)
+        if stands is None:
+            turned = (other for other in spare if self._turned(line, other, waiting=waiting))
+            grown = (
+                other
+                for other in spare
+                if _grew(line, other) and (is_import or waiting or self._follows(other))
+            )
+            stands = next(turned, next(grown, None))
+        if stands is not None:
+            spare.remove(stands)
             return True
-        if any(line in new for new in self._new):
-            return True
-        text = self._lines[number - 1]
-        if _DEFINES.match(text) and text in split_lines(self._edited):
-            return True
-        return number in self._ground.imports and self._needless(_tokens(text), spare)
+        return is_import and self._needless(line, spare)
 
-    def _turned(self, line: Tokens, other: Tokens) -> bool:
+    def _turned(self, line: Tokens, other: Tokens, *, waiting: bool) -> bool:
         """Whether a line only calls by new names what the findings' lines name."""
         return len(line) == len(other) and all(
-            old == new or (old in self._own_words and new in self._fresh)
+            old == new or (old in self._own_words and new in (self._unknown if waiting else self._fresh))
             for old, new in zip(line, other, strict=True)
+        )
+
+    def _follows(self, line: Tokens) -> bool:
+        """Whether a line names what the findings' lines name, or what another new line does."""
+        return line in self._free and any(
+            name in self._own_names or self._told[name] > 1 for name in _names([line])
         )
 
     def _needless(self, line: Tokens, spare: Sequence[Tokens]) -> bool:
@@ -172,7 +227,7 @@ class Losses:
         """The functions and classes that are not defined any more, but for those that a finding is about."""
         old, new = (
             Counter(found[1] for hunk in self._hunks for found in _DEFINITION.finditer(text(hunk)))
-            for text in (attrgetter("original"), attrgetter("replacement"))
+            for text in (operator.attrgetter("original"), operator.attrgetter("replacement"))
         )
         named = frozenset().union(*(point.said for point in self._ground.points))
         return [
@@ -221,6 +276,10 @@ def _flat(lines: Iterable[Tokens]) -> list[str]:
     return [token for line in lines for token in line]
 
 
+def _joined(parts: Iterable[Iterable[_Part]]) -> list[_Part]:
+    return [each for part in parts for each in part]
+
+
 def _within(some: Sequence[str], more: Iterable[str]) -> bool:
     """Whether some tokens are among others in their order."""
     rest = iter(more)
@@ -228,8 +287,9 @@ def _within(some: Sequence[str], more: Iterable[str]) -> bool:
 
 
 def _grew(line: Tokens, other: Tokens) -> bool:
-    """Whether a line only has more in it than before, and nothing that turns around what it says."""
-    return _within(line, other) and not (Counter(other) - Counter(line)).keys() & _TURNS
+    """Whether a line only has more words in it than before, and none that turns around what it says."""
+    more = (Counter(other) - Counter(line)).keys()
+    return not more & _TURNS and any(map(_WORD.fullmatch, more)) and _within(line, other)
 
 
 def _matched(kept: Sequence[Tokens], new: Sequence[Tokens]) -> tuple[set[int], list[Tokens]]:
@@ -244,7 +304,7 @@ def _matched(kept: Sequence[Tokens], new: Sequence[Tokens]) -> tuple[set[int], l
     return matched, [line for position, line in enumerate(new) if position not in taken]
 
 
-def _names(lines: Iterable[Tokens]) -> list[str]:
+def _names(lines: Iterable[Tokens], *, without: frozenset[str] = _COMMON) -> list[str]:
     """Give the names in lines, without words of the language, comments and plain strings."""
     found: list[str] = []
     for line in lines:
@@ -255,7 +315,7 @@ def _names(lines: Iterable[Tokens]) -> list[str]:
                 found += [name for part in _FILLING.findall(sign) for name in _WORD.findall(part)]
             elif _WORD.fullmatch(sign):
                 found.append(sign)
-    return [name for name in found if name not in _COMMON]
+    return [name for name in found if name not in without]
 
 
 def _bound(line: Tokens) -> list[str]:
