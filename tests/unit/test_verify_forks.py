@@ -68,11 +68,11 @@ def test_many_threads_get_each_its_own_answer(ready: Forks) -> None:
     assert answers == list(range(200))
 
 
-def test_nobody_waits_for_a_template_that_loads() -> None:
+def test_nobody_waits_for_a_template_that_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forks, "_START", (sys.executable, "-c", "import signal; signal.pause()"))
     made = Forks()
 
     assert ask(made, "echo", 1) is None
-    _until_ready(made)
     made.close()
 
 
@@ -142,7 +142,8 @@ def test_a_template_that_is_killed_is_replaced(ready: Forks, monkeypatch: pytest
 
 
 def test_one_that_dies_at_once_is_not_started_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forks, "_START", "raise SystemExit(1)")
+    monkeypatch.setattr(forks, "_START", (sys.executable, "-c", "raise SystemExit(1)"))
+    monkeypatch.setattr(forks, "_REST_S", 600.0)
     started: list[object] = []
     start = forks._started
 
