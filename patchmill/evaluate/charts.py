@@ -8,6 +8,7 @@ WIDE, NARROW = 920, 440  # in the plot's own units, which are about the pixels o
 _LABEL, _RIGHT = 150, 70  # room for names on the left and figures on the right
 _BAR, _GAP = 15, 5
 _GROUP_GAP = 14
+_BINS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Bar:
     tone: int = 0
 
 
-def grouped_bars(groups: Mapping[str, Sequence[Bar]], *, title: str, width: int = WIDE) -> str:
+def grouped_bars(groups: Mapping[str, Sequence[Bar]], *, title: str) -> str:
     """Draw horizontal bars, those of a group below each other under the group's name."""
     parts: list[str] = []
     y = 4
@@ -28,10 +29,10 @@ def grouped_bars(groups: Mapping[str, Sequence[Bar]], *, title: str, width: int 
         height = len(bars) * (_BAR + _GAP) - _GAP
         parts.append(_text(_LABEL - 10, y + height / 2, name, anchor="end"))
         for bar in bars:
-            parts.append(_bar(bar, y, width))
+            parts.append(_bar(bar, y, WIDE))
             y += _BAR + _GAP
         y += _GROUP_GAP - _GAP
-    return _svg("".join(parts), y - _GROUP_GAP + 8, title, width)
+    return _svg("".join(parts), y - _GROUP_GAP + 8, title, WIDE)
 
 
 def bars(listed: Sequence[Bar], *, title: str, width: int = WIDE) -> str:
@@ -44,17 +45,17 @@ def bars(listed: Sequence[Bar], *, title: str, width: int = WIDE) -> str:
     return _svg("".join(parts), y + 2, title, width)
 
 
-def histogram(values: Sequence[float], *, title: str, unit: str, bins: int = 24) -> str:
+def histogram(values: Sequence[float], *, title: str, unit: str) -> str:
     """Draw how values are spread, from 0 to the 99th percentile; what is beyond is in the last column."""
     if not values:
         return ""
     ordered = sorted(values)
     most = max(ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))], 1e-9)
-    counts = [0] * bins
+    counts = [0] * _BINS
     for value in ordered:
-        counts[min(bins - 1, int(value / most * bins))] += 1
+        counts[min(_BINS - 1, int(value / most * _BINS))] += 1
     left, bottom, height = 44, 150, 130
-    width = (NARROW - left - 10) / bins
+    width = (NARROW - left - 10) / _BINS
     highest = max(counts)
     parts = [
         f'<rect class="tone0" x="{left + number * width + 1:.1f}" '

@@ -124,11 +124,6 @@ class Due:
     rotated_at: datetime | None
 
 
-def _in_seconds(name: str) -> ColumnElement[Any]:
-    """The time so many seconds from now; null where no number is given."""
-    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam(name, type_=Float))
-
-
 _is_due = and_(deliveries.c.state == "pending", deliveries.c.next_attempt_at <= func.now())
 _of_webhook = (
     select(deliveries.c.id, deliveries.c.next_attempt_at)

@@ -99,7 +99,7 @@ class Panel:
 
         if len(self.checkers) == 1:
             return ask(self.checkers[0])
-        with ThreadPoolExecutor(max_workers=max(1, len(self.checkers))) as pool:
+        with ThreadPoolExecutor(max_workers=len(self.checkers)) as pool:
             answers = list(pool.map(ask, self.checkers))
         reports: list[list[FileReport]] = []
         for answer in answers:
