@@ -36,6 +36,34 @@ def f(a=None):
 =====
 def f(a: 'int | None'=None):
     pass
+### own_class_that_takes_a_subscript py39
+from types import GenericAlias
+class A:
+    def __class_getitem__(cls, item):
+        "Give the class with what is in it."
+        return GenericAlias(cls, item)
+def f(a):
+    pass
+=====
+from types import GenericAlias
+class A:
+    def __class_getitem__(cls, item):
+        "Give the class with what is in it."
+        return GenericAlias(cls, item)
+def f(a: A[int]):
+    pass
+### union_of_an_abstract_class py310
+import abc
+class A(metaclass=abc.ABCMeta):
+    pass
+def f(a):
+    pass
+=====
+import abc
+class A(metaclass=abc.ABCMeta):
+    pass
+def f(a: A | None):
+    pass
 ### builtin_generics py39
 def f(a):
     pass

@@ -366,6 +366,36 @@ import typing
 class A:
     def f(self) -> typing.Self:
         return self
+### subscript_that_acts hint_fails py310
+class A:
+    def __class_getitem__(cls, item):
+        print(item)
+        return cls
+def f(a):
+    pass
+=====
+class A:
+    def __class_getitem__(cls, item):
+        print(item)
+        return cls
+def f(a: A[int]):
+    pass
+### union_that_acts hint_fails py310
+class M(type):
+    def __or__(cls, other):
+        return print(other)
+class A(metaclass=M):
+    pass
+def f(a):
+    pass
+=====
+class M(type):
+    def __or__(cls, other):
+        return print(other)
+class A(metaclass=M):
+    pass
+def f(a: A | None):
+    pass
 ### false_type_checking name_not_bound py310
 TYPE_CHECKING = True
 x = 1

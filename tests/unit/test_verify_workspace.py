@@ -45,9 +45,9 @@ def test_a_folder_that_somebody_names_is_taken(
 
 
 def test_a_folder_has_its_whole_path_since_checkers_are_elsewhere(
-    memory: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", ".")  # as TMPDIR=. has it
 
     with workspace(LITTLE) as folder:

@@ -51,7 +51,11 @@ _KNOWN_TYPES = {
     ),
     "torch": frozenset({"Tensor", "device", "dtype", "Size", "Generator"}),
 }
+_HARMLESS_METACLASSES = frozenset({"ABCMeta", "EnumMeta", "EnumType"})
 _DEEPEST_ALIAS = 5
+
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Opaque:
@@ -296,11 +300,31 @@ def _class(node: ast.ClassDef) -> type:
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
         if ast.unparse(called).rpartition(".")[2] not in _HARMLESS_DECORATORS:
             return Opaque
+    made_by = [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg in {"metaclass", None}]
+    if any(metaclass.rpartition(".")[2] not in _HARMLESS_METACLASSES for metaclass in made_by):
+        return Opaque  # what it does with `|` or a subscript is its own code
+    subscripted = [
+        part for part in node.body if isinstance(part, _FUNCTIONS) and part.name == "__class_getitem__"
+    ]
     generic = any(isinstance(base, ast.Subscript) for base in node.bases) or getattr(node, "type_params", [])
-    generic = generic or any(
-        isinstance(part, ast.FunctionDef) and part.name == "__class_getitem__" for part in node.body
-    )
+    if subscripted:
+        generic = all(map(_only_returns, subscripted))
     return _Generic if generic else _plain_class()
+
+
+def _only_returns(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether calling it does nothing but give a class, or a `GenericAlias`."""
+    *before, last = function.body
+    if any(not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)) for part in before):
+        return False
+    match last:
+        case ast.Return(value=ast.Name()):
+            return True
+        case ast.Return(value=ast.Call(func=called, args=arguments, keywords=[])):
+            plain = all(isinstance(argument, ast.Name) for argument in arguments)
+            return plain and ast.unparse(called).rpartition(".")[2] == "GenericAlias"
+        case _:
+            return False
 
 
 def _plain_class() -> type:
