@@ -241,7 +241,20 @@ def test_what_is_added_belongs_to_the_finding_or_is_a_definition() -> None:
     assert adding(8, "\n\nNONE = None\n").findings[0] == (FindingStatus.VERIFIED, None)
     assert "beyond the definition" in words(adding(6, "    global NONE\n    NONE = None\n"))
     assert "beyond the definition" in words(adding(4, "NONE = None\nprint(NONE)\n"))
+    assert "beyond the definition" in words(adding(3, "print(sys)\n"))
     assert adding(4, "NONE = None\nprint(NONE)\n", scope=(1, 11)).groups
+
+
+def test_what_comes_in_below_blank_lines_belongs_to_the_function_above_if_it_is_indented() -> None:
+    source = "def f(x):\n    if x:\n        return 1\n\n\ny = f(1)\n"
+
+    def adding(text: str) -> Verdict:
+        return verify(source, (5, 4), text, ("RET503", 2))
+
+    assert adding("    return None\n").groups
+    beside = Hunk(start_line=6, end_line=5, original="", replacement="assert True\n")
+    mending = verify(source, (4, 3), "    return None\n", ("RET503", 2), also=[beside])
+    assert [group.hunks[0].start_line for group in mending.groups] == [4]
 
 
 def test_a_scope_that_the_request_names_lets_nothing_be_taken_away() -> None:

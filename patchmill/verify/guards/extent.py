@@ -30,7 +30,8 @@ def _strays(hunk: Hunk, ground: Ground, lines: Sequence[str]) -> Iterator[Lines]
         if _acts_beside(first, last, added, ground, lines):
             yield first, max(first, last)
             continue
-        if any(start - 1 <= first - 1 and last <= end + 1 for start, end in ground.around):
+        low, high = _below_blank_lines(first, last, added, lines)
+        if any(start <= low and high <= end for start, end in ground.around):
             continue
         if _on(first, last, ground.own) or _on(first, last, ground.imports):
             continue
@@ -38,6 +39,14 @@ def _strays(hunk: Hunk, ground: Ground, lines: Sequence[str]) -> Iterator[Lines]
         known = ground.functions or ground.around
         if inside or (known and not all(map(_binds, _outermost(added)))):
             yield first, max(first, last)
+
+
+def _below_blank_lines(first: int, last: int, added: Sequence[str], lines: Sequence[str]) -> Lines:
+    """Where lines come in: if they are indented, they belong to what stands above blank lines."""
+    indented = any(_depth(line) for line in added[:1])
+    while indented and first > 1 and last < first and not lines[first - 2].strip():
+        first, last = first - 1, last - 1
+    return first, last
 
 
 def _acts_beside(first: int, last: int, added: Sequence[str], ground: Ground, lines: Sequence[str]) -> bool:
