@@ -1,9 +1,10 @@
 """What an edit takes away or changes though no finding asks for it.
 
-The principle: outside of the statements that findings point at, an edit may add, and may rename what it
-renames there, but every word and sign that stood must still stand, in its order; and of such a statement
-something must be left, unless its rule says that it is there for nothing. Lines are compared as words and
-signs, so that layout does not count; a string counts as one, and a comment as what it says.
+The principle: outside of the statements that findings point at, an edit may add lines, and each line that
+stood must still stand. It may only call by a new name what is renamed where a finding is, and have more
+words in it if it names what the findings' lines name; and of a finding's statement something must be left,
+unless its rule says that it is there for nothing. Lines are compared as words and signs, so that layout does
+not count; a string counts as one, and a comment as what it says.
 """
 
 import builtins
