@@ -74,7 +74,7 @@ def test_nothing_spoilt_escapes_and_each_refusal_names_its_check(
     assert len(_kinds(results)) >= MUTATIONS
     assert not any(result.escapes for result in results), told(results)
     assert {refusal.name for result in results for refusal in result.refusals} <= _NAMES
-    for result in results:
+    for result in (each for each in results if _kinds([each])):  # others had no way to be written as edits
         # An answer that ends between two edits mends a part, and has no edit to refuse for the others.
         mended_in_part = result.findings_verified > 0
         assert result.verified or mended_in_part or result.refusals or not result.located, result
