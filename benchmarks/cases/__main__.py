@@ -2,15 +2,24 @@
 
 import argparse
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.cases import annotating, by_hand, npm_packages, packages, ruff_fixtures
-from benchmarks.cases.material import write
+from benchmarks.cases.material import Made, write
 from benchmarks.cases.notices import notices
 from patchmill.evaluate import cases
 
 FOLDER = Path(cases.__file__).parent / cases.DEVELOPMENT
-NAMES = ("by_hand", "ruff_fixtures", "python_packages", "npm_packages", "annotate")
+NAMES = (
+    "by_hand",
+    "ruff_fixtures",
+    "python_packages",
+    "npm_packages",
+    "annotate",
+    "python_files",
+    "npm_files",
+)
 
 
 def main() -> None:
@@ -24,12 +33,14 @@ def main() -> None:
         "--only", choices=NAMES, action="append", help="make this file alone; may be repeated"
     )
     given = reader.parse_args()
-    makers = {
+    makers: dict[str, Callable[[], list[Made]]] = {
         "by_hand": by_hand.make,
         "ruff_fixtures": lambda: ruff_fixtures.make(given.ruff, given.ruff_revision),
-        "python_packages": packages.make,
-        "npm_packages": lambda: npm_packages.make(given.npm),
+        "python_packages": lambda: packages.make(packages.SMALL),
+        "npm_packages": lambda: npm_packages.make(given.npm, npm_packages.SMALL),
         "annotate": annotating.make,
+        "python_files": lambda: packages.make(packages.USUAL),
+        "npm_files": lambda: npm_packages.make(given.npm, npm_packages.USUAL),
     }
     for name in given.only or NAMES:
         print(f"{name}: {write(FOLDER, name, makers[name]())} cases", flush=True)

@@ -9,7 +9,9 @@ from pathlib import Path
 from patchmill.evaluate.cases import Case
 
 _COPYRIGHT = re.compile(
-    r"^\W*(?:\(The MIT License\)\W*)?(copyright\b.*\d{4}.*|©.*)$", re.IGNORECASE | re.MULTILINE
+    r"^\W*(?:\(The MIT License\)\W*)?"
+    r"(copyright\b.*\d{4}.*|©.*|copyright (?:\(c\) )?(?!holder|owner|notice)\w.*\bcontributors\b.*)$",
+    re.IGNORECASE | re.MULTILINE,
 )
 _NAMED = re.compile(r"(?:licen[cs]e|copying|notice|authors)", re.IGNORECASE)
 _HEAD = """\

@@ -2,52 +2,108 @@
 
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.cases.linting import oxlint_broken, oxlint_case, oxlint_rules
 from benchmarks.cases.material import Made, fits, spread
 
-MOST, OF_EACH, MOST_FINDINGS = 30, 2, 4
-_SMALLEST, _LARGEST = 500, 9_000
+MOST_FINDINGS = 4
 _ROOT = "package/"
 _SUFFIXES = (".js", ".mjs", ".cjs", ".ts")
 
 
-def make(folder: Path) -> list[Made]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which files are taken, and how many cases are made of them."""
+
+    packages: tuple[str, ...]
+    characters: tuple[int, int]
+    lines: tuple[int, int]
+    most: int
+    of_each_rule: int
+    of_each_package: int
+
+    def takes(self, text: str) -> bool:
+        """Whether a file is neither too small nor too large, nor written by a machine in long lines."""
+        return (
+            self.characters[0] <= len(text) <= self.characters[1]
+            and self.lines[0] <= text.count("\n") <= self.lines[1]
+        )
+
+
+SMALL = Wanted(
+    packages=(
+        "async",
+        "body-parser",
+        "commander",
+        "debug",
+        "express",
+        "marked",
+        "minimist",
+        "mustache",
+        "underscore",
+        "yargs-parser",
+    ),
+    characters=(500, 9_000),
+    lines=(0, 9_000),
+    most=30,
+    of_each_rule=2,
+    of_each_package=30,
+)
+USUAL = Wanted(
+    packages=("eslint", "fastify", "js-yaml", "knex", "koa", "mocha", "pino", "qs", "undici", "ws"),
+    characters=(2_500, 20_000),
+    lines=(80, 600),
+    most=40,
+    of_each_rule=2,
+    of_each_package=7,
+)
+
+
+def make(folder: Path, wanted: Wanted) -> list[Made]:
     """Make cases of the archives that `npm pack` wrote into a folder."""
-    return spread(list(_candidates(folder)), MOST, each=OF_EACH)
+    return spread(list(_candidates(folder, wanted)), wanted.most, each=wanted.of_each_rule)
 
 
-def _candidates(folder: Path) -> Iterator[Made]:
-    found: dict[str, int] = {}
+def _candidates(folder: Path, wanted: Wanted) -> Iterator[Made]:
+    found: Counter[str] = Counter()
     rules = oxlint_rules()
-    for archive in sorted(folder.glob("*.tgz")):
-        files = _files(archive)
-        about = json.loads(files["package/package.json"])
-        for name, text in sorted(files.items()):
-            suffix = next((each for each in _SUFFIXES if name.endswith(each)), None)
-            if suffix is None or not _SMALLEST <= len(text) <= _LARGEST:
+    for name in wanted.packages:
+        [archive] = folder.glob(f"{name}-[0-9]*.tgz")
+        yield from islice(_of_package(archive, wanted, rules, found), wanted.of_each_package)
+
+
+def _of_package(archive: Path, wanted: Wanted, rules: list[str], found: Counter[str]) -> Iterator[Made]:
+    """Make a case of each file that has a finding of a rule of which there are not enough yet."""
+    files = _files(archive)
+    about = json.loads(files["package/package.json"])
+    for name, text in sorted(files.items()):
+        suffix = next((each for each in _SUFFIXES if name.endswith(each)), None)
+        if suffix is None or not wanted.takes(text):
+            continue
+        for rule in oxlint_broken(text, suffix, rules):
+            if found[rule] >= wanted.of_each_rule:
                 continue
-            for rule in oxlint_broken(text, suffix, rules):
-                if found.get(rule, 0) >= OF_EACH:
-                    continue
-                linted = oxlint_case(text, suffix, rule, MOST_FINDINGS)
-                if linted is None:
-                    continue
-                made = Made(
-                    kind="fix",
-                    path=f"{about['name']}/{name[len(_ROOT) :]}",
-                    source=text,
-                    gold=linted.gold,
-                    asked={"findings": list(linted.findings)},
-                    origin=f"{about['name']} {about['version']} (npm package): {name[len(_ROOT) :]}",
-                    licence=about.get("license", ""),
-                )
-                if fits(made):
-                    found[rule] = found.get(rule, 0) + 1
-                    yield made
-                    break
+            linted = oxlint_case(text, suffix, rule, MOST_FINDINGS)
+            if linted is None:
+                continue
+            made = Made(
+                kind="fix",
+                path=f"{about['name']}/{name[len(_ROOT) :]}",
+                source=text,
+                gold=linted.gold,
+                asked={"findings": list(linted.findings)},
+                origin=f"{about['name']} {about['version']} (npm package): {name[len(_ROOT) :]}",
+                licence=about.get("license", ""),
+            )
+            if fits(made):
+                found[rule] += 1
+                yield made
+                break
 
 
 def _files(archive: Path) -> dict[str, str]:

@@ -31,7 +31,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(DEADLINE_S + 60)]
 # Right answers that a job does not take, each for the reason that docs/evaluation.md gives.
 EXPLAINED: dict[str, frozenset[str]] = {
     "annotate-027-types": frozenset(FORMATS),
+    "npm-files-023-unicorn-catch-error-name": frozenset(FORMATS),
     "npm-packages-025-unicorn-catch-error-name": frozenset(FORMATS),
+    "python-files-124-up036": frozenset(FORMATS),
     "ruff-fixtures-130-ruf101": frozenset(FORMATS),
     "by-hand-048-f811": frozenset({"anchored_lines"}),
 }

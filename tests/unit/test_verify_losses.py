@@ -33,6 +33,15 @@ export function f(x) {
   return x;
 }
 """
+CAUGHT = """\
+export function f(g, h) {
+  try {
+    return g();
+  } catch (error) {
+    return h();
+  }
+}
+"""
 FIXED = "    return x is None\n"
 
 
@@ -46,7 +55,7 @@ def verify(
     also: Sequence[Hunk] = (),
 ) -> Verdict:
     rule, line = finding
-    script = source is SCRIPT
+    script = source in {SCRIPT, CAUGHT}
     original = "".join(split_lines(source)[lines[0] - 1 : lines[1]])
     return verify_fix(
         source=source,
@@ -291,3 +300,13 @@ def test_hostile_text_is_compared_in_linear_time() -> None:
         verify("x = 1\n\n\ndef g(x):\n    return x == None\n", (5, 5), f"{FIXED}    # {line}\n", ("E711", 5))
 
     assert time.process_time() - began < 10
+
+
+def test_what_catches_an_error_may_lose_its_name_and_nothing_else() -> None:
+    rule = ("unicorn(prefer-optional-catch-binding)", 4)
+
+    nameless = verify(CAUGHT, (4, 4), "  } catch {\n", rule)
+    emptied = verify(CAUGHT, (4, 5), "  } catch {\n", rule)
+
+    assert nameless.findings[0][0] is FindingStatus.VERIFIED
+    assert "`return h();` is changed or gone" in reason(emptied)

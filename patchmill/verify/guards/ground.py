@@ -13,9 +13,10 @@ from patchmill.verify.outline.read import Lines, Outline
 _FOR_NOTHING = re.compile(
     r"unused|useless|repeated|unnecessary|unreachable|redundant|dup(?:e|licate)|redefin|needless|commented|dead"
     r"|use-fixtures|debugger|(?:^|-)print|console|(?:^|-)assert$|alert|empty|extra|superfluous|pointless|self-assign"
+    r"|optional-catch-binding"
 )
 _UNUSED_RESULT = re.compile(r"unused-var|unused-unpacked")
-_OF_PARTS = re.compile(r"arg|param|fixture|key")
+_OF_PARTS = re.compile(r"arg|param|fixture|key|catch-binding")
 # A rule about how much a definition holds is about all of it.
 _OF_WHOLE = re.compile(r"complex|too-many|too-long|max-|cognitive|no-self-use")
 _WORD = re.compile(r"\w+")
