@@ -31,6 +31,7 @@ from patchmill.kinds import KINDS
 from patchmill.kinds.languages import language_of
 from worker.stages import layout_of
 
+SUBMITTED_LINES = 80  # what is submitted is mostly as long as this, and most hand-made cases are not
 PROMPT_BAR, ANSWER_BAR = 40, 15  # percent of the whole-file way
 PROSE = "Repair the reported finding\n\nThe code is changed as the checker's rule wants it, and nothing else."
 WHOLE_RULES = "Answer with a title, an explanation, and the whole file as it shall be, in one fenced block.\n"
@@ -69,9 +70,10 @@ def main() -> None:
         if gold != task.source
     ]
     console = Console(width=120)
-    files = [case for case in cases if len(split_lines(case.task.source)) > WHOLE_FILE_LINES]
     _print(console, "all lint cases", cases)
-    _print(console, f"those in files of more than {WHOLE_FILE_LINES} lines", files)
+    for fewest in (WHOLE_FILE_LINES + 1, SUBMITTED_LINES):
+        files = [case for case in cases if len(split_lines(case.task.source)) >= fewest]
+        _print(console, f"those in files of {fewest} lines and more", files)
     console.print(
         f"bars, of the medians: what follows the rules at most {PROMPT_BAR} %, answer at most {ANSWER_BAR} %"
     )

@@ -69,16 +69,15 @@ class _Read:
 
 # What the rules of every format with this object say of its text.
 LINE_RULES = """\
-- search and replace are lists of whole lines, each one a JSON string without its line end. Indentation \
-stays; quotes and backslashes are escaped as JSON wants it.
-- search copies lines of the file character by character, with indentation and comments, without line numbers.
-- search must fit exactly one place in the file: add as many neighbouring lines as it takes to be unique, \
-and no more. Repeat these lines in replace.
-- Keep each edit as small as possible. Distant changes are separate edits, and no two edits may touch the \
-same line. Never copy the whole file.
-- To insert, search for a neighbouring line and repeat it together with the new lines. To delete, let \
-replace be []. search is [] only if the whole file is empty.
-- If nothing should be changed, edits is [] and no_change is the reason.
+- search and replace are lists of whole lines, each a JSON string with its indentation and without its line \
+end; quotes and backslashes are escaped.
+- search copies lines exactly, with comments, without line numbers.
+- search must fit exactly one place in the file: add just as many neighbouring lines as that takes, and \
+repeat them in replace.
+- Keep edits small. Distant changes are separate edits; no two touch the same line. Never copy the whole file.
+- To insert, search for a neighbouring line and repeat it with the new lines. To delete, let replace be []. \
+search is [] only if the file is empty.
+- To change nothing, let edits be [] and no_change the reason.
 """
 
 

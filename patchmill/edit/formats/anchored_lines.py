@@ -41,14 +41,14 @@ _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 _BEGINNING = "0"  # the line that is named to write before the first
 
 _INSTRUCTIONS = """\
-Each line of the file is shown as its number, two letters, | and the text. Number and letters together, such \
-as 12ka, name the line; copy them exactly, and never name a line that is not shown.
+Each line of the file is shown as number, two letters, | and text. Number and letters, such as 12ka, name \
+the line: copy them exactly, and name only lines that are shown.
 
-The first line of your answer is a title of at most 80 characters; then explain the change in one to \
-three sentences of plain text. Then write the edits, without fences, in these forms:
+Answer with a title of at most 80 characters on the first line, one to three sentences of plain text \
+that explain the change, then the edits, without fences, in these forms:
 
 @@ replace 12ka-14mz
-the new lines that take the place of lines 12 to 14
+new lines in place of lines 12 to 14
 @@ end
 @@ delete 20bb
 @@ end
@@ -56,13 +56,13 @@ the new lines that take the place of lines 12 to 14
 new lines that come after line 31
 @@ end
 
-- replace and delete name the first and the last line, or one line alone. after and before name one line; \
+- replace and delete name the first and the last line, or a single line; after and before name one. \
 after 0 is the beginning of the file, also of an empty one.
-- Write new lines as they shall stand in the file, with their indentation and without number, letters and |.
-- Name no line that stays as it is, keep each edit as small as possible, and write distant changes as \
-separate edits. No two edits may touch the same line. All numbers are those of the file as it is shown.
-- If a new line begins with @@ itself, write the marks of that edit with four: @@@@ replace, @@@@ end.
-- If nothing should be changed, write no edit but one line: NO CHANGE: and the reason.
+- Write new lines with their indentation, without number, letters and |.
+- Keep edits small: name no line that stays as it is. Distant changes are separate edits; no two touch \
+the same line. All numbers are those of the file as shown.
+- If a new line begins with @@, write the marks of that edit with four: @@@@ replace, @@@@ end.
+- To change nothing, write no edit but one line: NO CHANGE: and the reason.
 """
 
 

@@ -10,10 +10,10 @@ from patchmill.edit.answer_object import ANSWER_SCHEMA, LINE_RULES, proposal_in
 from patchmill.edit.protocol import Message, OfferedTool, Proposal, told
 
 _INSTRUCTIONS = f"""\
-Your answer is one JSON object and nothing else:
+Answer with one JSON object and nothing else:
 
 {{"title": "at most 80 characters", "explanation": "one to three sentences of plain text", "edits": \
-[{{"search": ["an old line, exactly as it is in the file"], "replace": ["a new line"]}}], "no_change": null}}
+[{{"search": ["an old line, exactly as in the file"], "replace": ["a new line"]}}], "no_change": null}}
 
 {LINE_RULES}"""
 

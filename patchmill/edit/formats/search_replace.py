@@ -36,27 +36,26 @@ _FENCE = re.compile(r"\s*(?:`{3,}[^`]*|~{3,}.*)")
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 _INSTRUCTIONS = """\
-The first line of your answer is a title of at most 80 characters; then explain the change in one to \
-three sentences of plain text. Then write the edits, each as a fenced block:
+Answer with a title of at most 80 characters on the first line, one to three sentences of plain text \
+that explain the change, then each edit as a fenced block:
 
 ```
 <<<<<<< SEARCH
-the old lines, exactly as they are in the file
+old lines, exactly as in the file
 =======
-the new lines
+new lines
 >>>>>>> REPLACE
 ```
 
-- SEARCH copies whole lines of the file character by character, with indentation and comments, without \
-line numbers.
-- SEARCH must fit exactly one place in the file: add as many neighbouring lines as it takes to be unique, \
-and no more. Repeat these lines in REPLACE.
-- Keep each block as small as possible. Distant changes are separate blocks, and no two blocks may touch \
-the same line. Never copy the whole file.
-- To insert, search for a neighbouring line and repeat it together with the new lines. To delete, leave \
-REPLACE empty. SEARCH is empty only if the whole file is empty.
-- If the lines contain such a marker themselves, write the three markers of that block nine characters wide.
-- If nothing should be changed, write no block but one line: NO CHANGE: and the reason.
+- SEARCH copies whole lines exactly, with indentation and comments, without line numbers.
+- SEARCH must fit exactly one place in the file: add just as many neighbouring lines as that takes, and \
+repeat them in REPLACE.
+- Keep blocks small. Distant changes are separate blocks; no two touch the same line. Never copy the \
+whole file.
+- To insert, search for a neighbouring line and repeat it with the new lines. To delete, leave REPLACE \
+empty. SEARCH is empty only if the file is.
+- If lines contain such a marker, write that block's three markers nine characters wide.
+- To change nothing, write no block but one line: NO CHANGE: and the reason.
 """
 
 

@@ -36,7 +36,7 @@ _INSTRUCTIONS = f"""\
 Answer by calling the function {TOOL.name} once, with all edits. Its arguments are the JSON object
 
 {{"title": "at most 80 characters", "explanation": "one to three sentences of plain text", "edits": \
-[{{"search": ["an old line, exactly as it is in the file"], "replace": ["a new line"]}}], "no_change": null}}
+[{{"search": ["an old line, exactly as in the file"], "replace": ["a new line"]}}], "no_change": null}}
 
 {LINE_RULES}\
 - If you cannot call functions, answer with this JSON object and nothing else.
