@@ -137,11 +137,12 @@ class AnnotateStage:
         return NOTHING
 
     def unusable(self) -> Fail | None:
-        """Say that the source cannot be parsed, if so: nothing could be proven about it."""
-        reason = unprovable(self.task.source, path=self.task.path, language=self.task.language)
-        if reason is None:
+        """Say that nothing can be proven about the source: it cannot be parsed, or nobody here can try."""
+        unproven = unprovable(self.task.source, path=self.task.path, language=self.task.language)
+        if unproven is None:
             return None
-        return Fail(code=ErrorCode.INVALID_SOURCE, message=reason, retryable=False)
+        code = ErrorCode.INTERNAL if unproven.failed else ErrorCode.INVALID_SOURCE
+        return Fail(code=code, message=unproven.detail, retryable=unproven.failed)
 
     def remaining(self, resolved: Collection[int]) -> Task:  # noqa: ARG002 - there are no findings
         """Give the task: there are no findings to leave out."""

@@ -166,10 +166,10 @@ def _clashes(refusals: Sequence[Refusal]) -> list[str]:
     return [f"{refusal.checks[0].detail}: leave those lines as they are" for refusal in refusals]
 
 
-def unprovable(source: str, *, path: str, language: str = "python") -> str | None:
+def unprovable(source: str, *, path: str, language: str = "python") -> Unproven | None:
     """Say why nothing can be proven about a source whatever the edits, None when something can."""
     answer = prove(source, [], path=path, what=frozenset(), target=None, language=language)
-    return answer.detail if isinstance(answer, Unproven) else None
+    return answer if isinstance(answer, Unproven) else None
 
 
 def _group(judgement: Judgement, settled: frozenset[int] = frozenset()) -> Group:

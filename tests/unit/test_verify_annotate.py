@@ -1,10 +1,14 @@
+import errno
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import pytest
 
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import Annotation, FindingStatus
 from patchmill.verify.evidence import CheckName, Result
-from patchmill.verify.run import Verdict, verify_annotate
+from patchmill.verify.process import bare_python
+from patchmill.verify.run import Verdict, unprovable, verify_annotate
 
 SOURCE = """\
 import os
@@ -147,3 +151,20 @@ def test_no_proposals_are_no_groups() -> None:
     verdict = verify([])
 
     assert (verdict.groups, verdict.refusals, verdict.feedback) == ((), (), "")
+
+
+def test_a_source_that_cannot_be_parsed_is_told_from_a_proof_that_could_not_be_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = unprovable("def f(:\n", path="a.py")
+    assert wrong is not None
+    assert not wrong.failed
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    monkeypatch.setattr(bare_python, "run", full)
+    failed = unprovable("x = 1\n", path="a.py")
+    assert failed is not None
+    assert failed.failed
+    assert "no more processes" in failed.detail

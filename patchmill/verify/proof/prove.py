@@ -29,9 +29,10 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unproven:
-    """No answer: the source cannot be parsed by this Python, or the child process failed."""
+    """No answer: the source cannot be parsed, or the child process failed and might not when tried again."""
 
     detail: str
+    failed: bool = False
 
 
 def prove(
@@ -53,11 +54,14 @@ def prove(
         grammar = BY_LANGUAGE[language]
         folders = packages("tree_sitter", grammar.module)
         if folders is None:
-            return Unproven(detail=f"{grammar.module} is not installed")
+            return Unproven(detail=f"{grammar.module} is not installed", failed=True)
         request |= {"packages": folders, "module": grammar.module, "entry": grammar.entry}
-    completed = bare_python.run(child, stdin=json.dumps(request).encode(), limits=_LIMITS)
+    try:
+        completed = bare_python.run(child, stdin=json.dumps(request).encode(), limits=_LIMITS)
+    except OSError as error:
+        return Unproven(detail=f"the proof could not be started: {error.strerror}", failed=True)
     if completed.failure is not None:
-        return Unproven(detail=f"the proof gave no answer: {completed.failure}")
+        return Unproven(detail=f"the proof gave no answer: {completed.failure}", failed=True)
     answer = json.loads(completed.stdout)
     if answer["source_error"] is not None:
         reader = (
