@@ -91,6 +91,7 @@ def test_the_table_is_for_readers_and_nothing_is_served_from_reuse(
         (("development", "--only", "X999"), 2, "no case is of X999"),
         (("development", "--max-cost-usd", "much"), 2, "--max-cost-usd much"),
         (("development", "--html", "no/where.html"), 2, "there is no folder no"),
+        (("development", "--html", "."), 2, "--html .: is a folder"),
     ],
 )
 def test_what_cannot_be_evaluated_is_told_before_a_server_is_asked(

@@ -184,19 +184,23 @@ def _picos(usd: str | None) -> int | None:
 
 def _check_folder(html: Path | None) -> None:
     """Refuse a page that could not be written, before anything is spent."""
-    if html is not None and not html.parent.is_dir():
+    if html is None:
+        return
+    if not html.parent.is_dir():
         raise ConfigurationError(f"--html {html}: there is no folder {html.parent}")
+    if html.is_dir():
+        raise ConfigurationError(f"--html {html}: is a folder; name a file, as in {html / 'evaluation.html'}")
 
 
 def _give(made: dict[str, Any], *, as_json: bool, html: Path | None) -> None:
-    if html is not None:
-        html.write_text(page(made), encoding="utf-8")
-        say(f"wrote {html}")
     if as_json:
         print(json.dumps(made, indent=2, ensure_ascii=False))
-        return
-    for line in summary(made):
-        print(line)
+    else:
+        for line in summary(made):
+            print(line)
+    if html is not None:  # last, so that nothing paid for is lost if it cannot be written
+        html.write_text(page(made), encoding="utf-8")
+        say(f"wrote {html}")
 
 
 def _code(made: dict[str, Any], fail_under: float | None) -> int:
