@@ -64,6 +64,8 @@ def diagnose(folder: Path, paths: Sequence[str], settings: Mapping[str, Any]) ->
     report: list[dict[str, Any]] = json.loads(done.stdout)
     for diagnostic in report:
         diagnostic["filename"] = Path(diagnostic["filename"]).resolve().relative_to(root).as_posix()
+        # It quotes what strings of the file mean, and no request may hold a NUL.
+        diagnostic["message"] = diagnostic["message"].replace("\0", "\N{REPLACEMENT CHARACTER}")
     return report
 
 

@@ -122,3 +122,12 @@ def test_one_file_of_the_example_is_long_enough_for_excerpts(tmp_path: Path) -> 
     write_files(tmp_path)
 
     assert max(len((tmp_path / path).read_text(encoding="utf-8").splitlines()) for path in TO_FIX) > 150
+
+
+def test_a_nul_that_a_string_of_the_file_means_is_in_no_finding(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(r"""x = "%(a)s" % {"a": 1, "b\0": 2}""" + "\n", encoding="utf-8")
+
+    ((found,),) = find(tmp_path, ["a.py"], {"select": ["F504"]}).values()
+
+    assert found["rule"] == "F504"
+    assert found["message"].endswith("b\N{REPLACEMENT CHARACTER}")
