@@ -10,7 +10,7 @@ from patchmill.kinds.checker_settings import SETTINGS
 from patchmill.kinds.languages import LANGUAGES
 from patchmill.verify import checkers
 from patchmill.verify.checker import Checker, CheckerFailure, Diagnostic, FailureReason, FileReport
-from patchmill.verify.checkers import BY_LANGUAGE
+from patchmill.verify.checkers import BY_LANGUAGE, oxlint
 from patchmill.verify.mypy_hints import NAME as MYPY
 from patchmill.verify.process import sandbox
 from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
@@ -192,6 +192,7 @@ def test_configuration_that_lies_about_is_not_obeyed(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("RUFF_OUTPUT_FORMAT", "concise")
     monkeypatch.setenv("OXC_LOG", "debug")
+    monkeypatch.setattr(oxlint, "_loaded", [])  # so that its rules are asked for here
 
     (report,) = diagnose(language, checker, [sample_of(language, checker).faulty])
 

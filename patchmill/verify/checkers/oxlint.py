@@ -9,7 +9,6 @@ unchanged and the edited text alike. `@ts-ignore` and its kind silence the compi
 import functools
 import json
 import re
-import tempfile
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -143,7 +142,11 @@ _loaded: list[_Catalogue] = []
 def _catalogue() -> _Catalogue | CheckerFailure:
     """The rules of this oxlint, asked for once; a failure is not remembered."""
     if not _loaded:
-        output = _run(["--rules", "--format", "json"], cwd=Path(tempfile.gettempdir()))
+        with workspace(0) as folder:
+            # Without one it looks for a configuration upwards, where anybody may have left one.
+            configuration = folder / "oxlint.json"
+            configuration.write_text("{}", encoding="utf-8")
+            output = _run(["--config", str(configuration), "--rules", "--format", "json"], cwd=folder)
         if isinstance(output, CheckerFailure):
             return output
         _loaded.append(_read_catalogue(json.loads(output)))
