@@ -143,10 +143,9 @@ def _catalogue() -> _Catalogue | CheckerFailure:
     """The rules of this oxlint, asked for once; a failure is not remembered."""
     if not _loaded:
         with workspace(0) as folder:
-            # Without one it looks for a configuration upwards, where anybody may have left one.
-            configuration = folder / "oxlint.json"
-            configuration.write_text("{}", encoding="utf-8")
-            output = _run(["--config", str(configuration), "--rules", "--format", "json"], cwd=folder)
+            # Without a configuration and a file it looks upwards for them, where anybody may have left some.
+            arguments = [*_isolated(folder, {}), "--rules", "--format", "json"]
+            output = _run([*arguments, *copies.write(folder, "a.js", [""])], cwd=folder)
         if isinstance(output, CheckerFailure):
             return output
         _loaded.append(_read_catalogue(json.loads(output)))
@@ -204,9 +203,7 @@ def _check(
 ) -> list[FileReport] | CheckerFailure:
     texts = [copies.whole(text) for text in versions]
     with workspace(sum(map(len, texts))) as folder:
-        configuration = folder / "oxlint.json"
-        configuration.write_text(json.dumps(_configuration(rules, settings)), encoding="utf-8")
-        arguments = ["--config", str(configuration), "--disable-nested-config", "--no-ignore"]
+        arguments = _isolated(folder, _configuration(rules, settings))
         arguments += ["--threads=1", "--format", "json"]
         copied = [text.replace(_DIRECTIVE, _NO_DIRECTIVE) for text in texts]
         arguments += copies.write(folder, name, copied)
@@ -218,6 +215,13 @@ def _check(
     except (ValueError, KeyError, TypeError):  # not a report, or of something else than these files
         said = output.decode(errors="replace").strip()[:300]
         return CheckerFailure(reason=FailureReason.CHECKER_FAILED, detail=f"oxlint: {said}")
+
+
+def _isolated(folder: Path, configuration: Mapping[str, Any]) -> list[str]:
+    """The arguments by which nothing but this configuration is obeyed; it is written to the folder."""
+    place = folder / "oxlint.json"
+    place.write_text(json.dumps(configuration), encoding="utf-8")
+    return ["--config", str(place), "--disable-nested-config", "--no-ignore"]
 
 
 def _configuration(rules: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
