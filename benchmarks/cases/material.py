@@ -42,6 +42,24 @@ class Made:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which files of packages are taken, by their sizes, and how many cases are made of them."""
+
+    characters: tuple[int, int]
+    lines: tuple[int, int]
+    most: int
+    of_each_rule: int
+    of_each_package: int
+
+    def takes(self, text: str) -> bool:
+        """Whether a file is neither too small nor too large, nor written by a machine in long lines."""
+        return (
+            self.characters[0] <= len(text) <= self.characters[1]
+            and self.lines[0] <= text.count("\n") <= self.lines[1]
+        )
+
+
 def fits(made: Made) -> bool:
     """Whether a case may be in the set: its licence, its words, and an answer that the judge lets pass."""
     if made.licence not in PERMISSIVE or made.source == made.gold:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.cases.linting import oxlint_broken, oxlint_case, oxlint_rules
-from benchmarks.cases.material import Made, fits, spread
+from benchmarks.cases.material import Made, Wanted, fits, spread
 
 MOST_FINDINGS = 4
 _ROOT = "package/"
@@ -17,25 +17,13 @@ _SUFFIXES = (".js", ".mjs", ".cjs", ".ts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which files are taken, and how many cases are made of them."""
+class FromArchives(Wanted):
+    """What is taken of packages of npm, by their names."""
 
     packages: tuple[str, ...]
-    characters: tuple[int, int]
-    lines: tuple[int, int]
-    most: int
-    of_each_rule: int
-    of_each_package: int
-
-    def takes(self, text: str) -> bool:
-        """Whether a file is neither too small nor too large, nor written by a machine in long lines."""
-        return (
-            self.characters[0] <= len(text) <= self.characters[1]
-            and self.lines[0] <= text.count("\n") <= self.lines[1]
-        )
 
 
-SMALL = Wanted(
+SMALL = FromArchives(
     packages=(
         "async",
         "body-parser",
@@ -54,7 +42,7 @@ SMALL = Wanted(
     of_each_rule=2,
     of_each_package=30,
 )
-USUAL = Wanted(
+USUAL = FromArchives(
     packages=("eslint", "fastify", "js-yaml", "knex", "koa", "mocha", "pino", "qs", "undici", "ws"),
     characters=(2_500, 20_000),
     lines=(80, 600),
@@ -64,12 +52,12 @@ USUAL = Wanted(
 )
 
 
-def make(folder: Path, wanted: Wanted) -> list[Made]:
+def make(folder: Path, wanted: FromArchives) -> list[Made]:
     """Make cases of the archives that `npm pack` wrote into a folder."""
     return spread(list(_candidates(folder, wanted)), wanted.most, each=wanted.of_each_rule)
 
 
-def _candidates(folder: Path, wanted: Wanted) -> Iterator[Made]:
+def _candidates(folder: Path, wanted: FromArchives) -> Iterator[Made]:
     found: Counter[str] = Counter()
     rules = oxlint_rules()
     for name in wanted.packages:
@@ -77,7 +65,7 @@ def _candidates(folder: Path, wanted: Wanted) -> Iterator[Made]:
         yield from islice(_of_package(archive, wanted, rules, found), wanted.of_each_package)
 
 
-def _of_package(archive: Path, wanted: Wanted, rules: list[str], found: Counter[str]) -> Iterator[Made]:
+def _of_package(archive: Path, wanted: FromArchives, rules: list[str], found: Counter[str]) -> Iterator[Made]:
     """Make a case of each file that has a finding of a rule of which there are not enough yet."""
     files = _files(archive)
     about = json.loads(files["package/package.json"])

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.cases.linting import ruff_cases
-from benchmarks.cases.material import Made, fits, spread
+from benchmarks.cases.material import Made, Wanted, fits, spread
 
 _RULES = "B,C4,D2,D4,E7,F,FURB,I,N,PERF,PIE,PLR,PT,PTH,RET,RSE,RUF,SIM,TC,TRY,UP"
 _MORE_RULES = f"A,COM,E,EM,ISC,G,LOG,PLC,PLE,PLW,PYI,Q,SLOT,W,{_RULES}"
@@ -58,26 +58,14 @@ MORE_PACKAGES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which files are taken, and how many cases are made of them."""
+class FromPackages(Wanted):
+    """What is taken of installed packages, and the rules that ruff runs over them."""
 
     packages: Mapping[str, str]  # each with its licence
     rules: str
-    characters: tuple[int, int]
-    lines: tuple[int, int]
-    most: int
-    of_each_rule: int
-    of_each_package: int
-
-    def takes(self, text: str) -> bool:
-        """Whether a file is neither too small nor too large."""
-        return (
-            self.characters[0] <= len(text) <= self.characters[1]
-            and self.lines[0] <= text.count("\n") <= self.lines[1]
-        )
 
 
-SMALL = Wanted(
+SMALL = FromPackages(
     packages=PACKAGES,
     rules=_RULES,
     characters=(1_500, 9_000),
@@ -86,7 +74,7 @@ SMALL = Wanted(
     of_each_rule=3,
     of_each_package=1_000,
 )
-USUAL = Wanted(
+USUAL = FromPackages(
     packages=MORE_PACKAGES,
     rules=_MORE_RULES,
     characters=(2_500, 24_000),
@@ -97,18 +85,18 @@ USUAL = Wanted(
 )
 
 
-def make(wanted: Wanted) -> list[Made]:
+def make(wanted: FromPackages) -> list[Made]:
     """Make cases of the packages."""
     return spread(list(_candidates(wanted)), wanted.most, each=wanted.of_each_rule)
 
 
-def _candidates(wanted: Wanted) -> Iterator[Made]:
+def _candidates(wanted: FromPackages) -> Iterator[Made]:
     found: Counter[str] = Counter()
     for name, licence in wanted.packages.items():
         yield from islice(_of_package(name, licence, wanted, found), wanted.of_each_package)
 
 
-def _of_package(name: str, licence: str, wanted: Wanted, found: Counter[str]) -> Iterator[Made]:
+def _of_package(name: str, licence: str, wanted: FromPackages, found: Counter[str]) -> Iterator[Made]:
     """Make a case of each file that has a finding of a rule of which there are not enough yet."""
     distribution = metadata.distribution(name)
     for file in sorted(distribution.files or (), key=str):
