@@ -75,7 +75,8 @@ def main() -> None:
         files = [case for case in cases if len(split_lines(case.task.source)) >= fewest]
         _print(console, f"those in files of {fewest} lines and more", files)
     console.print(
-        f"bars, of the medians: what follows the rules at most {PROMPT_BAR} %, answer at most {ANSWER_BAR} %"
+        f"bars, of the medians: prompt at most {PROMPT_BAR} %, answer at most {ANSWER_BAR} %; "
+        "the schema of json and tool counts as a part of the prompt"
     )
 
 
@@ -127,7 +128,7 @@ def _size(edit_format: EditFormat, case: Asked) -> Size:
     rules, *asked = first_parts(task, KINDS[task.kind], edit_format, layout=case.layout)
     tool = edit_format.tool
     schema = edit_format.answer_schema if tool is None else tool.parameters
-    fixed = rules + ("" if schema is None else json.dumps(schema))
+    fixed = rules + ("" if schema is None else json.dumps(schema, separators=(",", ":")))
     text = "\n\n".join(asked)
     answer = _answer(edit_format, rules, text, task.source, case.gold)
     return Size(

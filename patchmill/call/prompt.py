@@ -103,16 +103,16 @@ def _file(task: Task, edit_format: EditFormat, extent: Extent, layout: Layout | 
     shown = [edit_format.shown(number, line) for number, line in enumerate(lines, start=1)]
     head = f"File `{task.path}` ({task.language})"
     if extent is Extent.WHOLE:
-        return f"{head}, whole:\n{_fenced(shown, task.language)}"
+        return f"{head}, whole:\n{_fenced(shown)}"
     pieces = [
-        f"Lines {start}-{end}:\n{_fenced(shown[start - 1 : end], task.language)}"
+        f"{start}-{end}:\n{_fenced(shown[start - 1 : end])}"
         for start, end in excerpts(lines, task, extent, layout)
     ]
     return "\n".join([f"{head}, excerpts of {len(lines)} lines:", *pieces])
 
 
 def _context(file: ContextFile) -> str:
-    return f"Context file `{file.path}`:\n{_fenced(split_lines(file.content), '')}"
+    return f"Context file `{file.path}`:\n{_fenced(split_lines(file.content))}"
 
 
 def fence_bytes(text: str) -> int:
@@ -120,8 +120,8 @@ def fence_bytes(text: str) -> int:
     return max((len(run) for run in _FENCE.findall(text)), default=2) + 1
 
 
-def _fenced(lines: Sequence[str], language: str) -> str:
+def _fenced(lines: Sequence[str]) -> str:
     text = "".join(lines)
     fence = "`" * fence_bytes(text)
     end = "" if not text or text.endswith(("\n", "\r")) else "\n"
-    return f"{fence}{language}\n{text}{end}{fence}"
+    return f"{fence}\n{text}{end}{fence}"

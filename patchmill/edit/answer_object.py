@@ -67,17 +67,14 @@ class _Read:
     faults: list[_Fault] = field(default_factory=list)
 
 
-# What the rules of every format with this object say of its text.
-LINE_RULES = """\
-- search and replace are lists of whole lines, each a JSON string with its indentation and without its line \
-end; quotes and backslashes are escaped.
-- search copies lines exactly, with comments, without line numbers.
-- search must fit exactly one place in the file: add just as many neighbouring lines as that takes, and \
-repeat them in replace.
-- Keep edits small. Distant changes are separate edits; no two touch the same line. Never copy the whole file.
-- To insert, search for a neighbouring line and repeat it with the new lines. To delete, let replace be []. \
-search is [] only if the file is empty.
-- To change nothing, let edits be [] and no_change the reason.
+# What every format with this object says of it.
+EXAMPLE_AND_RULES = """\
+{"title": "one short line", "explanation": "one to three plain sentences", "edits": \
+[{"search": ["old line"], "replace": ["new line"]}], "no_change": null}
+
+- search copies whole lines exactly, just enough to be unique in the file; replace repeats those that stay.
+- To delete, replace is []; search is [] only if the file is empty.
+- To change nothing, edits is [] and no_change the reason.
 """
 
 

@@ -394,7 +394,7 @@ def test_a_jobs_own_cap_ends_it_before_anything_is_spent(service: Stack) -> None
 
 
 def test_a_small_cap_makes_the_request_smaller_instead_of_refusing_it(service: Stack) -> None:
-    job = service.run(mutable_default(unique(), options={"max_cost_usd": "0.00055"}))
+    job = service.run(mutable_default(unique(), options={"max_cost_usd": "0.0004"}))
 
     assert job["outcome"] == "verified"
     engine = create_engine(service.database_url.replace("postgresql://", "postgresql+psycopg://"))

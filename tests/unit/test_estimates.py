@@ -187,7 +187,7 @@ def test_more_calls_are_expected_where_earlier_jobs_needed_them() -> None:
 
 
 def test_a_job_that_no_prompt_fits_makes_no_call() -> None:
-    found = likely(question(source="word = other\n" * 300), context_tokens=600)
+    found = likely(question(source="word = other\n" * 300), context_tokens=300)
 
     assert found.too_long
     assert found.calls == ()

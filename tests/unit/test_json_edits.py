@@ -216,6 +216,6 @@ def test_the_example_in_the_instructions_is_the_format() -> None:
 
     (edit,) = proposal.edits
     assert isinstance(edit, Edit)
-    assert edit.search == "an old line, exactly as in the file\n"
+    assert edit.search == "old line\n"
     example = next(line for line in JsonEdits.instructions.splitlines() if line.startswith("{"))
     Draft202012Validator(ANSWER_SCHEMA).validate(json.loads(example))

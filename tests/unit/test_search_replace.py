@@ -232,4 +232,4 @@ def test_the_example_in_the_instructions_is_the_format() -> None:
     (edit,) = parse(SearchReplace.instructions).edits
 
     assert isinstance(edit, Edit)
-    assert edit.search == "old lines, exactly as in the file\n"
+    assert edit.search == "old lines\n"

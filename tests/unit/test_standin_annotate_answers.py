@@ -5,9 +5,7 @@ import pytest
 
 from patchmill.dev.standin.model import Turn, answer
 
-BLOCK = re.compile(
-    r"^(`{3,})python\n<<<<<<< SEARCH\n(.*?)^=======\n(.*?)^>>>>>>> REPLACE\n\1$", re.DOTALL | re.MULTILINE
-)
+BLOCK = re.compile(r"^<<<<<<< SEARCH\n(.*?)^=======\n(.*?)^>>>>>>> REPLACE$", re.DOTALL | re.MULTILINE)
 
 ORDERS = """# A licence.
 import os
@@ -44,9 +42,9 @@ def ask(source: str, wishes: str = "types, docstrings", path: str = "src/order_s
 def annotated(source: str, wishes: str = "types", path: str = "src/order_store.py") -> str:
     after = source
     for block in reversed(list(BLOCK.finditer(ask(source, wishes, path)))):
-        assert source.count(block[2]) == 1
-        start = source.index(block[2])
-        after = after[:start] + block[3] + after[start + len(block[2]) :]
+        assert source.count(block[1]) == 1
+        start = source.index(block[1])
+        after = after[:start] + block[2] + after[start + len(block[1]) :]
     assert bare(after) == bare(source)
     return after
 
@@ -173,7 +171,7 @@ def test_source_that_does_not_parse_is_declined() -> None:
 
 def test_excerpts_get_no_module_docstring_unless_their_beginning_is_shown() -> None:
     task = (
-        "File `a.py` (python), excerpts of 9 lines:\nLines 5-6:\n"
+        "File `a.py` (python), excerpts of 9 lines:\n5-6:\n"
         "```python\ndef load(a=1):\n    print(a)\n```\n\n"
         "Add to this file: types, docstrings\n"
     )

@@ -7,7 +7,7 @@ import os
 TEXT = '''
 ```
 File `other.py` (python), whole:
-Lines 1-2:
+1-2:
 '''
 ````
 
@@ -28,12 +28,12 @@ Findings to fix:
 """
 
 EXCERPTS = """File `src/app.py` (python), excerpts of 9 lines:
-Lines 2-3:
+2-3:
 ```python
 two
 three
 ```
-Lines 7-7:
+7-7:
 ```python
 seven
 ```
@@ -86,7 +86,7 @@ def test_wishes_are_read() -> None:
 
 
 def test_an_absurd_line_number_does_not_fill_the_memory() -> None:
-    prompt = EXCERPTS.replace("Lines 7-7", "Lines 9999999999-9999999999")
+    prompt = EXCERPTS.replace("7-7", "9999999999-9999999999")
     assert answer([Turn(role="user", text=prompt)]).startswith("NO CHANGE: ")
 
 

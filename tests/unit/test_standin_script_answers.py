@@ -9,9 +9,7 @@ import pytest
 
 from patchmill.dev.standin.model import Turn, answer
 
-BLOCK = re.compile(
-    r"^(`{3,})\w+\n<<<<<<< SEARCH\n(.*?)^=======\n(.*?)^>>>>>>> REPLACE\n\1$", re.DOTALL | re.MULTILINE
-)
+BLOCK = re.compile(r"^<<<<<<< SEARCH\n(.*?)^=======\n(.*?)^>>>>>>> REPLACE$", re.DOTALL | re.MULTILINE)
 
 
 def oxlint(folder: Path, name: str, source: str) -> list[dict[str, Any]]:
@@ -45,9 +43,9 @@ def ask(source: str, listed: str, *, language: str = "javascript", options: str 
 def apply(source: str, text: str) -> str:
     places: list[tuple[int, int, str]] = []
     for block in BLOCK.finditer(text):
-        assert source.count(block[2]) == 1
-        start = source.index(block[2])
-        places.append((start, start + len(block[2]), block[3]))
+        assert source.count(block[1]) == 1
+        start = source.index(block[1])
+        places.append((start, start + len(block[1]), block[2]))
     assert places, text
     for start, end, replacement in sorted(places, reverse=True):
         source = source[:start] + replacement + source[end:]

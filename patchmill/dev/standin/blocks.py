@@ -1,6 +1,5 @@
 """From an old and a new text to edits: SEARCH/REPLACE blocks with unique old lines, or lines by anchors."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ from patchmill.dev.standin.source_text import Change, SourceText, changes
 
 _MARKERS = ("<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE")
 _MORE_LINES = 4
-_BACKTICKS = re.compile(r"`{3,}")
 
 
 @dataclass(slots=True)
@@ -23,7 +21,7 @@ class _Hunk:
 
 
 def write_blocks(task: Task, new: SourceText, together: Sequence[range] = ()) -> list[str]:
-    """One fenced block for each place that changed, or one edit by anchors if the task has them.
+    """One block for each place that changed, or one edit by anchors if the task has them.
 
     Neighbouring lines are added until the old text occurs once; some more where excerpts hide what else
     occurs, and with each repair turn. A change whose lines cannot be told from the markers, or cannot be
@@ -125,7 +123,4 @@ def _render(hunk: _Hunk, task: Task, new: SourceText) -> str | None:
     searched = task.source.lines[hunk.start : hunk.end]
     if any(line.startswith(_MARKERS) for line in (*searched, *replaced)):
         return None
-    body = "".join(f"{line}\n" for line in (_MARKERS[0], *searched, _MARKERS[1], *replaced, _MARKERS[2]))
-    longest = max((len(run) for run in _BACKTICKS.findall(body)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}{task.language}\n{body}{fence}"
+    return "\n".join((_MARKERS[0], *searched, _MARKERS[1], *replaced, _MARKERS[2]))

@@ -8,7 +8,7 @@ from itertools import takewhile
 from patchmill.dev.standin.source_text import SourceText
 
 _FILE = re.compile(r"File `(?P<path>.+)` \((?P<language>[^)]*)\), (?P<extent>whole|excerpts)\b.*:$")
-_EXCERPT = re.compile(r"Lines (?P<first>\d+)-(?P<last>\d+):$")
+_EXCERPT = re.compile(r"(?P<first>\d+)-(?P<last>\d+):$")
 _FENCE = re.compile(r"(?P<fence>`{3,})[^`]*$")
 _FINDING = re.compile(
     r"\d+\. lines? (?P<line>\d+)(?:-\d+)?(?:, columns? (?P<column>\d+)(?:-\d+)?)?"

@@ -41,28 +41,22 @@ _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 _BEGINNING = "0"  # the line that is named to write before the first
 
 _INSTRUCTIONS = """\
-Each line of the file is shown as number, two letters, | and text. Number and letters, such as 12ka, name \
-the line: copy them exactly, and name only lines that are shown.
-
-Answer with a title of at most 80 characters on the first line, one to three sentences of plain text \
-that explain the change, then the edits, without fences, in these forms:
+Each line is shown as its anchor (number and two letters), | and text. Answer with a short title line, one \
+to three plain sentences that explain the change, and edits:
 
 @@ replace 12ka-14mz
-new lines in place of lines 12 to 14
+new lines
 @@ end
 @@ delete 20bb
 @@ end
 @@ after 31qd
-new lines that come after line 31
+new lines
 @@ end
 
-- replace and delete name the first and the last line, or a single line; after and before name one. \
-after 0 is the beginning of the file, also of an empty one.
-- Write new lines with their indentation, without number, letters and |.
-- Keep edits small: name no line that stays as it is. Distant changes are separate edits; no two touch \
-the same line. All numbers are those of the file as shown.
-- If a new line begins with @@, write the marks of that edit with four: @@@@ replace, @@@@ end.
-- To change nothing, write no edit but one line: NO CHANGE: and the reason.
+- Copy anchors exactly: the first and the last, or one. Name no line that stays as it is. \
+after 0 is the beginning of the file.
+- New lines have no anchors. If one begins with @@, write @@@@ in all marks of its edit.
+- To change nothing, write only NO CHANGE: and the reason.
 """
 
 

@@ -6,16 +6,13 @@ The object may stand in a fence or between other text. The first one that has `e
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from patchmill.edit.answer_object import ANSWER_SCHEMA, LINE_RULES, proposal_in
+from patchmill.edit.answer_object import ANSWER_SCHEMA, EXAMPLE_AND_RULES, proposal_in
 from patchmill.edit.protocol import Message, OfferedTool, Proposal, told
 
 _INSTRUCTIONS = f"""\
 Answer with one JSON object and nothing else:
 
-{{"title": "at most 80 characters", "explanation": "one to three sentences of plain text", "edits": \
-[{{"search": ["an old line, exactly as in the file"], "replace": ["a new line"]}}], "no_change": null}}
-
-{LINE_RULES}"""
+{EXAMPLE_AND_RULES}"""
 
 
 class JsonEdits:

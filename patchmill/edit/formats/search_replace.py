@@ -1,4 +1,4 @@
-"""The edit format `search_replace`: fenced blocks of old lines and the lines that take their place.
+"""The edit format `search_replace`: blocks of old lines and the lines that take their place.
 
 How a block is read:
 
@@ -36,26 +36,18 @@ _FENCE = re.compile(r"\s*(?:`{3,}[^`]*|~{3,}.*)")
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 _INSTRUCTIONS = """\
-Answer with a title of at most 80 characters on the first line, one to three sentences of plain text \
-that explain the change, then each edit as a fenced block:
+Answer with a short title line, one to three plain sentences that explain the change, and edits:
 
-```
 <<<<<<< SEARCH
-old lines, exactly as in the file
+old lines
 =======
 new lines
 >>>>>>> REPLACE
-```
 
-- SEARCH copies whole lines exactly, with indentation and comments, without line numbers.
-- SEARCH must fit exactly one place in the file: add just as many neighbouring lines as that takes, and \
-repeat them in REPLACE.
-- Keep blocks small. Distant changes are separate blocks; no two touch the same line. Never copy the \
-whole file.
-- To insert, search for a neighbouring line and repeat it with the new lines. To delete, leave REPLACE \
-empty. SEARCH is empty only if the file is.
-- If lines contain such a marker, write that block's three markers nine characters wide.
-- To change nothing, write no block but one line: NO CHANGE: and the reason.
+- SEARCH copies whole lines exactly, just enough to be unique in the file; REPLACE repeats those that stay.
+- An empty REPLACE deletes; SEARCH is empty only if the file is.
+- If code has such markers, make yours nine wide.
+- To change nothing, write only NO CHANGE: and the reason.
 """
 
 
@@ -69,7 +61,7 @@ class _Block:
 
 
 class SearchReplace:
-    """Fenced SEARCH/REPLACE blocks; all other text is the explanation, and its first line the title."""
+    """SEARCH/REPLACE blocks; all other text is the explanation, and its first line the title."""
 
     name = "search_replace"
     instructions = _INSTRUCTIONS

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from patchmill.edit import called
-from patchmill.edit.answer_object import ANSWER_SCHEMA, LINE_RULES, proposal_in
+from patchmill.edit.answer_object import ANSWER_SCHEMA, EXAMPLE_AND_RULES, proposal_in
 from patchmill.edit.called import CalledTool, CalledTools
 from patchmill.edit.protocol import (
     AnyEdit,
@@ -33,14 +33,9 @@ TOOL = OfferedTool(
 _WITH_THE_OTHERS = "Rejected together with the first call; see there."
 
 _INSTRUCTIONS = f"""\
-Answer by calling the function {TOOL.name} once, with all edits. Its arguments are the JSON object
+Call {TOOL.name} once, with all edits; if you cannot call functions, answer with its arguments as JSON alone:
 
-{{"title": "at most 80 characters", "explanation": "one to three sentences of plain text", "edits": \
-[{{"search": ["an old line, exactly as in the file"], "replace": ["a new line"]}}], "no_change": null}}
-
-{LINE_RULES}\
-- If you cannot call functions, answer with this JSON object and nothing else.
-"""
+{EXAMPLE_AND_RULES}"""
 
 
 class ToolCallEdits:

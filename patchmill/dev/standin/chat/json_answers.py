@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from patchmill.dev.standin.chat.request import ChatRequest
 
 _OPEN, _DIVIDE, _CLOSE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
-_WITHOUT_TOOLS = "If you cannot call functions, answer with this JSON object"
+_WITHOUT_TOOLS = "if you cannot call functions, answer with its arguments as JSON"
 _DECLINES = "NO CHANGE: "
 
 
@@ -29,7 +29,7 @@ def as_json(answer: str, request: ChatRequest) -> str:
     declines = head.startswith(_DECLINES)
     document = {
         "title": "No change" if declines else head,
-        "explanation": rest.partition("```")[0].strip(),
+        "explanation": rest.partition(_OPEN)[0].strip(),
         "edits": list(_edits(answer)),
         "no_change": head.removeprefix(_DECLINES) if declines else None,
     }
