@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from patchmill.edit.answer_text import joined, without_unstorable
 from patchmill.edit.prose import EXPLANATION_LIMIT, TITLE_LIMIT, plain
 from patchmill.edit.protocol import Edit, Proposal, Rejection, RejectionReason
 from patchmill.edit.span import line_content, split_lines
@@ -41,7 +42,6 @@ _BEGINS = re.compile(r'\{\s*"(?:title|explanation|edits|no_change)"\s*:')
 _EDITS = re.compile(r'"edits"\s*:\s*\[')
 _PROSE = re.compile(r'"(title|explanation)"\s*:\s*(?=")')
 _BETWEEN = re.compile(r"[\s,]*")
-_UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 _TRIED = 10  # places at which the answer's object may begin
 _SINGLE = frozenset({"edits", "no_change", "search", "replace"})  # keys that must not come twice
 
@@ -200,8 +200,7 @@ def _text(value: Any) -> str | None:
         lines = [part for line in value for part in split_lines(line) or [""]]
     else:
         return None
-    # A NUL or half a surrogate pair could be neither stored nor written to a file.
-    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", "".join(f"{line_content(line)}\n" for line in lines))
+    return without_unstorable(joined([line_content(line) for line in lines]))
 
 
 def _prose(document: Mapping[str, Any], key: str) -> str:

@@ -20,7 +20,9 @@ CODE = (
         st.sampled_from(
             ["x = 1", "", "    y", "```", "=======", "<<<<<<< SEARCH", ">>>>>>> REPLACE", "~~~", "é"]
         )
-        | st.text(alphabet=st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=12),
+        | st.text(
+            alphabet=st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=12
+        ),
         max_size=6,
     )
     # Nine wide markers are what the renderer escapes with.
