@@ -63,7 +63,7 @@ def test_a_prompt_shows_the_anchors_of_the_lines(service: Stack) -> None:
 
     lines = request["file"]["content"].splitlines(keepends=True)
     shown = "".join(with_anchor(number, line) for number, line in enumerate(lines, start=1))
-    assert f"```python\n{shown}```" in call["messages"][1]["content"]
+    assert f"```\n{shown}```" in call["messages"][1]["content"]
 
 
 def test_a_wrong_anchor_is_told_to_the_model_which_then_mends_it(service: Stack) -> None:

@@ -167,7 +167,7 @@ def test_an_answer_cut_short_is_not_bought_again_with_less_room(attempts: Attemp
     attempts.behave(faults=[{"wire_case": "C6_length"}], script=[{"content": USELESS, "times": 9}])
     job_id = attempts.submit(escalate=False)
     with attempts.engine.begin() as connection:
-        connection.execute(text("UPDATE jobs SET max_cost_picos = 600000000"))
+        connection.execute(text("UPDATE jobs SET max_cost_picos = 500000000"))
 
     attempts.run(job_id)
 
@@ -239,7 +239,7 @@ def test_the_stronger_model_is_left_out_where_the_job_cannot_pay_for_it(attempts
     attempts.behave(script=[{"content": USELESS, "times": 9}])
     job_id = attempts.submit()
     with attempts.engine.begin() as connection:
-        connection.execute(text("UPDATE jobs SET max_cost_picos = 600000000"))
+        connection.execute(text("UPDATE jobs SET max_cost_picos = 500000000"))
 
     job = attempts.run(job_id)
 
