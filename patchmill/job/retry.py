@@ -20,6 +20,9 @@ MAX_BILLED_CALLS = 8
 MAX_SERVER_ERRORS_IN_A_ROW = 4
 MAX_ATTEMPTS = 12
 MAX_LOSSES = 3
+# After each loss of its worker, and up to half as long again. The job may be what kills workers: before it
+# gets to the next one, the last one must have had the time to start again.
+LOSS_WAITS_S = (2.0, 10.0)
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 60.0
 LONGEST_APART_S = 30.0
@@ -276,6 +279,23 @@ def apart(refunded: int, rng: random.Random) -> Wait:
     """
     ceiling = min(LONGEST_APART_S, 2.0 * 2 ** min(refunded, 16))
     return Wait(after_s=rng.uniform(0.5, ceiling), reason=WaitReason.RETRY, costs_attempt=False)
+
+
+def after_loss(
+    losses: int, *, orphan: bool, unknown: bool, policy: UnknownPolicy, rng: random.Random
+) -> Decision:
+    """Decide what follows for a job that nobody runs any more, after so many `losses` of its worker.
+
+    An `orphan` has a worker that lives; it need not wait. A call of it that was on the wire is `unknown`.
+    """
+    if unknown and policy is UnknownPolicy.FAIL:
+        message = "the worker was lost while its call ran; whether it was billed is unknown"
+        return Fail(code=ErrorCode.CALL_UNKNOWN, message=message, retryable=True)
+    if losses >= MAX_LOSSES:
+        message = f"{losses} times a worker was lost while it ran this job"
+        return Fail(code=ErrorCode.WORKER_LOST, message=message, retryable=True)
+    after_s = 0.0 if orphan else LOSS_WAITS_S[losses - 1] * rng.uniform(1.0, 1.5)
+    return Wait(after_s=after_s, reason=WaitReason.RETRY, costs_attempt=True)
 
 
 def given_back() -> Wait:

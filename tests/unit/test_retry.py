@@ -10,12 +10,14 @@ from patchmill.job.retry import (
     LONGEST_BACKOFF_S,
     MAX_ATTEMPTS,
     MAX_BILLED_CALLS,
+    MAX_LOSSES,
     MAX_SERVER_ERRORS_IN_A_ROW,
     Fail,
     History,
     NoRoom,
     UnknownPolicy,
     Wait,
+    after_loss,
     backoff_s,
     decide,
     without_room,
@@ -195,3 +197,47 @@ def test_a_call_larger_than_the_limit_itself_ends_the_job() -> None:
 
     assert isinstance(decision, Fail)
     assert (decision.code, decision.retryable) == (ErrorCode.OVER_BUDGET, False)
+
+
+def lost(
+    losses: int,
+    *,
+    orphan: bool = False,
+    unknown: bool = False,
+    policy: UnknownPolicy = UnknownPolicy.RETRY,
+    seed: int = 1,
+) -> Wait | Fail:
+    return after_loss(losses, orphan=orphan, unknown=unknown, policy=policy, rng=random.Random(seed))
+
+
+def test_a_job_waits_longer_after_each_loss_of_its_worker_and_not_as_long_as_others() -> None:
+    for losses, least_s, longest_s in [(1, 2.0, 3.0), (2, 10.0, 15.0)]:
+        waits = [lost(losses, seed=seed) for seed in range(99)]
+
+        times = {wait.after_s for wait in waits if isinstance(wait, Wait) and wait.costs_attempt}
+        assert len(times) == len(waits)
+        assert least_s <= min(times) < max(times) <= longest_s
+
+
+def test_the_last_loss_ends_the_job() -> None:
+    decision = lost(MAX_LOSSES)
+
+    assert isinstance(decision, Fail)
+    assert (decision.code, decision.retryable) == (ErrorCode.WORKER_LOST, True)
+
+
+def test_a_job_whose_worker_lives_is_due_at_once() -> None:
+    assert (
+        lost(0, orphan=True)
+        == lost(2, orphan=True)
+        == Wait(after_s=0.0, reason=WaitReason.RETRY, costs_attempt=True)
+    )
+
+
+@pytest.mark.parametrize("losses", [1, MAX_LOSSES])
+def test_a_lost_call_ends_the_job_where_the_policy_says_so(losses: int) -> None:
+    decision = lost(losses, unknown=True, policy=UnknownPolicy.FAIL)
+
+    assert isinstance(decision, Fail)
+    assert decision.code is ErrorCode.CALL_UNKNOWN
+    assert isinstance(lost(1, unknown=False, policy=UnknownPolicy.FAIL), Wait)

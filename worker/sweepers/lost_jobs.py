@@ -1,15 +1,16 @@
-"""No job runs without a thread that runs it: it is queued again, or ends when that happens too often."""
+"""No job runs without a thread that runs it: it waits to run again, or ends when that happens too often."""
 
+import random
 from collections.abc import Collection
 
 from sqlalchemy import Connection
 
 from patchmill.errors import CancelRequested
-from patchmill.job.record import ErrorCode
-from patchmill.job.retry import MAX_LOSSES, UnknownPolicy
-from patchmill.job.state import State, WaitReason
+from patchmill.job.retry import Decision, Fail, UnknownPolicy, after_loss
+from patchmill.job.state import State
 from patchmill.store import claims, ledger
 from patchmill.store.workers import Held, LostJob, lock_lost_job
+from worker.outcome import error_of
 from worker.process import Process
 
 BATCH = 50  # in one go; the clock has other duties
@@ -45,7 +46,7 @@ class Sweeper:
                 connection, lease_ttl_s=self._ttl_s, quarantine_s=self._ttl_s, orphans=orphans
             )
             if job is not None:
-                _take_back(connection, job, self._process.unknown_policy)
+                _take_back(connection, job, self._process.unknown_policy, self._process.rng)
         return job is not None
 
     def _orphans(self) -> list[Held]:
@@ -57,34 +58,27 @@ class Sweeper:
         return orphans
 
 
-def _take_back(connection: Connection, job: LostJob, policy: UnknownPolicy) -> None:
+def _take_back(connection: Connection, job: LostJob, policy: UnknownPolicy, rng: random.Random) -> None:
     unknown = ledger.suspend_open_call(connection, job.job_id, "the worker was lost while the call ran")
+    losses = job.losses if job.orphan else job.losses + 1
+    decision = after_loss(losses, orphan=job.orphan, unknown=unknown, policy=policy, rng=rng)
     try:
-        _move_on(connection, job, fails=unknown and policy is UnknownPolicy.FAIL)
+        _move_on(connection, job, losses, decision)
     except CancelRequested:
         claims.finish(connection, job.job_id, job.fence, State.CANCELLED)
 
 
-def _move_on(connection: Connection, job: LostJob, *, fails: bool) -> None:
-    losses = job.losses if job.orphan else job.losses + 1
-    if fails:
-        message = "the worker was lost while its call ran; whether it was billed is unknown"
-        _fail(connection, job, losses, ErrorCode.CALL_UNKNOWN, message)
-    elif losses >= MAX_LOSSES:
-        message = f"{losses} times a worker was lost while it ran this job"
-        _fail(connection, job, losses, ErrorCode.WORKER_LOST, message)
-    else:
-        claims.release(
-            connection,
-            job.job_id,
-            job.fence,
-            reason=WaitReason.RETRY,
-            after_s=0.0,
-            refund=False,
-            losses=losses,
-        )
-
-
-def _fail(connection: Connection, job: LostJob, losses: int, code: ErrorCode, message: str) -> None:
-    error = {"code": code, "message": message, "retryable": True, "details": {}}
-    claims.finish(connection, job.job_id, job.fence, State.FAILED, error=error, losses=losses)
+def _move_on(connection: Connection, job: LostJob, losses: int, decision: Decision) -> None:
+    if isinstance(decision, Fail):
+        error = error_of(decision)
+        claims.finish(connection, job.job_id, job.fence, State.FAILED, error=error, losses=losses)
+        return
+    claims.release(
+        connection,
+        job.job_id,
+        job.fence,
+        reason=decision.reason,
+        after_s=decision.after_s,
+        refund=not decision.costs_attempt,
+        losses=losses,
+    )
