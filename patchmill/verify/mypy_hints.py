@@ -9,7 +9,6 @@ import importlib.util
 import json
 import re
 import sys
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.process import sandbox
+from patchmill.verify.process.workspace import workspace
 from patchmill.verify.proof.prove import DEFAULT_TARGET
 
 NAME = "mypy"
@@ -75,7 +75,7 @@ def _compare(before: Sequence[_Error], after: Sequence[_Error]) -> Check:
 
 def _errors(texts: Sequence[str], settings: Mapping[str, Any]) -> list[list[_Error]] | str:
     """The errors in each text, or in words why there is no answer."""
-    with tempfile.TemporaryDirectory(prefix="patchmill-") as folder:
+    with workspace(sum(map(len, texts))) as folder:
         paths = []
         for number, text in enumerate(texts):
             # Deep enough that a relative import stays inside.
@@ -86,7 +86,7 @@ def _errors(texts: Sequence[str], settings: Mapping[str, Any]) -> list[list[_Err
         completed = sandbox.run(
             [sys.executable, "-I", "-m", NAME, *_FIXED, *_options(settings), *paths],
             stdin=b"",
-            cwd=Path(folder),
+            cwd=folder,
             limits=_LIMITS,
         )
     # 1 says that there are errors.

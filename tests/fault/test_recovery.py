@@ -10,6 +10,7 @@ from patchmill.queue.app import make_celery
 from patchmill.queue.dispatch import Dispatch, MessageTemplate
 from tests.support import invariants
 from tests.support.jobs import all_succeeded, let_deadlines_pass, states, submit
+from tests.support.processes import runs, started_by
 from tests.support.services import cut_off
 from tests.support.stack import Stack, until
 
@@ -85,6 +86,26 @@ def test_a_worker_killed_between_answer_and_end_resumes_from_the_stored_reply(
     invariants.check(engine, stack.truth())
     first_turns = "SELECT count(*) FROM calls WHERE jsonb_array_length(messages) = 2"
     assert invariants.rows(engine, first_turns)[0][0] == 1
+
+
+def test_a_worker_killed_while_it_checks_leaves_no_process_and_no_folder(
+    stack: Stack, engine: Engine
+) -> None:
+    stack.start_api()
+    victim = stack.start("tests.support.slow_checking_worker")
+    submit(stack, 3)
+
+    left = until(lambda: started_by(victim.pid, name="sleep"), "a checker at work")
+    assert list(stack.data_dir.glob("patchmill-checks-*/*"))
+
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+
+    until(lambda: not any(map(runs, left)), "the end of all that it had started")
+    until(lambda: not list(stack.data_dir.glob("*patchmill-checks-*")), "no folder left")
+    stack.start("worker")
+    until(lambda: all_succeeded(engine, 3), "three jobs succeeded")
+    invariants.check(engine, stack.truth())
 
 
 def test_jobs_outlive_a_redis_that_is_wiped(stack: Stack, engine: Engine) -> None:

@@ -33,6 +33,24 @@ def running_for(folder: Path) -> list[psutil.Process]:
     ]
 
 
+def started_by(pid: int, *, name: str) -> list[psutil.Process]:
+    """Give what a process has started, once there is one of this name among it."""
+    try:
+        started: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
+        names = {process.name() for process in started}
+    except psutil.NoSuchProcess:
+        return []  # one has just ended
+    return started if name in names else []
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether a process runs; one whose end nobody has noticed does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _told(process: psutil.Process) -> str:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:

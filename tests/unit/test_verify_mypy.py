@@ -144,7 +144,8 @@ def test_nothing_is_left_behind_and_no_configuration_beside_it_is_read(
     source = "def f():\n    return 1\n"
 
     assert agreement(source, source.replace("f():", "f() -> str:")).result is Result.FAILED
-    assert [path.name for path in tmp_path.iterdir()] == ["mypy.ini"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["mypy.ini"]
+    assert list(tmp_path.glob("*/*")) == []
 
 
 @pytest.mark.parametrize(

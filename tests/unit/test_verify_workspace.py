@@ -1,3 +1,4 @@
+import stat
 import tempfile
 from pathlib import Path
 
@@ -22,15 +23,34 @@ def test_little_is_kept_in_memory_and_removed_with_all_that_is_in_it(memory: Pat
     with workspace(LITTLE) as folder:
         (folder / "0").mkdir()
         (folder / "0" / "a.py").touch()
-        parent = folder.parent
+        home = folder.parent
 
-    assert parent == memory
-    assert list(memory.iterdir()) == []
+    assert home.parent == memory
+    assert list(home.iterdir()) == []
+
+
+def test_the_folders_of_a_process_are_in_one_that_is_nobody_elses(memory: Path) -> None:
+    with workspace(LITTLE) as first, workspace(LITTLE) as second:
+        assert first != second
+        assert first.parent == second.parent
+        assert stat.S_IMODE(first.parent.stat().st_mode) == 0o700
+
+    assert list(memory.iterdir()) == [first.parent]
+
+
+def test_a_folder_that_somebody_cleared_away_is_made_again(memory: Path) -> None:
+    with workspace(LITTLE) as folder:
+        home = folder.parent
+    home.rmdir()
+
+    with workspace(LITTLE) as folder:
+        assert folder.is_dir()
+        assert folder.parent.parent == memory
 
 
 def test_much_goes_to_disk(memory: Path) -> None:
     with workspace(MUCH) as folder:
-        assert folder.parent != memory
+        assert memory not in folder.parents
 
 
 def test_a_folder_that_somebody_names_is_taken(
@@ -40,7 +60,7 @@ def test_a_folder_that_somebody_names_is_taken(
     monkeypatch.setattr(tempfile, "tempdir", str(named))
 
     with workspace(LITTLE) as folder:
-        assert folder.parent == named
+        assert folder.parent.parent == named
     assert list(memory.iterdir()) == []
 
 
@@ -52,14 +72,14 @@ def test_a_folder_has_its_whole_path_since_checkers_are_elsewhere(
 
     with workspace(LITTLE) as folder:
         assert folder.is_absolute()
-        assert folder.parent == Path.cwd()
+        assert folder.parent.parent == Path.cwd()
 
 
 def test_where_memory_has_no_room_disk_is_taken(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ROOM_BYTES", 2**80)
 
     with workspace(LITTLE) as folder:
-        assert folder.parent != memory
+        assert memory not in folder.parents
 
 
 def test_where_there_is_no_such_memory_disk_is_taken(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

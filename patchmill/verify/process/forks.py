@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from patchmill.verify.process.confinement import PATH, confinement
+from patchmill.verify.process.keeper import KEEPER
 from patchmill.verify.process.sandbox import Limits, settable
 from patchmill.verify.process.template import END, READY
 
@@ -126,6 +127,7 @@ class _Template:
                 env={"PATH": PATH, "LANG": "C.UTF-8"},
                 start_new_session=True,
             )
+        KEEPER.hold(self.process.pid)  # its forks are of its group
 
     def is_ready(self) -> bool:
         """Whether it has said that it is; does not wait for it."""
@@ -142,6 +144,7 @@ class _Template:
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+        KEEPER.drop(self.process.pid)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=_REAP_S)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from patchmill.verify.process.confinement import PATH, confinement
+from patchmill.verify.process.keeper import KEEPER
 
 _CHUNK = 65_536
 _REAP_S = 5.0
@@ -89,7 +90,7 @@ def run(
         env={"PATH": PATH, "LANG": "C.UTF-8", "HOME": str(cwd), **(environment or {})},
         start_new_session=True,
     )
-    with child:
+    with child, KEEPER.holding(child.pid):
         exchange = _Exchange(child=child, limits=limits, unsent=memoryview(stdin))
         try:
             exchange.finish()
