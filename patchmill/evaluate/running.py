@@ -72,10 +72,12 @@ class Evaluation:
         Whatever is raised, the jobs in flight are cancelled first.
 
         Raises:
+            ConfigurationError: the model has no price, so that no call would be made.
             ApiError: the server refused a case.
             Unavailable: the server, or a checker of the judge, is away.
         """
         works = self.plan.works
+        self._refuse_unpriced(*works[0])
         purse = Purse(self.plan.max_cost_picos, self.plan.in_flight)
         remaining = iter(works)
         with ThreadPoolExecutor(max_workers=self.plan.in_flight) as pool:
@@ -97,6 +99,17 @@ class Evaluation:
                 self._halt()
                 raise
 
+    def _refuse_unpriced(self, case: Case, edit_format: str | None) -> None:
+        """Refuse a model that would never be asked, before every case ends so."""
+        request = {**case.request(), "options": self.plan.options(edit_format, None)}
+        with _naming(case):
+            found = self.client.estimate(request)
+        if found["blocked_by"] == "no_price" or found["model"] in found["unpriced"]:
+            raise ConfigurationError(
+                f"no price is known for model {found['model']}, and without a price no call is made; add one "
+                f"with `patchmill prices add {found['model']} --input … --cached … --output …`"
+            )
+
     def _one(self, case: Case, edit_format: str | None, purse: Purse) -> Result | None:
         """Run one case; None if it was left out for want of money, or the evaluation was broken off."""
         key = str(uuid.uuid4())
@@ -111,19 +124,15 @@ class Evaluation:
             if cap == 0:
                 self.left_out.append((case.id, edit_format))
             return None
-        if cap is not None and (job["error"] or {"code": ""})["code"] in _OVER_COST:
+        if (job["error"] or {"code": ""})["code"] in _OVER_COST:
             self.left_out.append((case.id, edit_format))
             return None
         return read(case, job, self._calls(job), edit_format=edit_format)
 
     def _submit(self, case: Case, edit_format: str | None, cap: int | None, key: str) -> Job:
         request = {**case.request(), "options": self.plan.options(edit_format, cap)}
-        try:
+        with _naming(case):
             job = self.client.submit(request, idempotency_key=key)
-        except ApiError as error:
-            if error.status == 422:  # noqa: PLR2004 - HTTP: the case is wrong, not the evaluation
-                raise ConfigurationError(f"the case {case.id!r} is refused: {error}") from error
-            raise
         self._jobs.add(job["id"])
         if self._halted.is_set():  # while it was on its way, so that `_halt` may not have seen it
             self._cancel(job["id"])
@@ -148,6 +157,17 @@ class Evaluation:
         # It may have ended meanwhile, or the server may be what is away.
         with contextlib.suppress(ApiError, Unavailable):
             self.client.cancel(job_id)
+
+
+@contextlib.contextmanager
+def _naming(case: Case) -> Iterator[None]:
+    """Let what the server refuses name the case that it is about."""
+    try:
+        yield
+    except ApiError as error:
+        if error.status == 422:  # noqa: PLR2004 - HTTP: the case is wrong, not the evaluation
+            raise ConfigurationError(f"the case {case.id!r} is refused: {error}") from error
+        raise
 
 
 def _some(works: Iterator[tuple[Case, str | None]], count: int) -> Iterator[tuple[Case, str | None]]:

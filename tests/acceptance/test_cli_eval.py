@@ -113,6 +113,48 @@ def test_a_case_that_the_server_refuses_is_named(patchmill: Command, service: St
     assert "the case 'beyond' is refused" in done.talk
 
 
+def test_a_model_without_a_price_is_refused_before_any_case_is_submitted(
+    patchmill: Command, service: Stack, tmp_path: Path
+) -> None:
+    name = written(tmp_path, CASE)
+    before = jobs(service)
+
+    done = patchmill("eval", name, "--model", "nobody-prices-me", settings=settings(service))
+
+    assert done.code == 2
+    assert "`patchmill prices add nobody-prices-me --input" in done.talk
+    assert done.talk.count("\n") == 1
+    assert jobs(service) == before
+
+
+def test_cases_that_a_budget_leaves_no_room_for_are_left_out_and_told(
+    patchmill: Command, service: Stack, tmp_path: Path
+) -> None:
+    name = written(tmp_path, {**CASE, "path": "poor.py"})
+    tight = {
+        "name": "a budget for no case",
+        "scope": {"kind": "installation"},
+        "window": {"kind": "total"},
+        "limit": {"tokens": 1_850},
+        "at_limit": "fail",
+    }
+    with service.http() as http:
+        made = http.post("/v1/budgets", json=tight)
+        assert made.status_code == 201, made.text
+        try:
+            done = patchmill("eval", name, settings=settings(service))
+        finally:
+            http.delete(made.headers["Location"])
+
+    assert done.code == 4
+    assert "1 case left out: the money of a budget did not suffice" in done.talk
+
+
+def jobs(stack: Stack) -> list[str]:
+    with stack.http() as http:
+        return [job["id"] for job in http.get("/v1/jobs").json()["data"]]
+
+
 def test_the_cost_limit_is_honoured(patchmill: Command, service: Stack, tmp_path: Path) -> None:
     cases = [{**CASE, "id": f"none-{number}", "path": f"app_{number}.py"} for number in range(6)]
     name = written(tmp_path, *cases)

@@ -206,7 +206,8 @@ def _give(made: dict[str, Any], *, as_json: bool, html: Path | None) -> None:
 def _code(made: dict[str, Any], fail_under: float | None) -> int:
     total = made["total"]
     if made["left_out"]:
-        say(f"{some(len(made['left_out']), 'case')} left out: the money of --max-cost-usd did not suffice")
+        whose = "a budget" if made["max_cost_usd"] is None else "--max-cost-usd, or a budget,"
+        say(f"{some(len(made['left_out']), 'case')} left out: the money of {whose} did not suffice")
         return Exit.BUDGET
     if total["escaped"]:
         return Exit.FINDINGS_LEFT
