@@ -41,6 +41,7 @@ class Blocked(Shape):
     )
     resets_at: Instant | None = Field(description="when the window ends; null if it never does")
     waits: bool = Field(description="whether a job waits for it; else it fails")
+    name: str | None = Field(description="the budget or cap, as people know it; null without a price")
 
 
 class FileEstimate(Shape):
@@ -109,7 +110,12 @@ ESTIMATE: dict[str, Any] = {
     "cost_usd": _COST,
     "fits": False,
     "blocked_by": _BUDGET_ID,
-    "blocked": {"answer": "exhausted", "resets_at": "2026-11-23T00:00:00.000000Z", "waits": True},
+    "blocked": {
+        "answer": "exhausted",
+        "resets_at": "2026-11-23T00:00:00.000000Z",
+        "waits": True,
+        "name": "the budget `core` (project, day)",
+    },
     "model": "deepseek-v4-flash",
     "unpriced": [],
     "jobs": 1,

@@ -183,8 +183,10 @@ def _usd(picos: int | None) -> str | None:
 def _blocked(job: JobEstimate) -> Blocked:
     room = None if job.first_call is None else job.first_call.blocked
     if job.first_call is None or room is None:
-        return Blocked(answer="no_price", resets_at=None, waits=False)
+        return Blocked(answer="no_price", resets_at=None, waits=False, name=None)
     # Room that is only held is always waited for; what is over never fits, and is not.
     fit = job.first_call.fit
     waits = fit is Fit.WAIT or (fit is Fit.EXHAUSTED and room.waits and room.resets_at is not None)
-    return Blocked.model_validate({"answer": fit.value, "resets_at": room.resets_at, "waits": waits})
+    return Blocked.model_validate(
+        {"answer": fit.value, "resets_at": room.resets_at, "waits": waits, "name": room.name}
+    )

@@ -8,7 +8,7 @@ from api.auth import Caller
 from api.database import Connection
 from api.parts import Parts
 from patchmill.budget.admission import Answer, Asking, answer
-from patchmill.budget.ledger import Room, cost
+from patchmill.budget.ledger import Room, cost, name_of_budget
 from patchmill.budget.models import capability_of, with_learned
 from patchmill.budget.prices import rates_at
 from patchmill.call.ceiling import Ceiling, KnownModel, ceiling, input_tokens_of, priced
@@ -146,7 +146,7 @@ def _first_call(
     """Say what admission would answer to the first call now; None where nobody to be asked has a price."""
     step = facts.ladder[0]
     # Of a cap that comes with the request nothing is used yet.
-    rooms = [*(Room(cap_tokens=None, cap_picos=cap) for cap in caps), *facts.rooms]
+    rooms = [*(Room(cap_tokens=None, cap_picos=cap, name=OWN_CAP) for cap in caps), *facts.rooms]
     for name in priced(step, facts.models, facts.now):
         known = facts.models[name]
         asking = Asking(
@@ -195,4 +195,5 @@ def _room(connection: Connection, budget: BudgetRow, now: datetime) -> Room:
         resets_at=use.bounds.resets_at,
         waits=budget.at_limit == "wait",
         budget=to_edge("bud", budget.id),
+        name=name_of_budget(budget.name, budget.scope, budget.window),
     )

@@ -99,6 +99,7 @@ def _no_room(hold: Amount, blocked: Fit, room: Room) -> NoRoom:
     resets_at = room.resets_at
     return NoRoom(
         budget=room.budget,
+        name=room.name,
         only_held=blocked is Fit.WAIT,
         over=blocked is Fit.OVER,
         waits=room.waits,

@@ -88,6 +88,7 @@ class Room:
     resets_at: datetime | None = None
     waits: bool = False  # the policy at the limit: wait for the next window, or fail
     budget: str | None = None  # whose it is: `bud_…`, or `run_…` for a run's cap; None: the job's own cap
+    name: str = "max_cost_usd of the job"  # the same, as people know it
     resets_in_s: float | None = None  # by the clock that begins windows; whoever decides may have another
 
     @property
@@ -114,6 +115,11 @@ class Terms:
         """Say whether more was used than held."""
         used = self.used(spent)
         return used.tokens > self.hold.tokens or used.picos > self.hold.picos
+
+
+def name_of_budget(name: str, scope: str, window: str) -> str:
+    """Name a budget by what people know of it: its name, whose spending it limits, and in which window."""
+    return f"the budget `{name}` ({scope}, {window})"
 
 
 class Fit(StrEnum):

@@ -101,9 +101,10 @@ def _money(amounts: Sequence[str | None]) -> str | None:
 def lines(found: Estimate) -> list[str]:
     """Write a table: a line for each file, and one for all; the most that is possible stands in brackets."""
     rows: list[tuple[str, ...]] = [("", "calls", "tokens in", "tokens out", "US dollars", "")]
-    rows += [_row(file["path"], file, _standing(file)) for file in found["files"]]
+    names = {found["blocked_by"]: _name(found)}
+    rows += [_row(file["path"], file, _standing(file, names)) for file in found["files"]]
     if len(found["files"]) != 1:
-        rows.append(_row("all", found, "fits" if found["fits"] else _blocked_by(found)))
+        rows.append(_row("all", found, "fits" if found["fits"] else _blocked_by(found, names)))
     return aligned(rows)
 
 
@@ -118,15 +119,20 @@ def _most(worst: int | None) -> str:
     return "not known" if worst is None else f"{worst:,}"
 
 
-def _standing(file: EstimatedFile) -> str:
+def _standing(file: EstimatedFile, names: Mapping[str | None, str]) -> str:
     if file["too_long"]:
         return "too long for the model"
-    return "fits" if file["fits"] else _blocked_by(file)
+    return "fits" if file["fits"] else _blocked_by(file, names)
 
 
-def _blocked_by(of: EstimatedFile | Estimate) -> str:
+def _blocked_by(of: EstimatedFile | Estimate, names: Mapping[str | None, str]) -> str:
     named = of["blocked_by"]
-    return "no price" if named == _NO_PRICE else f"does not fit {named or ''}"
+    return "no price" if named == _NO_PRICE else f"does not fit {shown(names.get(named) or named or '')}"
+
+
+def _name(found: Estimate) -> str:
+    """What is in the way, as people know it; by its id where an older server tells no more."""
+    return (found["blocked"] or {}).get("name") or found["blocked_by"] or ""
 
 
 def tell(found: Estimate) -> None:
@@ -154,7 +160,7 @@ def _why(found: Estimate) -> str:
     blocked, named = found["blocked"] or {}, found["blocked_by"]
     if named == _NO_PRICE:
         return f"no price is known for {shown(found['model'])}, and without a price no call is made"
-    why = f"{shown(named or '')} {_WHY.get(blocked.get('answer', ''), 'is in the way')}"
+    why = f"{shown(_name(found))} {_WHY.get(blocked.get('answer', ''), 'is in the way')}"
     if blocked.get("answer") == "exhausted" and blocked.get("resets_at"):
         why = f"{why} until {blocked['resets_at']}"
     return f"{why}; jobs {'wait for it' if blocked.get('waits') else 'fail'}"

@@ -73,6 +73,7 @@ class NoRoom:
     """
 
     budget: str | None  # whose cap: `bud_…`, or `run_…`; None: the job's own
+    name: str  # the same, as people know it
     only_held: bool
     over: bool
     waits: bool
@@ -238,9 +239,8 @@ def _after_unknown(failure: Failure, history: History, policy: UnknownPolicy, rn
 def without_room(blocked: NoRoom) -> Decision:
     """Decide what follows a hold that did not fit: wait for room, wait for the next window, or end."""
     details = {"budget": blocked.budget, "resets_at": blocked.resets_at}
-    name = "max_cost_usd of the job" if blocked.budget is None else f"the limit of {blocked.budget}"
     if blocked.over:
-        message = f"one call needs more than {name} allows at all: {blocked.shortfall}"
+        message = f"one call needs more than {blocked.name} allows at all: {blocked.shortfall}"
         return Fail(
             code=ErrorCode.OVER_BUDGET, message=message, retryable=False, details=details, blocked=blocked
         )
@@ -250,7 +250,7 @@ def without_room(blocked: NoRoom) -> Decision:
         return _wait_for(blocked, max(0.0, blocked.resets_in_s))
     return Fail(
         code=ErrorCode.BUDGET_EXHAUSTED,
-        message=f"{name} leaves too little for one call: {blocked.shortfall}",
+        message=f"{blocked.name} leaves too little for one call: {blocked.shortfall}",
         retryable=blocked.budget is not None,
         details=details,
         blocked=blocked,

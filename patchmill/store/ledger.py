@@ -133,7 +133,7 @@ def admit(
                 number, size = answer["number"], admission.max_tokens
                 return AdmittedCall(call_id=call_id, number=number, max_tokens=size, terms=terms)
             case "no_room":
-                admission = decide(rooms_of(answer["rooms"]))
+                admission = decide(rooms_of(connection, answer["rooms"]))
             case "no_window":
                 make_windows(connection, answer["now"], answer["missing"])
             case "new_prices":

@@ -9,24 +9,34 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from patchmill.budget.ledger import Amount, Room
+from patchmill.budget.ledger import Amount, Room, name_of_budget
 from patchmill.budget.windows import WindowKind, bounds
 from patchmill.store.ids import new_id, to_edge
-from patchmill.store.tables import windows
+from patchmill.store.tables import budgets, windows
 
 Row = Mapping[str, Any]
 
+_OF_RUN = {"name": "max_cost_usd of the run"}
 
-def rooms_of(rows: Sequence[Row]) -> list[Room]:
+
+def rooms_of(connection: Connection, rows: Sequence[Row]) -> list[Room]:
     """Give the rooms that a hold did not fit: the job's own, its run's if that has a cap, its budgets'."""
-    return [_room(row) for row in rows]
+    names = _names(connection, [row["budget"] for row in rows if "budget" in row])
+    return [_room(row, names) for row in rows]
 
 
-def _room(row: Row) -> Room:
+def _names(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    columns = (budgets.c.id, budgets.c.name, budgets.c.scope, budgets.c.window)
+    found = connection.execute(select(*columns).where(budgets.c.id.in_(map(uuid.UUID, ids)))) if ids else ()
+    return {str(row.id): name_of_budget(row.name, row.scope, row.window) for row in found}
+
+
+def _room(row: Row, names: Mapping[str, str]) -> Room:
     resets_at = row.get("resets_at")
+    named = {"name": names[row["budget"]]} if "budget" in row else _OF_RUN if "run" in row else {}
     return Room(
         cap_tokens=row.get("cap_tokens"),
         cap_picos=row["cap_picos"],
@@ -36,6 +46,7 @@ def _room(row: Row) -> Room:
         resets_at=None if resets_at is None else datetime.fromisoformat(resets_at),
         waits=row.get("waits", False),
         budget=_whose(row),
+        **named,
         resets_in_s=row.get("resets_in_s"),
     )
 

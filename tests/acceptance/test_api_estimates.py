@@ -222,7 +222,7 @@ def test_a_cap_of_its_own_below_one_call_is_in_the_way(payer: User) -> None:
     found = estimate(payer, fix_request(options={"max_cost_usd": "0.00001"}))
 
     assert (found["fits"], found["blocked_by"]) == (False, "max_cost_usd")
-    assert found["blocked"] == {"answer": "over", "resets_at": None, "waits": False}
+    assert found["blocked"] == {"answer": "over", "resets_at": None, "waits": False, "name": "max_cost_usd"}
     assert found["cost_usd"] == {"expected": "0.00001", "worst": "0.00001"}
 
 
@@ -249,7 +249,8 @@ def test_a_budget_without_room_is_named_with_what_would_make_room(
     assert found["files"][0]["blocked_by"] == full
     shown = payer.http.get(f"/v1/budgets/{full}").json()
     assert found["blocked"] == {
-        "answer": answer, "resets_at": shown["window"]["resets_at"], "waits": waits
+        "answer": answer, "resets_at": shown["window"]["resets_at"], "waits": waits,
+        "name": f"the budget `{shown['name']}` ({shown['scope']['kind']}, {shown['window']['kind']})",
     }  # fmt: skip
 
 
@@ -267,7 +268,7 @@ def test_without_a_price_the_money_is_not_known_and_nothing_fits(user: User) -> 
 
     assert found["cost_usd"] == {"expected": None, "worst": None}
     assert (found["fits"], found["blocked_by"]) == (False, "no_price")
-    assert found["blocked"] == {"answer": "no_price", "resets_at": None, "waits": False}
+    assert found["blocked"] == {"answer": "no_price", "resets_at": None, "waits": False, "name": None}
     assert "nobody's-model" in found["unpriced"]
     assert found["input_tokens"]["expected"] > 0
 

@@ -146,7 +146,7 @@ def test_a_job_fails_for_a_window_that_is_used_up(
     details = job["error"]["details"]
     assert details["budget"] == made["id"]
     assert job["error"]["message"].startswith(
-        f"the limit of {made['id']} leaves too little for one call: it may "
+        f"the budget `{made['name']}` (installation, {window['kind']}) leaves too little for one call: it "
     )
     if made["window"]["resets_at"] is None:
         assert details["resets_at"] is None
@@ -188,7 +188,7 @@ def test_a_job_that_no_window_could_take_fails_for_good(working: Stack) -> None:
     assert (job["error"]["code"], job["error"]["retryable"]) == ("over_budget", False)
     assert job["error"]["details"]["budget"] == made["id"]
     assert job["error"]["message"].startswith(
-        f"one call needs more than the limit of {made['id']} allows at all: "
+        "one call needs more than the budget `small` (installation, month) allows at all: "
     )
     assert job["error"]["message"].endswith(f" tokens, and {smallest:,} of {smallest:,} are left")
     assert exhausted(working, hook) == []

@@ -264,6 +264,7 @@ def _decide(rooms: Sequence[Room]) -> ledger.Admission:
         if blocked is not Fit.FITS:
             no_room = NoRoom(
                 budget=room.budget,
+                name=room.name,
                 only_held=blocked is Fit.WAIT,
                 over=False,
                 waits=True,

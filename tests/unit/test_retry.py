@@ -161,6 +161,7 @@ def test_backoff_has_full_jitter_within_its_ceiling(failures: int, seed: int) ->
 def blocked(*, only_held: bool = False, over: bool = False, waits: bool = True) -> NoRoom:
     return NoRoom(
         budget="bud_1",
+        name="the budget `core` (project, month)",
         only_held=only_held,
         over=over,
         waits=waits,
@@ -187,7 +188,8 @@ def test_a_spent_window_is_waited_out_or_ends_the_job_by_the_budgets_policy() ->
     assert isinstance(fails, Fail)
     assert fails.code is ErrorCode.BUDGET_EXHAUSTED
     assert fails.message == (
-        "the limit of bud_1 leaves too little for one call: it may cost $2, and $1 of $9 is left"
+        "the budget `core` (project, month) leaves too little for one call: "
+        "it may cost $2, and $1 of $9 is left"
     )
     assert fails.details == {"budget": "bud_1", "resets_at": "later"}
 
