@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api.database import Connection
 from api.parts import Parts, PartsOf
 from patchmill.errors import Forbidden, Unauthenticated
 from patchmill.store import access, key_secret, shared_time
@@ -56,6 +57,28 @@ def _needing(scope: Scope) -> Callable[..., Caller]:
 Reader = Annotated[Caller, Depends(_needing(Scope.JOBS_READ))]
 Writer = Annotated[Caller, Depends(_needing(Scope.JOBS_WRITE))]
 Admin = Annotated[Caller, Depends(_needing(Scope.ADMIN))]
+
+
+def _operating(caller: Admin, parts: PartsOf) -> Caller:
+    with parts.database.begin() as connection:
+        refuse_for_installation(connection, caller)
+    return caller
+
+
+def refuse_for_installation(connection: Connection, caller: Caller) -> None:
+    """Refuse what concerns every project to the keys of all but the installation's own.
+
+    Raises:
+        Forbidden: the key is of another project.
+    """
+    if not access.speaks_for_installation(connection, caller.project_id):
+        raise Forbidden(
+            "this concerns the whole installation: it needs an admin key of the project "
+            f"`{access.INSTALLATION}`, or the command line on the host"
+        )
+
+
+Operator = Annotated[Caller, Depends(_operating)]
 
 
 def _key_of(text: str, parts: Parts) -> access.KeyRow:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 
 from api import budget_shapes as shapes
 from api.answering import json_answer
-from api.auth import Admin, Caller, Reader
+from api.auth import Admin, Caller, Reader, refuse_for_installation
 from api.bodies import JsonBytes, read_model
 from api.budget_documents import budget_detail, budget_document
 from api.budget_limits import limits_of, refuse_useless
@@ -41,7 +41,10 @@ router = APIRouter(prefix="/v1/budgets", tags=["budgets"], dependencies=[Depends
     },
 )
 def create_budget(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
-    """Limit what the installation, the caller's project, or one of its keys may spend in each window."""
+    """Limit what the installation, the caller's project, or one of its keys may spend in each window.
+
+    A budget of the installation is set, changed and ended by keys of the project `default`.
+    """
     asked = read_model(body, BudgetRequest)
     now = shared_time.now()
     limits = limits_of(asked.limit)
@@ -121,7 +124,7 @@ def change_budget(budget_id: str, caller: Admin, body: JsonBytes, parts: PartsOf
     asked = read_model(body, BudgetChange)
     now = shared_time.now()
     with parts.database.begin() as connection:
-        row = _find(connection, caller, budget_id, locked=True)
+        row = _to_change(connection, caller, budget_id)
         changes = _changes(row, asked)
         if asked.limit is not None:
             refuse_useless(connection, parts, {**_limits(row), **changes}, now)
@@ -150,7 +153,7 @@ def change_budget(budget_id: str, caller: Admin, body: JsonBytes, parts: PartsOf
 def end_budget(budget_id: str, caller: Admin, parts: PartsOf) -> Response:
     """End a budget: it limits no call from now on; those admitted before count on in its windows."""
     with parts.database.begin() as connection:
-        row = _find(connection, caller, budget_id, locked=True)
+        row = _to_change(connection, caller, budget_id)
         budgets.end_budget(connection, row)
         _record(connection, caller, "budget.end", row.id, {"name": row.name})
         woken = _let_look_again(connection, row)
@@ -168,6 +171,14 @@ def _find(connection: Connection, caller: Caller, text: str, *, locked: bool = F
     )
     if row is None:
         raise NotFound(f"there is no budget {text[:100]}")
+    return row
+
+
+def _to_change(connection: Connection, caller: Caller, text: str) -> BudgetRow:
+    """Find a budget that the caller may change, locked; those of the installation are for its own keys."""
+    row = _find(connection, caller, text, locked=True)
+    if row.scope == "installation":
+        refuse_for_installation(connection, caller)
     return row
 
 
@@ -212,6 +223,7 @@ def _scope(connection: Connection, asked: BudgetRequest, caller: Caller) -> tupl
     if kind == "installation":
         if text is not None:
             raise _wrong_scope("the installation has no id; leave it out")
+        refuse_for_installation(connection, caller)
         return None, None
     identity = from_edge("prj" if kind == "project" else "key", text or "")
     if kind == "project":

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from api import gateway_shapes
 from api import operator_shapes as shapes
 from api.answering import json_answer
-from api.auth import Admin, Caller
+from api.auth import Admin, Caller, Operator
 from api.bodies import JsonBytes, read_model
 from api.gateway import gateway_document
 from api.gateway_shapes import Gateway, Project
@@ -36,11 +36,11 @@ _PROJECT = answers(HTTPStatus.OK, Project, gateway_shapes.PROJECT, "The project 
     openapi_extra=takes(PauseRequest, shapes.PAUSE_REQUESTS),
     responses={**_GATEWAY, **problems(*BODY_PROBLEMS)},
 )
-def pause_gateway(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
+def pause_gateway(caller: Operator, body: JsonBytes, parts: PartsOf) -> Response:
     """Let nobody call, in the whole installation; what an operator has paused already stays as it is.
 
     Jobs are accepted, and what costs nothing is done; those that need a model wait (`paused`). Calls on the
-    wire finish.
+    wire finish. It needs an admin key of the project `default`.
     """
     asked = read_model(body, PauseRequest)
     with parts.database.begin() as connection:
@@ -55,13 +55,16 @@ def pause_gateway(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
     responses={**_GATEWAY, **problems(NotFound, InvalidFields)},
 )
 def resume_gateway(
-    caller: Admin,
+    caller: Operator,
     parts: PartsOf,
     model: Annotated[
         str | None, Query(max_length=200, description="calls of this model, which was down or out of reach")
     ] = None,
 ) -> Response:
-    """Let calls go on, whatever had paused them, and wake the jobs that wait for that."""
+    """Let calls go on, whatever had paused them, and wake the jobs that wait for that.
+
+    It needs an admin key of the project `default`.
+    """
     with parts.database.begin() as connection:
         if model is not None and model not in circuits.every_one(connection):
             raise NotFound(f"model {model} has never been down or out of reach")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 
 from api import price_shapes as shapes
 from api.answering import json_answer
-from api.auth import Admin, Reader
+from api.auth import Operator, Reader
 from api.bodies import JsonBytes, read_model
 from api.openapi import BODY_PROBLEMS, answers, problems, takes
 from api.parts import PartsOf
@@ -65,8 +65,11 @@ def list_prices(
         **problems(*BODY_PROBLEMS),
     },
 )
-def add_price(caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
-    """Add a row to the price list of the installation; what was settled before stays as it was."""
+def add_price(caller: Operator, body: JsonBytes, parts: PartsOf) -> Response:
+    """Add a row to the price list of the installation; what was settled before stays as it was.
+
+    It needs an admin key of the project `default`.
+    """
     asked = read_model(body, PriceRequest)
     now = shared_time.now()
     price = _price(asked, now)

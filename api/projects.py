@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 
 from api import gateway_shapes
 from api.answering import json_answer
-from api.auth import Admin, Caller, Reader
+from api.auth import Admin, Caller, Reader, refuse_for_installation
 from api.bodies import JsonBytes, read_model
 from api.database import Connection
 from api.gateway_shapes import PolicyFields, Project, ProjectChange, ProjectList, Share
@@ -77,6 +77,8 @@ def change_project(project_id: str, caller: Admin, body: JsonBytes, parts: Parts
     """Set how the project's jobs climb, for calls made from now on, how much is done at once, what is kept.
 
     What is older than a lower `retention_days` begins to be pruned within a minute, and does not come back.
+    A share is at the expense of other projects, so it needs a key of the project `default`; on the host
+    `patchmill projects share --project` sets that of any.
     """
     asked = read_model(body, ProjectChange)
     refuse_other(project_id, caller)
@@ -92,6 +94,7 @@ def change_project(project_id: str, caller: Admin, body: JsonBytes, parts: Parts
             access.change_policy(connection, caller.project_id, policy)
             _record(connection, caller, "project.policy", policy)
         if share:
+            refuse_for_installation(connection, caller)
             access.change_share(connection, caller.project_id, share)
             _record(connection, caller, "project.share", share)
         if ages:

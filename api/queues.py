@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 
 from api import operator_shapes as shapes
 from api.answering import json_answer
-from api.auth import Admin
+from api.auth import Admin, Operator
 from api.bodies import JsonBytes, read_model
 from api.database import Connection
 from api.openapi import BODY_PROBLEMS, answers, problems, takes
@@ -47,11 +47,11 @@ def read_queues(caller: Admin, parts: PartsOf) -> Response:
         **problems(NotFound, *BODY_PROBLEMS),
     },
 )
-def pause_queue(queue: str, caller: Admin, body: JsonBytes, parts: PartsOf) -> Response:
+def pause_queue(queue: str, caller: Operator, body: JsonBytes, parts: PartsOf) -> Response:
     """Let no job of a queue begin, in the whole installation; one that is paused already stays as it is.
 
     Jobs are accepted and wait (`paused`), and calls on the wire finish. A job that runs makes no further call
-    and waits, too.
+    and waits, too. It needs an admin key of the project `default`.
     """
     part = Part(queue=_queue(queue))
     asked = read_model(body, PauseRequest)
@@ -69,8 +69,11 @@ def pause_queue(queue: str, caller: Admin, body: JsonBytes, parts: PartsOf) -> R
         **problems(NotFound, InvalidFields),
     },
 )
-def resume_queue(queue: str, caller: Admin, parts: PartsOf) -> Response:
-    """Let the jobs of a queue begin again, at once; one that is not paused stays as it is."""
+def resume_queue(queue: str, caller: Operator, parts: PartsOf) -> Response:
+    """Let the jobs of a queue begin again, at once; one that is not paused stays as it is.
+
+    It needs an admin key of the project `default`.
+    """
     part = Part(queue=_queue(queue))
     with parts.database.begin() as connection:
         pauses.resume(connection, part, actor=to_edge("key", caller.key_id))

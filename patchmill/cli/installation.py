@@ -11,11 +11,10 @@ from patchmill.budget.prices import Price, Rates
 from patchmill.cli.talk import say
 from patchmill.errors import ConfigurationError
 from patchmill.store import schema
-from patchmill.store.access import ensure_project, find_project
+from patchmill.store.access import INSTALLATION, ensure_project, find_project
 from patchmill.store.key_secret import load_pepper
 from patchmill.store.prices import add_prices_if_none
 
-PROJECT = "default"
 PRICE_SOURCE = "docs.bytespike.ai, 2026-11-22 (rates are live)"
 PRICES_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,9 +55,9 @@ def install(engine: Engine, *, data_dir: Path, pepper_file: Path | None) -> Inst
     had_pepper = pepper.exists()
     load_pepper(pepper_file, data_dir)
     with engine.begin() as connection:
-        had_project = find_project(connection, PROJECT) is not None
+        had_project = find_project(connection, INSTALLATION) is not None
         # First: a second migration waits here until this one has committed its prices, too.
-        ensure_project(connection, PROJECT)
+        ensure_project(connection, INSTALLATION)
         prices = add_prices_if_none(connection, PRICES, PRICE_SOURCE)
     return Installed(
         schema=upgraded,
@@ -73,7 +72,7 @@ def report(done: Installed) -> list[str]:
     """Say what was done, and what was there already."""
     return [
         "schema: brought to this version" if done.schema else "schema: this version's already",
-        f"project `{PROJECT}`: {'created' if done.project else 'there already'}",
+        f"project `{INSTALLATION}`: {'created' if done.project else 'there already'}",
         f"key pepper {done.pepper}: {'created' if done.pepper_made else 'there already'}",
         f"prices: added for {_listed([price.model for price in PRICES])}; check them, rates are live"
         if done.prices

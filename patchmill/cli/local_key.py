@@ -6,7 +6,6 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from patchmill.cli.installation import PROJECT
 from patchmill.cli.local_settings import DATABASE_FILE, STAND_IN_FILE
 from patchmill.cli.new_key import Scope, add_key, project_id
 from patchmill.client.server import KEY_FILE, URL_FILE
@@ -23,7 +22,7 @@ def ensure_local_key(connection: Connection, *, data_dir: Path, pepper: bytes) -
         return kept
     key = add_key(
         connection,
-        project_id(connection, PROJECT),
+        project_id(connection, access.INSTALLATION),
         pepper,
         name="local",
         scopes=[Scope.ADMIN, Scope.JOBS_READ, Scope.JOBS_WRITE],

@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from patchmill.cli.installation import PROJECT
 from patchmill.errors import ConfigurationError
 from patchmill.store import access, key_secret
 
@@ -50,7 +49,5 @@ def project_id(connection: Connection, name: str) -> uuid.UUID:
     """
     found = access.find_project(connection, name)
     if found is None:
-        raise ConfigurationError(
-            f"there is no project `{name}`; `patchmill migrate` creates the project `{PROJECT}`"
-        )
+        raise ConfigurationError(f"there is no project `{name}`; `patchmill projects create` makes one")
     return found

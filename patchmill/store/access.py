@@ -12,6 +12,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from patchmill.store.ids import new_id
 from patchmill.store.tables import keys, projects
 
+# The project that every installation begins with; its keys may do what concerns the whole of it.
+INSTALLATION = "default"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRow:
@@ -39,6 +42,11 @@ def ensure_project(connection: Connection, name: str) -> uuid.UUID:
 def find_project(connection: Connection, name: str) -> uuid.UUID | None:
     """Give the project of this name, or None."""
     return connection.scalars(select(projects.c.id).where(projects.c.name == name)).one_or_none()
+
+
+def speaks_for_installation(connection: Connection, project_id: uuid.UUID) -> bool:
+    """Say whether a project is the installation's own, the one that it began with."""
+    return find_project(connection, INSTALLATION) == project_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,9 +70,9 @@ def test_what_changes_nothing_is_no_news(api: Api, user: User) -> None:
 
 
 def test_a_limit_below_what_is_spent_leaves_everything_but_room(api: Api, user: User) -> None:
-    budget = made(user, limit={"usd": "1", "tokens": 1_000})
-    counters = {"settled_picos": 6 * 10**11, "held_picos": 10**11, "settled_tokens": 500, "held_tokens": 10}
-    caps = {"cap_picos": 10**12, "cap_tokens": 1_000}
+    budget = made(user, limit={"usd": "1", "tokens": 10_000})
+    counters = {"settled_picos": 6 * 10**11, "held_picos": 10**11, "settled_tokens": 5_000, "held_tokens": 10}
+    caps = {"cap_picos": 10**12, "cap_tokens": 10_000}
     with api.engine.begin() as connection:
         connection.execute(
             insert(windows).values(
@@ -84,10 +84,13 @@ def test_a_limit_below_what_is_spent_leaves_everything_but_room(api: Api, user: 
             )
         )
 
-    lower = changed(user, budget, limit={"usd": "0.3", "tokens": 200})
+    lower = changed(user, budget, limit={"usd": "0.3", "tokens": 2_000})
 
     assert lower["available"] == {"usd": "0", "tokens": 0}
-    assert (lower["settled"], lower["held"]) == ({"usd": "0.6", "tokens": 500}, {"usd": "0.1", "tokens": 10})
+    assert (lower["settled"], lower["held"]) == (
+        {"usd": "0.6", "tokens": 5_000},
+        {"usd": "0.1", "tokens": 10},
+    )
     with api.engine.connect() as connection:
         row = connection.execute(
             select(windows).where(windows.c.budget_id == from_edge("bud", budget["id"]))
@@ -185,10 +188,12 @@ def test_a_change_that_cannot_wake_those_who_wait_is_none(api: Api, user: User) 
     assert is_due(user, waiting)
 
 
-def test_those_who_wait_for_a_budget_look_again_when_a_price_is_added(api: Api, user: User) -> None:
+def test_those_who_wait_for_a_budget_look_again_when_a_price_is_added(
+    api: Api, operator: User, user: User
+) -> None:
     waiting = waits_for_a_budget(api, user)
 
-    added = user.http.post("/v1/prices", json=price())
+    added = operator.http.post("/v1/prices", json=price())
 
     assert added.status_code == 201, added.text
     assert is_due(user, waiting)

@@ -100,9 +100,9 @@ def test_budgets_of_project_and_key_are_listed_newest_first(user: User) -> None:
     assert [budget["id"] for budget in page["data"] + rest["data"]] == [second["id"], first]
 
 
-def test_an_installation_budget_has_no_id_and_is_seen_by_every_project(api: Api, user: User) -> None:
-    body = request_for(user, scope={"kind": "installation"}, window={"kind": "day"})
-    budget = user.http.post("/v1/budgets", json=body).json()
+def test_an_installation_budget_has_no_id_and_is_seen_by_every_project(api: Api, operator: User) -> None:
+    body = request_for(operator, scope={"kind": "installation"}, window={"kind": "day"})
+    budget = operator.http.post("/v1/budgets", json=body).json()
     other = User(api)
 
     assert budget["scope"] == {"kind": "installation", "id": None}

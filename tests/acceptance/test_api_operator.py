@@ -10,12 +10,19 @@ from sqlalchemy import func, select, text
 from patchmill import __version__
 from patchmill.job.slots import SlotReport
 from patchmill.queue.slots import SlotLeases
-from patchmill.store import workers
+from patchmill.store import access, workers
 from patchmill.store.ids import new_id, to_edge
 from patchmill.store.tables import audit
 from patchmill.store.tables import workers as workers_table
 from tests.support.api import Api, User, fix_request, running_api
 from tests.support.claimed import dispatched
+
+PRICE = {
+    "model": "model-of-nobody",
+    "input_usd_per_million": "0.14",
+    "cached_usd_per_million": "0.0028",
+    "output_usd_per_million": "0.28",
+}
 
 
 @pytest.fixture
@@ -27,7 +34,7 @@ def own_api(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
 
 @pytest.fixture
 def operator(own_api: Api) -> Iterator[User]:
-    made = User(own_api)
+    made = User(own_api, project=access.INSTALLATION)
     yield made
     made.http.close()
 
@@ -221,11 +228,11 @@ def test_an_operators_routes_need_an_admin_key(api: Api, method: str, path: str)
     user.http.close()
 
 
-def test_what_cannot_be_paused_is_refused_with_the_place(user: User, api: Api) -> None:
-    other = User(api)
+def test_what_cannot_be_paused_is_refused_with_the_place(own_api: Api, operator: User) -> None:
+    other = User(own_api)
 
     refusals = [
-        user.http.post(path, json=body)
+        operator.http.post(path, json=body)
         for path, body in (
             (f"/v1/projects/{to_edge('prj', other.project_id)}/pause", {}),
             ("/v1/projects/prj_x/resume", None),
@@ -240,3 +247,47 @@ def test_what_cannot_be_paused_is_refused_with_the_place(user: User, api: Api) -
     assert [each.status_code for each in refusals] == [404, 404, 404, 404, 404, 422, 422]
     assert [each.json()["errors"][0]["pointer"] for each in refusals[5:]] == ["/reason", "/because"]
     other.http.close()
+
+
+def test_what_concerns_the_whole_installation_takes_a_key_of_its_own_project(
+    own_api: Api, operator: User
+) -> None:
+    user = User(own_api)
+    name = f"everybody's {new_id()}"
+    everybodys = {
+        "name": name,
+        "scope": {"kind": "installation"},
+        "window": {"kind": "day"},
+        "limit": {"usd": "900"},
+    }
+    budget = operator.http.post("/v1/budgets", json=everybodys).json()["id"]
+    own = f"/v1/projects/{to_edge('prj', user.project_id)}"
+
+    refusals = [
+        user.http.request(method, path, json=body)
+        for method, path, body in (
+            ("POST", "/v1/gateway/pause", {}),
+            ("POST", "/v1/gateway/resume", None),
+            ("POST", "/v1/queues/bulk/pause", {}),
+            ("POST", "/v1/queues/bulk/resume", None),
+            ("POST", "/v1/prices", PRICE),
+            ("POST", "/v1/budgets", {**everybodys, "name": f"{name}, too"}),
+            ("PATCH", f"/v1/budgets/{budget}", {"limit": {"usd": "901"}}),
+            ("DELETE", f"/v1/budgets/{budget}", None),
+            ("PATCH", own, {"share": {"weight": 100}, "policy": {"repairs": 0}}),
+        )
+    ]
+
+    assert [each.status_code for each in refusals] == [403] * len(refusals)
+    for each in refusals:
+        assert each.json()["detail"] == (
+            "this concerns the whole installation: it needs an admin key of the project `default`, "
+            "or the command line on the host"
+        )
+    assert user.http.get("/v1/gateway").json()["state"] == "ok"
+    assert user.http.get(f"/v1/budgets/{budget}").json()["limit"]["usd"] == "900"
+    assert user.http.get(own).json()["own_policy"] == {}
+    assert user.http.get(own).json()["share"]["weight"] == 1
+    assert user.http.post(f"{own}/pause", json={}).status_code == 200
+    assert operator.http.delete(f"/v1/budgets/{budget}").status_code == 204
+    user.http.close()

@@ -36,31 +36,31 @@ def listed(user: User, **query: Any) -> list[dict[str, Any]]:
     return data
 
 
-def test_a_price_is_added_listed_and_written_down(api: Api, user: User) -> None:
+def test_a_price_is_added_listed_and_written_down(api: Api, operator: User) -> None:
     peak = {"time_zone": "Asia/Shanghai", "hours": ["9-18"]}
-    made = added(user, peak=peak, source="a page", valid_to="2999-01-01T00:00:00Z")
+    made = added(operator, peak=peak, source="a page", valid_to="2999-01-01T00:00:00Z")
 
     assert made["status"] == "current"
     assert made["peak"] == peak
     assert (made["input_usd_per_million"], made["cached_usd_per_million"]) == ("0.14", "0.0028")
     assert made["valid_to"] == "2999-01-01T00:00:00.000000Z"
     assert datetime.fromisoformat(made["valid_from"]) <= datetime.now(UTC) + timedelta(minutes=1)
-    assert listed(user, model=made["model"]) == [made]
+    assert listed(operator, model=made["model"]) == [made]
     with api.engine.connect() as connection:
         (row,) = connection.execute(select(audit).where(audit.c.subject == made["id"])).all()
-    assert (row.action, row.actor) == ("price.add", f"key_{user.key_id.hex}")
+    assert (row.action, row.actor) == ("price.add", f"key_{operator.key_id.hex}")
     assert row.details["output_usd_per_million"] == "0.28"
 
 
-def test_current_prices_come_first_and_pages_follow_each_other(user: User) -> None:
+def test_current_prices_come_first_and_pages_follow_each_other(operator: User) -> None:
     model = f"model-{new_id()}"
-    past = added(user, model=model, valid_from="2026-01-01T00:00:00Z")
-    upcoming = added(user, model=model, valid_from="2999-01-01T00:00:00Z")
-    current = added(user, model=model, input_usd_per_million="0.2")
+    past = added(operator, model=model, valid_from="2026-01-01T00:00:00Z")
+    upcoming = added(operator, model=model, valid_from="2999-01-01T00:00:00Z")
+    current = added(operator, model=model, input_usd_per_million="0.2")
 
-    all_of_it = listed(user, model=model)
-    first = user.http.get("/v1/prices", params={"model": model, "limit": 2}).json()
-    second = user.http.get(
+    all_of_it = listed(operator, model=model)
+    first = operator.http.get("/v1/prices", params={"model": model, "limit": 2}).json()
+    second = operator.http.get(
         "/v1/prices", params={"model": model, "limit": 2, "cursor": first["next_cursor"]}
     ).json()
 
@@ -68,13 +68,13 @@ def test_current_prices_come_first_and_pages_follow_each_other(user: User) -> No
     assert [each["status"] for each in all_of_it] == ["current", "upcoming", "past"]
     assert first["data"] + second["data"] == all_of_it
     assert second["next_cursor"] is None
-    assert user.http.get("/v1/prices", params={"cursor": "prc_0"}).status_code == 422
+    assert operator.http.get("/v1/prices", params={"cursor": "prc_0"}).status_code == 422
 
 
-def test_a_model_is_called_from_its_first_price_on(user: User) -> None:
-    made = added(user)
+def test_a_model_is_called_from_its_first_price_on(operator: User) -> None:
+    made = added(operator)
 
-    models = {each["model"]: each["price"] for each in user.http.get("/v1/models").json()["data"]}
+    models = {each["model"]: each["price"] for each in operator.http.get("/v1/models").json()["data"]}
 
     assert models[made["model"]]["output_usd_per_million"] == "0.28"
 
@@ -104,19 +104,19 @@ def test_a_model_is_called_from_its_first_price_on(user: User) -> None:
         ({"price": "1"}, "/price"),
     ],
 )
-def test_a_wrong_price_adds_nothing(user: User, changes: dict[str, Any], pointer: str) -> None:
+def test_a_wrong_price_adds_nothing(operator: User, changes: dict[str, Any], pointer: str) -> None:
     body = price(**changes)
 
-    response = user.http.post("/v1/prices", json=body)
+    response = operator.http.post("/v1/prices", json=body)
 
     assert response.status_code == 422, response.text
     assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
     if body["model"]:
-        assert listed(user, model=body["model"]) == []
+        assert listed(operator, model=body["model"]) == []
 
 
-def test_reading_needs_a_reader_and_adding_an_admin(api: Api, user: User) -> None:
-    made = added(user)
+def test_reading_needs_a_reader_and_adding_an_admin(api: Api, operator: User) -> None:
+    made = added(operator)
     reader, nobody = User(api, ("jobs:read",)), User(api, ("jobs:write",))
 
     assert listed(reader, model=made["model"]) == [made]

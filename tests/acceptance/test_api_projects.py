@@ -21,31 +21,30 @@ def change(user: User, body: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def test_a_share_is_set_number_by_number_and_taken_back(user: User) -> None:
-    assert user.http.get(path(user)).json()["share"] == PLAIN
+def test_a_share_is_set_number_by_number_and_taken_back(operator: User) -> None:
+    assert operator.http.get(path(operator)).json()["share"] == PLAIN
 
-    first = change(user, {"share": {"weight": 3, "max_in_flight": 10}})
-    second = change(user, {"share": {"tokens_per_minute": 50_000, "max_in_flight": None}})
-    third = change(user, {"share": {"weight": None}})
+    first = change(operator, {"share": {"weight": 3, "max_in_flight": 10}})
+    second = change(operator, {"share": {"tokens_per_minute": 50_000, "max_in_flight": None}})
+    third = change(operator, {"share": {"weight": None}})
 
     assert first["share"] == {"weight": 3, "max_in_flight": 10, "tokens_per_minute": None}
     assert second["share"] == {"weight": 3, "max_in_flight": None, "tokens_per_minute": 50_000}
     assert third["share"] == PLAIN | {"tokens_per_minute": 50_000}
-    assert user.http.get("/v1/projects").json()["data"][0]["share"] == third["share"]
+    assert operator.http.get("/v1/projects").json()["data"][0]["share"] == third["share"]
 
 
-def test_policy_and_share_may_be_changed_at_once_and_each_is_written_down(user: User) -> None:
-    changed = change(user, {"policy": {"repairs": 2}, "share": {"weight": 2}})
+def test_policy_and_share_may_be_changed_at_once_and_each_is_written_down(operator: User) -> None:
+    changed = change(operator, {"policy": {"repairs": 2}, "share": {"weight": 2}})
 
     assert (changed["policy"]["repairs"], changed["share"]["weight"]) == (2, 2)
-    subject = to_edge("prj", user.project_id)
-    with user.api.engine.connect() as connection:
+    subject, actor = to_edge("prj", operator.project_id), to_edge("key", operator.key_id)
+    with operator.api.engine.connect() as connection:
         rows = connection.execute(
             select(audit.c.actor, audit.c.action, audit.c.details)
-            .where(audit.c.subject == subject)
+            .where(audit.c.subject == subject, audit.c.actor == actor)
             .order_by(audit.c.id)
         ).all()
-    actor = to_edge("key", user.key_id)
     assert [tuple(row) for row in rows] == [
         (actor, "project.policy", {"repairs": 2}),
         (actor, "project.share", {"weight": 2}),

@@ -17,10 +17,14 @@ from tests.support.command import Command, Done
 Run = Callable[..., Done]
 
 
-@pytest.fixture
-def run(user: User, patchmill: Command) -> Run:
+def running(user: User, patchmill: Command) -> Run:
     settings = {"PATCHMILL_SERVER_URL": user.api.url, "PATCHMILL_SERVER_KEY": user.secret.text()}
     return lambda *words: patchmill("budgets", *words, settings=settings)
+
+
+@pytest.fixture
+def run(user: User, patchmill: Command) -> Run:
+    return running(user, patchmill)
 
 
 @pytest.fixture
@@ -124,8 +128,9 @@ def test_amounts_are_written_with_cents_and_no_digit_is_lost(run: Run, name: str
     assert "\n  alerts     none\n" in run("show", name).data
 
 
-def test_scopes_are_chosen(run: Run, name: str, user: User) -> None:
-    key = f"key_{user.key_id.hex}"
+def test_scopes_are_chosen(operator: User, patchmill: Command, name: str) -> None:
+    run = running(operator, patchmill)
+    key = f"key_{operator.key_id.hex}"
 
     assert made(run, f"{name} 1", "--usd", "5", "--key", key)["scope"] == {"kind": "key", "id": key}
     installation = made(run, f"{name} 2", "--usd", "5", "--installation")

@@ -4,15 +4,21 @@ from typing import Any
 
 import pytest
 
+from patchmill.store import access
+from patchmill.store.ids import new_id, to_edge
 from tests.support.api import Api, User
 from tests.support.command import Command, Done
+
+
+def running(user: User, patchmill: Command) -> Callable[..., Done]:
+    settings = {"PATCHMILL_SERVER_URL": user.api.url, "PATCHMILL_SERVER_KEY": user.secret.text()}
+    return lambda *words: patchmill("projects", *words, settings=settings)
 
 
 @pytest.fixture
 def run(api: Api, patchmill: Command) -> Iterator[Callable[..., Done]]:
     user = User(api, ("admin",))
-    settings = {"PATCHMILL_SERVER_URL": api.url, "PATCHMILL_SERVER_KEY": user.secret.text()}
-    yield lambda *words: patchmill("projects", *words, settings=settings)
+    yield running(user, patchmill)
     user.http.close()
 
 
@@ -35,7 +41,8 @@ def test_a_policy_is_set_shown_and_taken_back(run: Callable[..., Done]) -> None:
     assert reset["policy"]["repairs"] == before["policy"]["repairs"]
 
 
-def test_a_share_is_set_shown_and_taken_back(run: Callable[..., Done]) -> None:
+def test_a_share_is_set_shown_and_taken_back(operator: User, patchmill: Command) -> None:
+    run = running(operator, patchmill)
     changed = shown(run("share", "--weight", "2", "--max-in-flight", "10", "--json"))
     text = run().data
     reset = shown(run("share", "--reset", "max-in-flight", "--tokens-per-minute", "9000", "--json"))
@@ -44,6 +51,40 @@ def test_a_share_is_set_shown_and_taken_back(run: Callable[..., Done]) -> None:
     assert "weight            2" in text
     assert "tokens_per_minute -" in text
     assert reset["share"] == {"weight": 2, "max_in_flight": None, "tokens_per_minute": 9000}
+
+
+def test_any_projects_share_is_set_on_the_host_and_by_no_key_of_that_project(
+    run: Callable[..., Done], api: Api, user: User, patchmill: Command
+) -> None:
+    with api.engine.begin() as connection:
+        name = access.project(connection, user.project_id).name
+    host = {"PATCHMILL_DATABASE_URL": api.engine.url.render_as_string(hide_password=False)}
+
+    refused = run("share", "--weight", "9")
+    done = patchmill("projects", "share", "--project", name, "--weight", "9", settings=host)
+    missing = patchmill("projects", "share", "--project", "nobody's", "--weight", "9", settings=host)
+
+    assert (refused.code, "needs an admin key of the project `default`" in refused.talk) == (5, True)
+    assert (done.code, "weight            9" in done.data) == (0, True), done.talk
+    assert (missing.code, missing.talk) == (2, "patchmill: there is no project `nobody's`\n")
+    with api.engine.begin() as connection:
+        assert access.project(connection, user.project_id).weight == 9
+
+
+def test_a_project_is_made_on_the_host_once_and_has_keys_of_its_own(api: Api, patchmill: Command) -> None:
+    host = {"PATCHMILL_DATABASE_URL": api.engine.url.render_as_string(hide_password=False)}
+    name = f"team {new_id()}"
+
+    done = patchmill("projects", "create", name, settings=host)
+    again = patchmill("projects", "create", name, settings=host)
+    wrong = [patchmill("projects", "create", bad, settings=host) for bad in ("", " x", "a\nb", "x" * 101)]
+
+    assert done.code == 0
+    assert f"keys create --project '{name}'" in done.talk
+    with api.engine.begin() as connection:
+        assert done.data == f"{to_edge('prj', access.ensure_project(connection, name))}\n"
+    assert (again.code, again.talk) == (2, f"patchmill: there is a project `{name}` already\n")
+    assert [(each.code, "NAME" in each.talk) for each in wrong] == [(2, True)] * 4
 
 
 @pytest.mark.parametrize(

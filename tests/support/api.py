@@ -230,6 +230,17 @@ def api_of_file(
 
 
 @pytest.fixture
+def operator(api: Api) -> Iterator[User]:
+    """Give somebody with a key of the installation's own project, whose share is reset afterwards."""
+    made = User(api, project=access.INSTALLATION)
+    yield made
+    made.http.close()
+    with api.engine.begin() as connection:
+        nothing = {"weight": None, "max_in_flight": None, "tokens_per_minute": None}
+        access.change_share(connection, made.project_id, nothing)
+
+
+@pytest.fixture
 def user(api: Api) -> Iterator[User]:
     """Give somebody with a fresh project and every scope."""
     made = User(api)

@@ -8,7 +8,6 @@ import typer
 
 from patchmill.cli.database import database_url, transaction
 from patchmill.cli.exits import ends
-from patchmill.cli.installation import PROJECT
 from patchmill.cli.new_key import Scope, add_key, project_id
 from patchmill.cli.talk import say, shown
 from patchmill.errors import ConfigurationError
@@ -44,7 +43,7 @@ Project = Annotated[str, typer.Option(help="The project that the key belongs to.
 )
 def create(
     *,
-    project: Project = PROJECT,
+    project: Project = access.INSTALLATION,
     name: Annotated[str, typer.Option(help="What the key is for, to be recognised by.")] = "cli",
     scope: Annotated[
         list[Scope] | None,
@@ -80,7 +79,7 @@ def create(
 @app.command("list", epilog=ends("patchmill keys list", "patchmill keys list --json"))
 def list_keys(
     *,
-    project: Project = PROJECT,
+    project: Project = access.INSTALLATION,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """List the keys of a project, newest first.
