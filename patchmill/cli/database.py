@@ -23,13 +23,19 @@ def database_url(settings: Settings) -> str:
     Raises:
         ConfigurationError: it is not set, and none runs.
     """
-    settings = with_local_database(settings)
-    if settings.database_url is None or not settings.database_url.get_secret_value():
+    url = known_database(settings)
+    if url is None:
         raise ConfigurationError(
             "PATCHMILL_DATABASE_URL must be set: this command works on a Postgres that runs already; "
             "`patchmill up` starts one, which is found by PATCHMILL_DATA_DIR"
         )
-    return settings.database_url.get_secret_value()
+    return url
+
+
+def known_database(settings: Settings) -> str | None:
+    """Give the same, or None where the command has to go to the server with a key instead."""
+    url = with_local_database(settings).database_url
+    return (url.get_secret_value() or None) if url is not None else None
 
 
 @contextmanager

@@ -304,6 +304,21 @@ class UncertainCall(TypedDict):
     decision: dict[str, Any] | None
 
 
+class Price(TypedDict):
+    """A row of the price list: US dollars for a million tokens, at all hours or at those of `peak`."""
+
+    id: str
+    model: str
+    status: str
+    input_usd_per_million: str
+    cached_usd_per_million: str
+    output_usd_per_million: str
+    peak: dict[str, Any] | None
+    valid_from: str
+    valid_to: str | None
+    source: str
+
+
 class Project(TypedDict):
     """A project; `policy` is what holds for its jobs, `own_policy` what it has set itself.
 
@@ -318,6 +333,7 @@ class Project(TypedDict):
     share: dict[str, int | None]
     retention_days: int
     own_retention_days: int | None
+    paused: Pause | None
     created_at: str
 
 

@@ -23,6 +23,7 @@ from patchmill.client.operating import (
     workers_of,
 )
 from patchmill.client.pages import pages
+from patchmill.client.prices import Prices
 from patchmill.client.problem import ApiError
 from patchmill.client.projects import Projects
 from patchmill.client.uncertain import Uncertain
@@ -51,6 +52,7 @@ class Client:
     def __init__(self, url: str, key: str, *, timeout_s: float = 30.0, attempts: int = 5) -> None:
         self._connection = Connection(url, key, timeout_s=timeout_s, attempts=attempts)
         self.budgets = Budgets(self._connection)
+        self.prices = Prices(self._connection)
         self.projects = Projects(self._connection)
         self.uncertain = Uncertain(self._connection)
         self.webhooks = Webhooks(self._connection)

@@ -4,7 +4,7 @@ import json
 import os
 import pty
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +120,81 @@ def test_a_project_is_paused_told_of_and_resumed(operator: Operator) -> None:
     assert resumed.talk.strip() == "the project core goes on"
     assert operator.run("resume", "--project", "core").talk.strip().endswith("nothing was paused")
     assert operator.user.http.get(f"/v1/jobs/{job}").json()["wait_reason"] is None
+
+
+def remote(operator: Operator, *, of: str) -> Callable[..., Done]:
+    """Give commands of another machine, which has a key of a project and no database."""
+    key = User(operator.api, project=of).secret.text()
+    settings = {name: value for name, value in operator.settings.items() if "DATABASE" not in name}
+    return lambda *words: operator.patchmill(*words, settings=settings | {"PATCHMILL_SERVER_KEY": key})
+
+
+def test_elsewhere_all_calls_and_a_queue_are_paused_by_a_key_of_the_installation(operator: Operator) -> None:
+    run = remote(operator, of="default")
+    for words in ((), ("--queue", "bulk"), ("--project", "default")):
+        told = [
+            run(verb, *words, *reason).talk.strip()
+            for verb, reason in (
+                ("pause", ("--reason", "the bill")),
+                ("pause", ()),
+                ("resume", ()),
+                ("resume", ()),
+            )
+        ]
+
+        name = f"the {words[0][2:]} {words[1]} was" if words else "calls were"
+        assert "paused; `patchmill resume" in told[0]
+        assert told[1] == f"{name} paused already"
+        assert told[2].endswith((" on", " goes on"))
+        assert told[3].endswith("on already; nothing was paused")
+    assert operator.user.http.get("/v1/gateway").json()["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("pause",), 5, "needs an admin key of the project `default`"),
+        (("resume",), 5, "needs an admin key of the project `default`"),
+        (("pause", "--queue", "bulk"), 5, "needs an admin key of the project `default`"),
+        (("pause", "--project", "default"), 2, "the key is of the project `core`"),
+        (("pause", "--queue", "bulk", "--project", "core"), 2, "not both"),
+        (("resume", "--queue", "bulk", "--model", "x"), 2, "not two of them"),
+        (
+            ("prices", "add", "m", "--input", "1", "--cached", "1", "--output", "1"),
+            5,
+            "the project `default`",
+        ),
+    ],
+)
+def test_elsewhere_a_key_of_another_project_is_refused(
+    operator: Operator, words: tuple[str, ...], code: int, said: str
+) -> None:
+    done = remote(operator, of="core")(*words)
+
+    assert (done.code, said in done.talk) == (code, True), done.talk
+    assert done.talk.count("\n") == 1
+
+
+def test_elsewhere_a_model_that_was_never_away_is_no_model_to_resume(operator: Operator) -> None:
+    done = remote(operator, of="default")("resume", "--model", "nobody")
+
+    assert (done.code, "has never been down" in done.talk) == (2, True)
+
+
+def test_elsewhere_prices_are_listed_by_any_key_and_added_by_one_of_the_installation(
+    operator: Operator,
+) -> None:
+    rates = ("--input", "0.14", "--cached", "0.0028", "--output", "0.28")
+    words = ("prices", "add", "flash", *rates, "--peak", "Asia/Shanghai 9-12,14-18", "--from", "2999-01-01")
+
+    added = remote(operator, of="default")(*words, "--json")
+
+    assert added.code == 0, added.talk
+    made = json.loads(added.data)
+    assert (made["status"], made["peak"]["hours"]) == ("upcoming", ["9-12", "14-18"])
+    listed = json.loads(remote(operator, of="core")("prices", "--model", "flash", "--json").data)
+    assert listed == [made]
+    assert "flash" in remote(operator, of="core")("prices").data
 
 
 def test_who_paused_all_calls_is_told(operator: Operator) -> None:

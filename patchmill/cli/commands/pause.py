@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from patchmill.cli.database import database_url, transaction
+from patchmill.cli.database import known_database, transaction
 from patchmill.cli.exits import ends
-from patchmill.cli.pausing import Project, Queue, part_of
+from patchmill.cli.pausing import Project, Queue, part_of, pause_by_key
+from patchmill.cli.serving import served
 from patchmill.cli.talk import say
 from patchmill.settings import load
 from patchmill.store import circuits, pauses
@@ -37,17 +38,28 @@ def pause(
     With --project or --queue, none of its jobs begins: they would take places from others. Those that run
     make no further call and wait, too.
 
-    Needs PATCHMILL_DATABASE_URL, or a running `patchmill up` with the same PATCHMILL_DATA_DIR.
+    On the host it writes to the database: PATCHMILL_DATABASE_URL, or that of a running `patchmill up` with
+    the same PATCHMILL_DATA_DIR. Elsewhere the server does it (PATCHMILL_SERVER_URL), and takes an admin key
+    of the project `default`, or for --project one of that project.
     """
-    with transaction(database_url(load())) as connection:
-        part = part_of(connection, project=project, queue=queue)
-        if part is None:
-            paused = circuits.pause(connection, reason, actor="host")
-        else:
-            paused = pauses.pause(connection, part, reason, actor="host")
-    if part is None:
+    url = known_database(load())
+    if url is None:
+        with served() as service:
+            paused = pause_by_key(service.client, project=project, queue=queue, reason=reason)
+    else:
+        paused = _on_the_host(url, project=project, queue=queue, reason=reason)
+    if project is None and queue is None:
         say("calls are paused; `patchmill resume` lets them go on" if paused else "calls were paused already")
         return
-    name = f"{part.what} {project or queue}"
-    again = f"`patchmill resume --{part.what} {project or queue}`"
+    what = "queue" if project is None else "project"
+    name = f"{what} {project or queue}"
+    again = f"`patchmill resume --{what} {project or queue}`"
     say(f"the {name} is paused; {again} lets it go on" if paused else f"the {name} was paused already")
+
+
+def _on_the_host(url: str, *, project: str | None, queue: str | None, reason: str) -> bool:
+    with transaction(url) as connection:
+        part = part_of(connection, project=project, queue=queue)
+        if part is None:
+            return circuits.pause(connection, reason, actor="host")
+        return pauses.pause(connection, part, reason, actor="host")

@@ -10,11 +10,12 @@ import typer
 from patchmill.budget.price_rows import EDGE, PriceRow, document_of, sorted_rows
 from patchmill.budget.prices import Price
 from patchmill.cli.budget_text import aligned
-from patchmill.cli.database import database_url, transaction
+from patchmill.cli.database import database_url, known_database, transaction
 from patchmill.cli.exits import Exit, ends
 from patchmill.cli.listing import AsJson, group
 from patchmill.cli.price_files import SOURCE, price_from, read_prices
 from patchmill.cli.report_input import read_text
+from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown, some
 from patchmill.errors import ConfigurationError
 from patchmill.settings import load
@@ -36,6 +37,7 @@ _OPTIONS = {
     "source": "--source",
     "model": "MODEL",
 }
+_NOT_ASKED = frozenset({"id", "status"})
 Rate = "US dollars for a million tokens, such as 0.14"
 
 
@@ -49,19 +51,17 @@ def prices(
     """List what a million tokens cost in US dollars: now, from when on, and before.
 
     Of two prices with the same hours the one that begins later holds, and one with hours of the day
-    outranks the plain one in them. Prices are the installation's: needs PATCHMILL_DATABASE_URL, or a
-    running `patchmill up` with the same PATCHMILL_DATA_DIR.
+    outranks the plain one in them. On the host it reads the database: PATCHMILL_DATABASE_URL, or that of a
+    running `patchmill up` with the same PATCHMILL_DATA_DIR. Elsewhere it asks the server with a key.
     """
     if context.invoked_subcommand is not None:
         return Exit.DONE
-    with transaction(database_url(load())) as connection:
-        rows = store.list_prices(connection, model)
-    found = sorted_rows(rows, datetime.now(UTC))
+    found = _listed(model)
     if as_json:
-        print(json.dumps([document_of(row, status) for row, status in found], indent=2))
+        print(json.dumps(found, indent=2))
         return Exit.DONE
     if found:
-        _print_table([document_of(row, status) for row, status in found])
+        _print_table(found)
     else:
         of = "" if model is None else f" for {shown(model)}"
         say(f"no price is known{of}, and without one no call is made; `patchmill prices add` adds one")
@@ -91,7 +91,11 @@ def add(
     source: Annotated[str, typer.Option(help="Where you found it.")] = SOURCE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the new row as JSON.")] = False,
 ) -> int:
-    """Add a price. What was settled before stays as it was, whenever the price begins."""
+    """Add a price. What was settled before stays as it was, whenever the price begins.
+
+    Without a database that is known here the server adds it, which takes an admin key of the project
+    `default`.
+    """
     entry = {
         "model": model,
         EDGE["input"]: entering,
@@ -106,11 +110,11 @@ def add(
         made = price_from(entry, datetime.now(UTC))
     except ValueError as error:
         raise ConfigurationError(_with_options(str(error))) from None
-    (row,) = _add([made])
+    document = _added(*made)
     if as_json:
-        print(json.dumps(document_of(row, _status_of(row)), indent=2))
+        print(json.dumps(document, indent=2))
     else:
-        say(f"added: {_sentence(row.price)}")
+        say(f"added: {_sentence(made[0])}")
     _doubt(model)
     return Exit.DONE
 
@@ -132,7 +136,7 @@ def import_prices(
 
     CSV has a header, JSON is a list of objects as `patchmill prices --json` prints them. Fields are model,
     input_usd_per_million, cached_usd_per_million, output_usd_per_million, and if you like peak, valid_from,
-    valid_to and source.
+    valid_to and source. It works on the database of the host alone.
     """
     read = read_prices(read_text(file, "prices"), datetime.now(UTC))
     if read.wrong:
@@ -161,16 +165,34 @@ def _said_by(price: Price) -> tuple[object, ...]:
     return price.model, price.rates, price.valid_from, price.valid_to, price.calendar
 
 
-def _add(rows: list[tuple[Price, str]]) -> list[PriceRow]:
-    with transaction(database_url(load())) as connection:
-        return store.add_prices(connection, rows, actor="host")
+def _listed(model: str | None = None) -> list[dict[str, Any]]:
+    """Give the prices as the API writes them: from the database of the host, or else from the server."""
+    url = known_database(load())
+    if url is None:
+        with served() as service:
+            return [dict(each) for each in service.client.prices.list(model)]
+    with transaction(url) as connection:
+        rows = store.list_prices(connection, model)
+    return [document_of(row, status) for row, status in sorted_rows(rows, datetime.now(UTC))]
+
+
+def _added(price: Price, source: str) -> dict[str, Any]:
+    """Add a price where `_listed` finds them; give its document."""
+    url = known_database(load())
+    if url is None:
+        document = document_of(PriceRow(id=0, price=price, source=source), "")
+        with served() as service:
+            request = {name: value for name, value in document.items() if name not in _NOT_ASKED}
+            return dict(service.client.prices.add(request))
+    with transaction(url) as connection:
+        (row,) = store.add_prices(connection, [(price, source)], actor="host")
+    return document_of(row, _status_of(row))
 
 
 def _doubt(model: str) -> None:
     """Say when the first price of a model may have been meant for another, since rows are never removed."""
     settings = load()
-    with transaction(database_url(settings)) as connection:
-        priced = [row.price.model for row in store.list_prices(connection)]
+    priced = [each["model"] for each in _listed()]
     called = {settings.model, settings.escalation_model, settings.fallback_model}
     meant = [
         difflib.get_close_matches(model, names, n=1, cutoff=0.9) for names in (called, {*priced} - {model})
