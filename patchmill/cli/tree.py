@@ -13,10 +13,9 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from patchmill.edit import encoding as encodings
-from patchmill.edit.encoding import UTF_8, canonical
+from patchmill.edit.encoding import UTF_8, canonical, declared
 from patchmill.errors import ConfigurationError
 from patchmill.kinds.languages import LANGUAGES, language_of
-from patchmill.verify.cookie import declared
 
 # Folders that hold what others wrote, or what was generated; hidden ones are passed over, too.
 NOT_SOURCE = frozenset({"__pycache__", "build", "dist", "node_modules", "site-packages", "vendor", "venv"})

@@ -3,6 +3,8 @@
 import codecs
 import re
 
+from patchmill.edit.span import split_lines
+
 UTF_8 = "utf-8"
 # Those in which ASCII is ASCII, so that code stays code; by Python's names for them.
 _KNOWN = frozenset(
@@ -15,6 +17,9 @@ _KNOWN = frozenset(
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}", re.ASCII)
 _SHOWN = 5
+# As Python itself looks for it: in a comment, in the first line or in the second after a comment or a blank.
+_DECLARED = re.compile(r"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII)
+_BLANK = re.compile(r"[ \t\f]*(?:#.*)?[\r\n]*\Z")
 
 
 def canonical(name: str) -> str | None:
@@ -27,6 +32,20 @@ def canonical(name: str) -> str | None:
         return None
     found = UTF_8 if found == "utf-8-sig" else found
     return found if found in _KNOWN else None
+
+
+def declared(text: str) -> str | None:
+    """Give the encoding that a text declares, by Python's name for it; None if there is none, or no such."""
+    for line in split_lines(text)[:2]:
+        found = _DECLARED.match(line.removeprefix("\ufeff"))
+        if found is not None:
+            try:
+                return codecs.lookup(found[1]).name
+            except LookupError:
+                return None
+        if not _BLANK.match(line):
+            return None
+    return None
 
 
 def read(data: bytes, encoding: str) -> str | None:

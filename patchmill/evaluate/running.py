@@ -14,8 +14,8 @@ from patchmill.client.http import ENDED, Client
 from patchmill.client.problem import ApiError
 from patchmill.errors import ConfigurationError, Unavailable
 from patchmill.evaluate.cases import Case
-from patchmill.evaluate.purse import Purse
 from patchmill.evaluate.result import Result, read
+from patchmill.evaluate.shares import Shares
 
 LOOK_S = 5.0
 GLANCE_S = 0.2
@@ -78,7 +78,7 @@ class Evaluation:
         """
         works = self.plan.works
         self._refuse_unpriced(*works[0])
-        purse = Purse(self.plan.max_cost_picos, self.plan.in_flight)
+        shares = Shares(self.plan.max_cost_picos, self.plan.in_flight)
         remaining = iter(works)
         with ThreadPoolExecutor(max_workers=self.plan.in_flight) as pool:
             running: set[Future[Result | None]] = set()
@@ -86,7 +86,7 @@ class Evaluation:
                 while True:
                     check()
                     for case, name in _some(remaining, self.plan.in_flight - len(running)):
-                        running.add(pool.submit(self._one, case, name, purse))
+                        running.add(pool.submit(self._one, case, name, shares))
                     if not running:
                         return
                     ended, running = wait(running, timeout=GLANCE_S, return_when=FIRST_COMPLETED)
@@ -110,16 +110,16 @@ class Evaluation:
                 f"with `patchmill prices add {found['model']} --input … --cached … --output …`"
             )
 
-    def _one(self, case: Case, edit_format: str | None, purse: Purse) -> Result | None:
+    def _one(self, case: Case, edit_format: str | None, shares: Shares) -> Result | None:
         """Run one case; None if it was left out for want of money, or the evaluation was broken off."""
         key = str(uuid.uuid4())
-        cap = purse.take(key)
+        cap = shares.take(key)
         job: Job | None = None
         try:
             if cap != 0 and not self._halted.is_set():
                 job = self._ended(self._submit(case, edit_format, cap, key))
         finally:
-            purse.settle(key, 0 if job is None else _cost(job))
+            shares.settle(key, 0 if job is None else _cost(job))
         if job is None or self._halted.is_set():
             if cap == 0:
                 self.left_out.append((case.id, edit_format))

@@ -1,28 +1,6 @@
 """The encoding that a Python file declares for itself: an edit must fit it, and may not take it away."""
 
-import codecs
-import re
-
-from patchmill.edit.encoding import UTF_8, lacking
-from patchmill.edit.span import split_lines
-
-# As Python itself looks for it: in a comment, in the first line or in the second after a comment or a blank.
-_DECLARED = re.compile(r"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII)
-_BLANK = re.compile(r"[ \t\f]*(?:#.*)?[\r\n]*\Z")
-
-
-def declared(text: str) -> str | None:
-    """Give the encoding that a text declares, by Python's name for it; None if there is none, or no such."""
-    for line in split_lines(text)[:2]:
-        found = _DECLARED.match(line.removeprefix("\ufeff"))
-        if found is not None:
-            try:
-                return codecs.lookup(found[1]).name
-            except LookupError:
-                return None
-        if not _BLANK.match(line):
-            return None
-    return None
+from patchmill.edit.encoding import UTF_8, declared, lacking
 
 
 def unwritable(source: str, edited: str, encoding: str = UTF_8) -> str | None:

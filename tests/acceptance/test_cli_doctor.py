@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from patchmill.cli.checkers_at_hand import EXTRAS, missing
+from patchmill.cli.checkers_at_hand import missing
 from patchmill.cli.installation import PRICES
 from patchmill.store.engine import open_engine
 from patchmill.store.prices import add_prices_if_none
+from patchmill.verify.checkers import PROGRAMS
 from patchmill.verify.process.confinement import confinement
 from tests.support.api import Api, User, job_uuid
 from tests.support.command import Command, Done
@@ -67,7 +68,7 @@ def test_a_service_in_good_order_passes_every_check(patchmill: Command, service:
             "ledger",
         ),
         *("redis", "ruff", "oxlint", "gateway"),
-        *(set(EXTRAS) - set(missing())),
+        *({program.name for program in PROGRAMS} - set(missing())),
     }
 
 

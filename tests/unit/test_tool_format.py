@@ -122,6 +122,15 @@ def test_each_of_several_calls_is_answered_and_the_first_with_the_reasons() -> N
     assert "first" in turn[2]["content"]
 
 
+def test_an_id_that_several_calls_have_is_answered_once() -> None:
+    arguments = json_edits("Title", [EDIT])
+
+    turn = FORM.turn(calls(call(1, arguments), call(2, arguments), call(1, arguments)), "not_found")
+
+    assert [message.get("tool_call_id") for message in turn] == [None, "call_1", "call_2"]
+    assert turn[1]["content"] == "not_found"
+
+
 def test_calls_that_no_server_could_read_go_back_as_words() -> None:
     broken = '{"edits": [{"search"'
 

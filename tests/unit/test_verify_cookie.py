@@ -1,8 +1,9 @@
 import pytest
 
+from patchmill.edit.encoding import declared
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.verify.candidate import candidate
-from patchmill.verify.cookie import declared, unwritable
+from patchmill.verify.cookie import unwritable
 from patchmill.verify.evidence import CheckName, Result
 
 LATIN = '# -*- coding: latin-1 -*-\nname = "\u00e9"\n'

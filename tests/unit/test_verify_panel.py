@@ -253,7 +253,7 @@ def test_without_its_extra_a_finding_is_unchecked_and_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, module: Any, language: str, rule: str, checks: str
 ) -> None:
     tool = module.__name__.rpartition(".")[2]
-    monkeypatch.setattr(module, "_PROGRAM", Program(name=tool, package="not-installed-at-all"))
+    monkeypatch.setattr(module, "PROGRAM", Program(name=tool, package="not-installed-at-all"))
     source = "a: 1\n"
 
     verdict = verify(source, [finding(tool, rule, 1)], [hunk(source, 1, "a: 2\n")], language=language)

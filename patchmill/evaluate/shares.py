@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Purse:
+class Shares:
     """A limit in pico-dollars, shared by at most `sharers` jobs at a time; None is no limit.
 
     A job's share is its own cap, so that the sum of what all jobs cost never passes the limit.
