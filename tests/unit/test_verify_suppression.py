@@ -37,7 +37,8 @@ FORMS = [
     "/* eslint-env browser */", "# deptry: ignore", "# nopep8", "// codeql[js/x]", "# actionlint ignore",
     "// @codingStandardsIgnoreLine", "# autoflake: skip_file", 'warnings.filterwarnings("ignore")',
     "# lgtm", "# noformat", "/* noqa */", "# black: off", "// coverity[x]", "// clang-format off",
-    "// cppcheck-suppress x", "// CHECKSTYLE:OFF",
+    "// cppcheck-suppress x", "// CHECKSTYLE:OFF", "# shellcheck shell=ksh",
+    "# shellcheck source=/dev/null", "# check=skip=all", "# escape=`", "# syntax=docker/dockerfile:1",
 ]  # fmt: skip
 
 

@@ -20,6 +20,8 @@ _OF_PARTS = re.compile(r"arg|param|fixture|key|catch-binding")
 # A rule about how much a definition holds is about all of it.
 _OF_WHOLE = re.compile(r"complex|too-many|too-long|max-|cognitive|no-self-use")
 _WORD = re.compile(r"\w+")
+# In a message, what is no plain word: in quotes, or with a capital or an underscore within.
+_NAME = re.compile(r"(?<=[`'\"])[\w$]+|\b\w+[A-Z_]\w*")
 # Where the source cannot be parsed, the fault may be some lines away from where it shows.
 _BROKEN_NEAR = 3
 # What goes with a finding though it stands beside it: by rule, the lines that it makes needless.
@@ -40,6 +42,7 @@ class Point:
     unused_import: bool
     whole: bool
     said: frozenset[str] = frozenset()  # the words of its messages
+    asked: frozenset[str] = frozenset()  # the names that they or its rule may want to be there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,7 @@ class Ground:
 
         What is to be done about those that are `settled` is not asked for again.
         """
-        read = outline is not None and outline.read
+        broken = outline is not None and not outline.read
         points: list[Point] = []
         around: list[Lines] = []
         for number, (index, finding) in enumerate(findings.items()):
@@ -75,7 +78,7 @@ class Ground:
             name = names.get(index, finding.rule).lower()
             whole = bool(_OF_WHOLE.search(name))
             removal = bool(_FOR_NOTHING.search(name))
-            spans = [(start, end)] if read else [(start - _BROKEN_NEAR, end + _BROKEN_NEAR)]
+            spans = [(start - _BROKEN_NEAR, end + _BROKEN_NEAR)] if broken else [(start, end)]
             if outline is not None and number < len(outline.places):
                 place = outline.places[number]
                 spans += place.own
@@ -96,6 +99,7 @@ class Ground:
                     unused_import="unused-import" in name and index not in settled,
                     whole=whole,
                     said=frozenset(_WORD.findall(said)),
+                    asked=_asked(said, name, unused_import="unused-import" in name),
                 )
             )
         return cls(
@@ -109,6 +113,11 @@ class Ground:
             ),
             own=frozenset().union(*(point.own for point in points)),
         )
+
+
+def _asked(said: str, rule: str, *, unused_import: bool) -> frozenset[str]:
+    words = re.findall(r"[a-z]+", rule.rpartition("(")[2])
+    return frozenset({*_NAME.findall(said), *words, "".join(words), *(["__all__"] if unused_import else ())})
 
 
 def _beside(lines: Sequence[str], finding: Finding, around: Sequence[Lines]) -> set[int]:

@@ -97,19 +97,21 @@ class Guards:
         if len(seen.own_hunks) < len(trial.hunks):
             edited = apply_hunks(self._source, seen.own_hunks)
         losses = Losses(self._lines, seen.own_hunks, edited, self._ground)
-        wrong = losses.found()
+        wrong, waits = losses.found(), losses.waits()
         if not wrong and not self._scoped:
             adding = [hunk for number, hunk in enumerate(seen.own_hunks) if not losses.renames_only(number)]
+            beyond = strays(adding, self._ground, self._lines)
+            waits = all(stray.waits for stray in beyond)
             wrong = [
-                f"line {first} is beyond the definition that holds the finding: add nothing there but a "
+                f"line {stray.line} is beyond the definition that holds the finding: add nothing there but a "
                 "definition or an import that the fix needs"
-                for first, _ in strays(adding, self._ground, self._lines)
+                for stray in beyond
             ]
         if not wrong:
             return None
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         detail = "; ".join(wrong[:_SHOWN]) + more
-        return Check(check=CheckName.IN_SCOPE, result=Result.FAILED, detail=detail), losses.waits()
+        return Check(check=CheckName.IN_SCOPE, result=Result.FAILED, detail=detail), waits
 
     def checks(self, trial: Candidate, seen: Seen, matches: Mapping[int, Diagnostic]) -> list[Check]:
         """The checks that stand beside the checker's."""

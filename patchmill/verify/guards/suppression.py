@@ -38,7 +38,8 @@ _WORDS = re.compile(
       | resharper [ \t]+ disable (?:[ \t]+ once)? | jshint [ \t]+ ignore
       | (?:jshint|jscs|jslint) [ \t]* : [ \t]* (?:ignore|disable) | noflow
       | nolint (?:nextline|begin)? | clang-format [ \t]+ off | checkstyle [ \t]* : [ \t]* off
-      | shellcheck [ \t]+ (?: (?:shell|source|source-path|enable) = \S{1,80} [ \t]+ ){0,4} disable
+      | shellcheck [ \t]+ (?: (?:shell|source|source-path|enable) = \S{1,80} [ \t]+ ){0,4}
+            (?: disable | shell | source (?= =/dev/null) )
       | coverity [ \t]* \[ [^\]\r\n]{0,80} \]
       | cppcheck-suppress (?:-begin|-file|-macro)?
     ) (?<= [\w\]] ) (?! \w )
@@ -49,6 +50,7 @@ _WORDS = re.compile(
       | \b codeql (?= [ \t]* \[ ) | @phpcssuppress \b
       | \b (?:filterwarnings|simplefilter) [ \t]* \( [ \t]* ["']ignore
       | @ (?:file [ \t]* :)? suppress (?:warnings|lint|fbwarnings)? \b | \$ flow (?:fixme|issue|ignore) \b
+      | \# [ \t]* (?: check [ \t]* = [ \t]* (?:skip|experimental) | escape | syntax ) (?= [ \t]* = )
       | \# [ \t]* !? \[ (?: cfg_attr \( [^\]\r\n]{0,200} , )? [ \t]* (?:allow|expect) \b
       | \[ [ \t]* (?:assembly [ \t]* : [ \t]*)? suppressmessage \b | \b rustfmt::skip \b
     )

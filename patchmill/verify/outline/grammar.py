@@ -7,6 +7,7 @@ these names, which are alike in most; too much or too little found makes a guard
 import importlib
 import re
 from bisect import bisect_left
+from collections.abc import Callable
 from itertools import islice, takewhile
 from typing import Any
 
@@ -14,8 +15,21 @@ Lines = tuple[int, int]  # first and last, 1-based, both included
 
 _BLOCK = re.compile(
     r"(?:^|_)(?:block|body|suite|statements|compound_statement|declaration_list|translation_unit|program"
-    r"|module|source_file|compilation_unit|members|then|else)$"
+    r"|module|source_file|compilation_unit|members|then|else|statement_list|do_group"
+    r"|switch_(?:case|default|section|block_statement_group)|(?:expression|type|default|communication)_case)$"
 )
+# What holds entries or statements in some languages alone, and where its own first lines end.
+_HOLDERS = {
+    "bash": re.compile(r"^(?:if_statement|elif_clause|else_clause|case_statement|case_item)$"),
+    **dict.fromkeys(("c", "cpp", "php"), re.compile(r"^(?:case|default)_statement$")),
+    "html": re.compile(r"^element$"),
+    "json": re.compile(r"^(?:object|array)$"),
+    "toml": re.compile(r"^(?:document|table|table_array_element|array|inline_table)$"),
+    "yaml": re.compile(r"^(?:block|flow)_(?:mapping|sequence)$"),
+}
+_OPENS = frozenset({"{", "[", "]", "do", "then", "else", ":", ")", "in", "start_tag"})
+# Here a file is one value, so that what is around an entry is the entry that holds it.
+_DATA = frozenset({"html", "json", "toml", "yaml"})
 _FUNCTION = re.compile(
     r"^(?:async_)?(?:generator_)?(?:function|method|constructor|singleton_method|init|arrow_function)"
     r"(?:_(?:definition|declaration|item|expression))?$"
@@ -46,6 +60,8 @@ class Outline:
         tree_sitter = importlib.import_module("tree_sitter")
         grammar = getattr(importlib.import_module(module), entry)
         self._parser = tree_sitter.Parser(tree_sitter.Language(grammar()))
+        self._holders = _HOLDERS.get(language, _BLOCK)
+        self._data = language in _DATA
         self._scripts = language in {"javascript", "typescript", "tsx", "ruby"}
         self._lines = lines
         self._root = self._parsed(lines)
@@ -84,6 +100,7 @@ class Outline:
         headers: list[Lines] = []
         whole: list[Lines] = []
         tops: list[Lines] = []
+        entries: list[Lines] = []
         waiting = [(self._root, True, 0)]  # whether its children are statements, and how deep these are
         while waiting:
             parent, block, depth = waiting.pop()
@@ -92,14 +109,17 @@ class Outline:
                 defines = _is(_FUNCTION, node) or _is(_CLASS, node)
                 if defines and first <= start and end <= last:
                     (functions if _is(_FUNCTION, node) else classes).append((first, last))
-                    headers.append(_header(node))
+                    headers.append(self._header(node))
                 if block or defines:
-                    header = _header(node)
+                    entries += [(first, last)] * (depth > 0 and first <= start and end <= last)
+                    header = self._header(node)
                     if header[0] <= end and start <= header[1]:
                         own.append(header)
                         whole += [(first, last)] * defines
-                waiting.append((node, _is(_BLOCK, node), depth + 1))
+                waiting.append((node, self._holds(node), depth + 1))
         around = functions[:1] or classes[-1:] or tops or own[:1]
+        if self._data:
+            around = sorted(entries, key=lambda lines: lines[0] - lines[1])[-2:][:1] or own[:1]
         return {"own": own, "around": around, "whole": whole[-1:], "headers": headers}
 
     def _touched(self, parent: Any, start: int, end: int) -> list[tuple[Any, int, int]]:
@@ -110,6 +130,20 @@ class Outline:
             self._children[parent.id] = known
         at = bisect_left(known, start, key=lambda each: each[2])
         return list(takewhile(lambda each: each[1] <= end, islice(known, at, None)))
+
+    def _holds(self, node: Any) -> bool:
+        return _is(_BLOCK, node) or _is(self._holders, node)
+
+    def _header(self, node: Any) -> Lines:
+        """A statement's lines up to what its first block holds; all of them if it has none."""
+        first, last = _extent(node)
+        below = [] if self._holds(node) else _below(node, into=lambda child: not self._holds(child))
+        block = node if self._holds(node) else next(filter(self._holds, below), None)
+        if block is None or not block.children:
+            return first, last
+        opens = next((child for child in block.children if child.type in _OPENS), None)
+        end = block.children[0].start_point[0] if opens is None else opens.end_point[0] + 1
+        return first, max(first, end)
 
     def edited(self, hunks: list[tuple[int, int, str]], *, newer: bool) -> dict[str, Any]:  # noqa: ARG002
         """What hunks bring: modules, and names; whether it parses is for others to say."""
@@ -167,22 +201,13 @@ def _extent(node: Any) -> Lines:
     return node.start_point[0] + 1, max(node.start_point[0] + 1, row + (column > 0))
 
 
-def _header(node: Any) -> Lines:
-    """A statement's lines up to its first block; all of them if it has none."""
-    first, last = _extent(node)
-    for child in _below(node, into_blocks=False):
-        if _is(_BLOCK, child) and child is not node:
-            return first, max(first, child.start_point[0] + (child.type.endswith("statements") is False))
-    return first, last
-
-
-def _below(node: Any, *, into_blocks: bool = True) -> list[Any]:
-    """A node's descendants, of at most some thousands the first; without what is in blocks if asked so."""
+def _below(node: Any, *, into: Callable[[Any], bool] = lambda _: True) -> list[Any]:
+    """A node's descendants, of at most some thousands the first; without what is in those not gone into."""
     waiting, found = list(reversed(node.children)), list[Any]()
     while waiting and len(found) < 2_000:  # noqa: PLR2004 - headers and imports are shorter
         child = waiting.pop()
         found.append(child)
-        if into_blocks or not _is(_BLOCK, child):
+        if into(child):
             waiting += reversed(child.children)
     return found
 
