@@ -1,5 +1,7 @@
 """Several checkers of one file, those that an extra brings, and the formatter of ruff."""
 
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -361,3 +363,25 @@ def test_settings_of_the_further_checkers_are_data_from_short_lists(
     checkers: Mapping[str, Any], pointer: str
 ) -> None:
     assert [place for place, _ in settings_errors(checkers)] == [pointer]
+
+
+def test_the_first_jobs_of_a_process_may_begin_together() -> None:
+    """What Python knows of its folders is half written while another thread asks for it first."""
+    begin_together = """
+import threading
+from patchmill.verify.checkers.ruff import Ruff
+ruff, start, codes = Ruff(), threading.Barrier(8), []
+def ask():
+    start.wait()
+    codes.append(ruff.canonical_rule("unused-import"))
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(*codes)
+"""
+    for _ in range(5):
+        ended = subprocess.run(
+            [sys.executable, "-c", begin_together], capture_output=True, text=True, check=True, timeout=60
+        )
+
+        assert ended.stdout.split() == ["F401"] * 8

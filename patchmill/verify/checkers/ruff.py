@@ -4,6 +4,7 @@ import functools
 import json
 import re
 import tempfile
+import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ _NO_CONFIGURATION = frozenset({"select", "extend-select", "ignore", "format"})
 _FORMATTER_ENDS = frozenset({0, 1, 2})
 # Its report has some 600 bytes for each finding, and each of many versions has all that the source has.
 _LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
+# What Python knows of its own folders is half written while another thread asks for it first.
+_LOOKING = threading.Lock()
 # One thread for the few small files of a check: starting a pool costs more than it gives.
 _ENVIRONMENT = {"RAYON_NUM_THREADS": "1"}
 
@@ -201,9 +204,14 @@ def _run(
     return completed.stdout
 
 
-@functools.cache
 def _binary() -> str:
-    """Where the ruff of this environment is; looking costs a millisecond."""
+    """Where the ruff of this environment is; one thread looks, since those beside it might find nothing yet."""
+    with _LOOKING:
+        return _found()
+
+
+@functools.cache
+def _found() -> str:
     return str(ruff.find_ruff_bin())
 
 
