@@ -499,3 +499,39 @@ def test_thousands_of_findings_under_long_lists_are_judged_in_a_moment(
 
     assert verdict.findings[0] == (VERIFIED, None)
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "line", "old", "new", "brings"),
+    [
+        ("G004", 9, 'f"user {user} did {did}"', '"user %s did %s", user', "PLE1206"),
+        ("G004", 9, 'f"user {user} did {did}"', '"user %s did", user, did', "PLE1205"),
+        ("I001", 1, "from decimal", "if TYPE_CHECKING:\n    from decimal", "TC004"),
+        ("E711", 10, "user == None", "user is user", "PLR0124"),
+    ],
+)
+def test_a_mended_file_does_not_take_to_failing_when_it_runs_or_to_saying_nothing(
+    rule: str, line: int, old: str, new: str, brings: str
+) -> None:
+    source = (
+        "import logging\nfrom typing import TYPE_CHECKING\n\nfrom decimal import Decimal\n\n\n"
+        "def f(log, user, did):\n    assert TYPE_CHECKING or logging\n"
+        '    log.info(f"user {user} did {did}")\n    return Decimal(0) if user == None else user\n'
+    )
+    found = Finding(index=0, tool="ruff", rule=rule, message="", severity="", start_line=line, end_line=line)
+    number = next(at for at, text in enumerate(split_lines(source), start=1) if old in text)
+    before = split_lines(source)[number - 1]
+    edit = Hunk(start_line=number, end_line=number, original=before, replacement=before.replace(old, new))
+
+    verdict = verify_fix(
+        source=source,
+        path="app.py",
+        language="python",
+        findings=[found],
+        proposals=[edit],
+        settings={},
+        scope=None,
+    )
+
+    assert verdict.groups == ()
+    assert brings in [check.detail[: len(brings)] for each in verdict.refusals for check in each.checks]

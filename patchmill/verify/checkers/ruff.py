@@ -29,6 +29,14 @@ _SUFFIXES = (".py", ".pyi")  # what rules look at
 # A mended file may not take to running what it reads, or to believing whom it talks to: exec and eval,
 # pickle and its kind, unsafe YAML, a shell, unchecked certificates. Rules that cry wolf are not among them.
 _DANGEROUS = frozenset({"S102", "S301", "S302", "S307", "S501", "S506", "S602", "S604", "S605", "S606"})
+# Nor to failing where it runs, or to saying what says nothing: an import that only type checkers see, too few
+# words for the message of a log, a method that returns what it may not, `x is x`.
+_FAILING = frozenset({
+    "TC004", "PLE0118", "PLE0237", "PLE0302", "PLE0303", "PLE0304", "PLE0305", "PLE0307",
+    "PLE0308", "PLE0309", "PLE0604", "PLE0605", "PLE0643", "PLE0704", "PLE1132", "PLE1205",
+    "PLE1206", "PLE1300", "PLE1307", "PLE1310", "PLE1519", "PLE1520", "PLW0127", "PLW0133",
+    "PLW0711", "PLR0124", "B015", "B016", "RUF016",
+})  # fmt: skip
 _NO_CONFIGURATION = frozenset({"select", "extend-select", "ignore", "format"})
 # What the formatter returns: all is formatted, something is not, something does not parse.
 _FORMATTER_ENDS = frozenset({0, 1, 2})
@@ -44,7 +52,7 @@ _ENVIRONMENT = {"RAYON_NUM_THREADS": "1"}
 class _Catalogue:
     """What this ruff knows: codes by the names that rules go by, names by codes, what can be selected.
 
-    `errors` are those that always run: E9, F, and those about running data as code.
+    `errors` are those that always run: E9, F, and those about what fails when it runs or runs data.
     """
 
     codes: Mapping[str, str]
@@ -63,7 +71,7 @@ class Ruff:
 
     name = "ruff"
     tools = frozenset({"ruff", "ruff-format"})
-    baseline = "E9, F, and rules about running data as code"
+    baseline = "E9, F, and rules about what fails when it runs, or runs data as code"
     tells_fixes = True
     built_in = True
 
@@ -139,7 +147,7 @@ def _read_catalogue(rules: Iterable[Mapping[str, Any]]) -> _Catalogue:
         names=names,
         stable=frozenset(stable),
         preview=frozenset(preview),
-        errors=frozenset(errors | (_DANGEROUS & stable)),
+        errors=frozenset(errors | ((_DANGEROUS | _FAILING) & stable)),
     )
 
 
@@ -205,7 +213,7 @@ def _run(
 
 
 def _binary() -> str:
-    """Where the ruff of this environment is; one thread looks, since those beside it might find nothing yet."""
+    """Where the ruff of this environment is; one thread looks, since others might find nothing meanwhile."""
     with _LOOKING:
         return _found()
 
