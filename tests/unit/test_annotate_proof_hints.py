@@ -8,6 +8,46 @@ from patchmill.verify.proof.child import answer
 WRONG = re.findall(
     r"### (\w+) (\w+) py3(\d+)\n(.*?)=====\n(.*?)(?=###|\Z)",
     """\
+### type_of_a_later_library too_new_for_target py39
+import ast
+def f(a):
+    pass
+=====
+import ast
+def f(a: ast.Match):
+    pass
+### group_of_a_later_library too_new_for_target py310
+import asyncio
+def f(a):
+    pass
+=====
+import asyncio
+def f(a: asyncio.TaskGroup):
+    pass
+### builtin_of_a_later_python too_new_for_target py310
+x = 1
+def f(a):
+    pass
+=====
+x = 1
+def f(a: ExceptionGroup):
+    pass
+### type_that_is_gone too_new_for_target py314
+import ast
+def f(a):
+    pass
+=====
+import ast
+def f(a: ast.Num):
+    pass
+### subscript_of_a_later_library too_new_for_target py39
+import logging
+def f(a):
+    pass
+=====
+import logging
+def f(a: logging.StreamHandler[str]):
+    pass
 ### class_defined_further_down name_not_bound py310
 def f(a):
     pass

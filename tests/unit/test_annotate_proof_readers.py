@@ -16,6 +16,49 @@ import inspect as i
 def f(a@@):
     return a
 print(i.signature(f))
+### module_lists_its_names hints_are_read
+x@@ = 1
+print(dir())
+### module_prints_its_names hints_are_read
+x@@ = 1
+print(sorted(vars()), locals())
+### module_looks_one_up right
+x@@ = 1
+print(globals()["x"])
+### module_looks_at_itself_as_main hints_are_read
+import __main__
+x@@ = 1
+print(list(vars(__main__)))
+### names_of_the_module_by_a_frame hints_are_read
+import sys
+x@@ = 1
+print(list(sys._getframe().f_globals))
+### class_lists_its_names class_level_annotation
+class A:
+    x@@ = 1
+    names = list(locals())
+### class_prints_its_names class_level_annotation
+class A:
+    x@@ = 1
+    print(dir())
+### names_of_another_class_are_listed right
+class A:
+    x@@ = 1
+class B:
+    y = 1
+    names = list(vars())
+### field_in_a_mixin_of_mapped_classes class_level_annotation
+from sqlalchemy.orm import mapped_column
+class Mixin:
+    key@@ = mapped_column(primary_key=True)
+### field_in_a_mixin_of_models class_level_annotation
+import pydantic
+class Mixin:
+    size@@ = pydantic.Field(1)
+### what_is_called_in_a_plain_class right
+import re
+class A:
+    words@@ = re.compile("x")
 ### signature_by_from_callable hints_are_read
 import inspect
 def f(a@@):

@@ -16,6 +16,7 @@ from patchmill.verify.proof.readers import (
     Reads,
     decorates,
     is_standard,
+    reads_fields,
 )
 from patchmill.verify.proof.scopes import Scopes
 
@@ -42,7 +43,8 @@ class Facts:
 
     `words` are all names, attributes, imports and strings, `dotted` all paths of attributes and imports,
     `bound` the names bound in any scope. `exposures` has one entry for each function and class, in the order
-    of `ast.walk`. `text_is_read`, `names_are_read` and `hints_are_checked` say in words by what.
+    of `ast.walk`. `text_is_read`, `names_are_read` and `hints_are_checked` say in words by what;
+    `names_are_listed` leaves out what only looks up names one by one.
     """
 
     def __init__(self, tree: ast.Module) -> None:
@@ -72,7 +74,9 @@ class Facts:
         self.module = exposed.module
         self.module_names = exposed.module_names
         self.text_is_read = exposed.text
-        self.names_are_read = exposed.names_read
+        main = "__main__" if "__main__" in dotted else None
+        self.names_are_listed = exposed.names_listed or main
+        self.names_are_read = exposed.names_read or main
         self.hints_are_checked = next(
             (hook for hook in sorted(IMPORT_HOOKS) if any(path.startswith(hook) for path in dotted)), None
         )
@@ -92,7 +96,9 @@ class _Exposed:
         own = {*names.nodes.values(), EVERYTHING, MODULE}
         itself = Itself(names, words)
         self.text = itself.text or next((by for node, by in source.items() if node in own), None)
-        self.names_read = itself.names or self._fields.get(MODULE)
+        self.names_listed = itself.listed or self._fields.get(MODULE)
+        self.names_read = itself.hook or self.names_listed
+        self._listed_in = itself.listed_in
         self.module_names = names.module.bound
         self._roots = names.roots
         self._injector = next(iter(sorted(self._roots & INJECTORS)), None)
@@ -139,7 +145,17 @@ class _Exposed:
 
     def _read_fields(self, node: ast.ClassDef, own: Node) -> str | None:
         found = self._first(own, self._fields) or self._hints.get(own) or self._handed.get(own)
+        found = found or self._listed_in.get(node) or next(self._made_of(node), None)
         return found or next(self._derived(node), None)
+
+    def _made_of(self, node: ast.ClassDef) -> Iterator[str]:
+        """Frameworks that give the class its attributes, and may read what they are told of by hints."""
+        inside = self._names.places[node]
+        for part in node.body:
+            value = part.value if isinstance(part, ast.Assign | ast.AnnAssign) else None
+            for origin in self._names.origins(value, inside) if isinstance(value, ast.Call) else ():
+                if reads_fields(origin):
+                    yield origin.partition("()")[0]
 
     def _derived(self, node: ast.ClassDef) -> Iterator[str]:
         """Classes of the file that are made of this one together with what may read its annotations."""

@@ -24,12 +24,18 @@ _HANDS_ON = (
     *(ast.Call, ast.Assign, ast.keyword, ast.withitem, ast.Return, ast.Starred, ast.NamedExpr, ast.IfExp),
     ast.BoolOp,
 )
+# The names of a frame are those of the module, or of the class whose body it runs.
+_OF_FRAMES = frozenset({"f_globals", "f_locals"})
+_GLOBALS = "globals()"
 _DEEPEST = 4
 _LOOKS_ELSEWHERE = frozenset({"get", "update", "setdefault", "pop"})
 
 
 class Itself:
-    """`text` and `names` say in words what looks at them, and are None if nothing does."""
+    """`text`, `hook` and `listed` say in words what looks at the text, at single names, and at all names.
+
+    They are None if nothing does. `listed_in` says by what the names of a class are listed in its body.
+    """
 
     def __init__(self, names: Names, words: set[str]) -> None:
         self._all = names.all
@@ -37,16 +43,23 @@ class Itself:
         self._parents: dict[int, ast.AST] = {}
         loads = _LOADERS & words if _LOADER_READS & words else set()
         self.text = min(loads, default=None)
-        self.names = _module_hook(names)
+        self.hook = _module_hook(names)
+        self.listed = min(_OF_FRAMES & words, default=None)
+        self.listed_in: dict[ast.AST, str] = {}
+        if self.listed is not None:
+            self.listed_in = {node: self.listed for node, _ in names.all if isinstance(node, ast.ClassDef)}
         if "__file__" in words:
             self._link()
             if not self._is_only_path("__file__", 0):
                 self.text = "__file__"
         if words & {"globals", "locals", "vars", "dir"}:
             self._link()
-            self.names = self.names or next(
-                (found for node, place in names.all if (found := self._listed(node, place)) is not None), None
-            )
+            for node, place in names.all:
+                found = self._listed(node, place)
+                if found is not None and place.is_class and place.node is not None and found != _GLOBALS:
+                    self.listed_in.setdefault(place.node, found)
+                elif found is not None:
+                    self.listed = self.listed or found
 
     def _link(self) -> None:
         if not self._parents:
@@ -80,7 +93,7 @@ class Itself:
         """`globals()` and the like, unless a name that is known is looked up there."""
         if not isinstance(node, ast.Call) or node.args or not isinstance(node.func, ast.Name):
             return None
-        own = {"globals"} if place.number else {"globals", "locals", "vars", "dir"}
+        own = {"globals"} if place.number and not place.is_class else {"globals", "locals", "vars", "dir"}
         if node.func.id not in own or self._names.resolve(node.func.id, place) is not None:
             return None
         above = self._parents[id(node)]

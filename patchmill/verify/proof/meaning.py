@@ -18,6 +18,7 @@ from typing import Any
 from patchmill.verify.proof.hints import is_literal
 from patchmill.verify.proof.refusal import Broken, Rule
 from patchmill.verify.proof.scopes import Binder, BinderKind, Bound
+from patchmill.verify.proof.standard_names import missing_in, plain_in
 from patchmill.verify.proof.typing_names import (
     ABC,
     GENERIC_BUILTINS_SINCE,
@@ -130,7 +131,14 @@ class Meaning:
         value = getattr(builtins, name)
         if not isinstance(value, type):
             raise Broken(Rule.HINT_FAILS, f"{name} is a builtin, but no type")
+        self._in_target("builtins", name)
         return value
+
+    def _in_target(self, module: str, name: str) -> None:
+        """Raise Broken unless the library of the target has a name."""
+        words = missing_in(self._target, module, name)
+        if words is not None:
+            raise Broken(Rule.TOO_NEW_FOR_TARGET, f"{words}, the target is {_dotted(self._target)}")
 
     def _binder(self, binder: Binder, name: str) -> Any:
         match binder:
@@ -195,6 +203,7 @@ class Meaning:
             found = getattr(base, hint.attr, None)
             if found is None or (isinstance(found, ModuleType) and path not in self._dotted):
                 raise Broken(Rule.NAME_NOT_BOUND, f"{path} does not exist, or is not imported")
+            self._in_target(base.__name__, hint.attr)
             return found
         if isinstance(base, typing.ParamSpec) and hint.attr in {"args", "kwargs"}:
             return getattr(base, hint.attr)
@@ -250,6 +259,9 @@ class Meaning:
         if not from_typing and self._target < GENERIC_BUILTINS_SINCE:
             words = f"{ast.unparse(hint.value)}[...] needs Python 3.9, the target is {_dotted(self._target)}"
             raise Broken(Rule.TOO_NEW_FOR_TARGET, words)
+        plain = plain_in(self._target, base)
+        if plain is not None:
+            raise Broken(Rule.TOO_NEW_FOR_TARGET, f"{plain}, the target is {_dotted(self._target)}")
         inner = hint.slice
         argument = self.of(inner) if not is_literal(hint) else 0
         arguments = argument if isinstance(argument, tuple) else (argument,)

@@ -69,6 +69,8 @@ INJECTORS = frozenset(
     taskiq
     """.split()  # noqa: SIM905 - as above
 )
+# Those whose fields a class may have without being derived from theirs or decorated: a mixin of such classes.
+_FIELDS_OF = HINT_FRAMEWORKS | {"attr", "attrs", "dataclasses", "sqlalchemy", "sqlmodel"}
 # Modules that have the hints of the whole file checked when it is imported.
 IMPORT_HOOKS = frozenset(
     {
@@ -136,6 +138,11 @@ def decorates(path: str) -> Reads:
     """What a decorator reads of what it decorates, by its dotted path."""
     same = path.startswith(".") and path.rpartition(".")[2].removesuffix("()") in _BLIND_NAMES
     return Reads.NOTHING if same else reads(path)
+
+
+def reads_fields(path: str) -> bool:
+    """Whether what a call gives, by its dotted path, is a field that its framework reads with its hint."""
+    return path.partition(".")[0] in _FIELDS_OF and path.endswith("()")
 
 
 def is_standard(path: str) -> bool:

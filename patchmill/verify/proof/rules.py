@@ -160,6 +160,9 @@ class Rules:
         elif self._facts.module.hints is not None:
             words = f"{self._facts.module.hints} may read the annotations of the module"
             raise Broken(Rule.HINTS_ARE_READ, words)
+        elif self._facts.names_are_listed is not None:
+            words = f"{self._facts.names_are_listed} lists the names of the module, and a hint adds one"
+            raise Broken(Rule.HINTS_ARE_READ, words)
         if addition.kind is Kind.BARE and isinstance(addition.node, ast.AnnAssign):
             self._declares(addition.node, scope)
         if (
