@@ -66,13 +66,24 @@ def _path(text: str) -> str:
         raise fault("not_allowed", "has a control character")
     if not all(segments):
         raise fault("not_allowed", "has an empty segment; it must name a file, as in src/app.py")
-    if not {".", ".."}.isdisjoint(segments):
-        raise fault("not_allowed", "has a segment `.` or `..`")
-    if any(segment.casefold() in _GIT_FOLDERS for segment in segments):
+    folders = [_as_found(segment) for segment in segments]
+    if not all(folders):
+        raise fault("not_allowed", "has a segment `.` or `..`, or one that stands for such a one")
+    if not _GIT_FOLDERS.isdisjoint(folders):
         raise fault("not_allowed", "leads into a repository's .git folder")
     if any(len(segment.encode("utf-8", "surrogatepass")) > MAX_COMPONENT_BYTES for segment in segments):
         raise fault("too_long", f"has a segment of more than {MAX_COMPONENT_BYTES} bytes")
     return text
+
+
+def _as_found(segment: str) -> str:
+    """The name of what some file system finds under a segment, in small letters; empty for `.` and `..`.
+
+    Apple's leaves out characters that cannot be seen, Windows the blanks and points at the end, and what
+    follows a colon.
+    """
+    seen = "".join(character for character in segment if unicodedata.category(character) != "Cf")
+    return seen.partition(":")[0].rstrip(". ").casefold()
 
 
 def _encoding(name: str, info: ValidationInfo) -> str:

@@ -3,9 +3,10 @@
 import base64
 import binascii
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar, get_args, get_origin
 
 from fastapi import Query, Request
 from pydantic import BeforeValidator
@@ -52,7 +53,10 @@ def refuse_unknown(*, labels: bool = False) -> Callable[[Request], Awaitable[Non
     """Make the dependency that refuses unknown parameters, and text that no stored value can hold."""
 
     async def check(request: Request) -> None:
-        known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+        parameters = request.scope["route"].dependant.query_params
+        known = {parameter.alias for parameter in parameters}
+        lists = {one.alias for one in parameters if _is_list(one.field_info.annotation)}
+        times = Counter(name for name, _ in request.query_params.multi_items() if name not in lists)
         errors = []
         for name, value in request.query_params.multi_items():
             is_label = labels and name.startswith(LABEL) and name != LABEL
@@ -61,10 +65,20 @@ def refuse_unknown(*, labels: bool = False) -> Callable[[Request], Awaitable[Non
                 errors.append(FieldError(pointer(("query", name)), "unknown_field", detail))
             elif "\0" in name + value:
                 errors.append(FieldError(pointer(("query", name)), "not_allowed", "holds a NUL character"))
+        errors += [
+            FieldError(pointer(("query", name)), "not_allowed", "is there more than once")
+            for name, count in times.items()
+            if count > 1
+        ]
         if errors:
             raise InvalidFields(errors)
 
     return check
+
+
+def _is_list(kind: Any) -> bool:
+    """Whether a parameter may be given more than once: `list[str]`, or that or None."""
+    return any(get_origin(one) is list for one in (kind, *get_args(kind)))
 
 
 def to_cursor(identity: uuid.UUID) -> str:

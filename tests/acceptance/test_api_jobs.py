@@ -130,6 +130,14 @@ def test_a_wrong_filter_is_refused(user: User, parameters: dict[str, str], point
     assert [(error["pointer"], error["code"]) for error in errors] == [(pointer, code)]
 
 
+@pytest.mark.parametrize("query", ["kind=fix&kind=annotate", "limit=1&limit=2", "label.a=1&label.a=2"])
+def test_a_filter_that_is_there_twice_is_refused(user: User, query: str) -> None:
+    response = user.http.get(f"/v1/jobs?{query}")
+
+    assert response.status_code == 422, response.text
+    assert response.json()["errors"][0]["pointer"] == f"/query/{query.partition('=')[0]}"
+
+
 def test_an_unknown_filter_is_answered_with_the_nearest_known_one(user: User) -> None:
     errors = user.http.get("/v1/jobs", params={"stat": "queued"}).json()["errors"]
 
