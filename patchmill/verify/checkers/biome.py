@@ -7,9 +7,7 @@ as one, so in the copy it is not called so.
 
 import json
 import re
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from patchmill.edit.span import line_content, split_lines
@@ -123,7 +121,8 @@ _categories: dict[str, str] = {}
 def _category(name: str) -> str | None:
     """The category of a rule by its name, which biome is asked for once; None if it has none for one file."""
     if name not in _categories:
-        completed = PROGRAM.run(["explain", name], cwd=Path(tempfile.gettempdir()), limits=_LIMITS)
+        with workspace(0) as folder:  # it writes a cache to its home
+            completed = PROGRAM.run(["explain", name], cwd=folder, limits=_LIMITS)
         said = "" if isinstance(completed, CheckerFailure) else completed.stdout.decode(errors="replace")
         found = _CATEGORY.search(said)
         if found is None or _BEYOND_THE_FILE.search(said):

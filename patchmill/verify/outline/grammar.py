@@ -109,6 +109,7 @@ class Outline:
                 defines = _is(_FUNCTION, node) or _is(_CLASS, node)
                 if defines and first <= start and end <= last:
                     (functions if _is(_FUNCTION, node) else classes).append((first, last))
+                if (defines or (block and self._data)) and first <= start and end <= last:
                     headers.append(self._header(node))
                 if block or defines:
                     entries += [(first, last)] * (depth > 0 and first <= start and end <= last)
