@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem documents: one shape for every answer that is not what was asked for."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, get_args
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from api.schemas import Problem, ProblemField
 from patchmill.errors import FieldError, InvalidFields, PatchmillError, RateLimited, Unavailable
@@ -53,6 +55,9 @@ _IN_JSON = {
     "dict_type": "must be an object",
     "list_type": "must be a list",
 }
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# What pydantic says of how many there are, in terms of how it goes about it.
+_HOW_MANY = re.compile(r"\w+ should have (at (?:least|most) \d+ items?) after validation, not .*")
 _WRONG_TYPE_ENDINGS = ("_type", "_parsing", "_from_float", "_parsing_size")
 
 
@@ -132,6 +137,9 @@ async def _plain(request: Request, error: Exception) -> Response:
         HTTPStatus.NOT_FOUND: f"there is no {request.url.path}",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible on {request.url.path}",
     }.get(status, str(error.detail))
+    headers = error.headers
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_methods(request))}
     return answer(
         status=status,
         code=_PLAIN_CODES.get(status, "internal"),
@@ -139,8 +147,18 @@ async def _plain(request: Request, error: Exception) -> Response:
         detail=_written(detail),
         instance=request.url.path,
         request_id=request.state.request_id,
-        headers=error.headers,
+        headers=headers,
     )
+
+
+def _methods(request: Request) -> list[str]:
+    """Give the methods of a path; each is a route of its own, and the first alone would be told."""
+    asked = [{**request.scope, "method": method} for method in _METHODS]
+    return [
+        scope["method"]
+        for scope in asked
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 def field_error(detail: ErrorDetails, model: type[BaseModel] | None = None) -> FieldError:
@@ -150,7 +168,7 @@ def field_error(detail: ErrorDetails, model: type[BaseModel] | None = None) -> F
     if kind == "extra_forbidden":
         known = [] if model is None else _fields_at(model, location[:-1])
         message = f"there is no such field{nearest(str(location[-1]), known)}"
-    message = _IN_JSON.get(kind, message)
+    message = _IN_JSON.get(kind, _HOW_MANY.sub(r"must have \1", message))
     return FieldError(pointer=pointer(location), code=_code(kind), detail=message)
 
 

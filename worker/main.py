@@ -14,7 +14,7 @@ def main() -> int:
     try:
         app = WorkerApp(load())
     except ConfigurationError as error:
-        print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - the one line that an operator needs
+        print(f"patchmill worker: {error}", file=sys.stderr)  # noqa: T201 - the one line that an operator needs
         return 2
     app.run()
     return 0

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from patchmill.cli.table import table
 from patchmill.cli.talk import shown
 from patchmill.client.budget_documents import Budget, BudgetDetail, BurnDownStep
 
@@ -15,7 +16,7 @@ LEGEND = "# settled, + held, ? uncertain, . available"
 _PARTS = (("settled", "#"), ("held", "+"), ("uncertain", "?"))
 
 
-def table(budgets: Sequence[Budget]) -> list[str]:
+def budget_lines(budgets: Sequence[Budget]) -> list[str]:
     """Give a line for each budget under a head."""
     head = ["BUDGET", "SCOPE", "WINDOW", "USE", "", "LIMIT", "AVAILABLE", "RESETS", "NAME"]
     rows = [head]
@@ -36,7 +37,7 @@ def table(budgets: Sequence[Budget]) -> list[str]:
                 each["name"],
             ]
         )
-    return aligned(rows)
+    return table(rows)
 
 
 def describe(budget: BudgetDetail) -> list[str]:
@@ -120,16 +121,6 @@ def dollars(usd: str) -> str:
 def when(at: str | None, zone: str) -> str:
     """Write a time to the minute as the clocks of a time zone show it."""
     return "-" if at is None else f"{datetime.fromisoformat(at).astimezone(_zone(zone)):%Y-%m-%d %H:%M}"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Write rows as columns."""
-    cells = [[shown(cell).replace("\n", " ") for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
 
 
 def _amounts(budget: Budget | BudgetDetail, axis: str) -> list[Decimal]:

@@ -6,7 +6,7 @@ from typing import Any
 from patchmill.cli.doctor_line import Line
 from patchmill.cli.exits import Exit
 from patchmill.cli.talk import some
-from patchmill.cli.waiting import paused_since, resuming
+from patchmill.cli.waiting import moment, paused_since, resuming
 from patchmill.client.documents import Pause
 from patchmill.job.circuit import Condition, Why
 
@@ -54,7 +54,7 @@ def account(reconciliation: Mapping[str, Any]) -> Iterator[Line]:
     state, drift = reconciliation["state"], reconciliation["drift"]
     if drift:
         worst = drift[0]
-        detail = f"differs from the ledger in {some(len(drift), 'hour')}, last {worst['hour'][:16]}"
+        detail = f"differs from the ledger in {some(len(drift), 'hour')}, last {moment(worst['hour'])}"
         advice = "see the page of the gateway; is the key used elsewhere, are the prices right?"
         yield Line.warn("bill", f"{detail} ({worst['model']}): {worst['message']}", advice)
     elif state == "unavailable":
@@ -63,7 +63,7 @@ def account(reconciliation: Mapping[str, Any]) -> Iterator[Line]:
         yield Line.ok("bill", "is not told by this gateway; nothing is compared with it")
     elif state == "ok":
         yield Line.ok(
-            "bill", f"agrees with the ledger, or is explained; read at {reconciliation['looked_at'][:16]}"
+            "bill", f"agrees with the ledger, or is explained; read at {moment(reconciliation['looked_at'])}"
         )
     if reconciliation["uncertain_calls"]:
         count = some(reconciliation["uncertain_calls"], "call")
@@ -83,15 +83,17 @@ def _stopped(gateway: Mapping[str, Any]) -> Line:
 def _why(circuit: Mapping[str, Any]) -> str:
     message = f": {circuit['message']}" if circuit["message"] else ""
     by = f" by {circuit['actor']}" if circuit.get("actor") else ""
-    return f"{circuit['reason']}{by} since {circuit['since']}{message}"
+    return f"{circuit['reason']}{by} since {moment(circuit['since'])}{message}"
 
 
 def _advice(circuit: Mapping[str, Any], command: str) -> str:
     steps = [step for step in (_FIRST.get(circuit["reason"]),) if step]
     if circuit["resumes_at"]:
-        steps.append(f"it goes on by itself at {circuit['resumes_at']}, or with `{command}`")
+        steps.append(f"it goes on by itself at {moment(circuit['resumes_at'])}, or with `{command}`")
     elif circuit["next_probe_at"]:
-        steps.append(f"a waiting job tries again from {circuit['next_probe_at']} on, or all with `{command}`")
+        steps.append(
+            f"a waiting job tries again from {moment(circuit['next_probe_at'])} on, or all with `{command}`"
+        )
     else:
         steps.append(f"`{command}` lets them go on")
     return "; ".join(steps)

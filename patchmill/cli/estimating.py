@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from patchmill.cli.budget_text import aligned
 from patchmill.cli.exits import Exit
 from patchmill.cli.refusal import naming
 from patchmill.cli.serving import served
+from patchmill.cli.table import table
 from patchmill.cli.talk import say, shown, some
 from patchmill.client.documents import Estimate, EstimatedFile
 
@@ -105,7 +105,7 @@ def lines(found: Estimate) -> list[str]:
     rows += [_row(file["path"], file, _standing(file, names)) for file in found["files"]]
     if len(found["files"]) != 1:
         rows.append(_row("all", found, "fits" if found["fits"] else _blocked_by(found, names)))
-    return aligned(rows)
+    return table(rows)
 
 
 def _row(name: str, of: EstimatedFile | Estimate, standing: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ _DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "
 _TELLING = frozenset(
     {"finding_gone", "same_behaviour", "hints_agree"}
 )  # whose details say more than that they passed
+_INDENT = "  "
 _RESULT_STYLES = {"passed": "green", "failed": "red", "skipped": "yellow"}
 _STATUS_STYLES = {"verified": "green", "unchecked": "yellow", "unresolved": "red", "pending": "red"}
 
@@ -114,13 +115,23 @@ def print_suggestion(console: Console, suggestion: Mapping[str, Any]) -> None:
         f"  suggestion, {place}: {shown(suggestion['title'])} "
         f"({suggestion['status']}, made by the {suggestion['source']}, {suggestion['safety']})"
     )
-    line = Text("  ")
-    for evidence in suggestion["evidence"]:
-        line.append(f"  {evidence['check']}: ")
-        line.append(evidence["result"], style=_RESULT_STYLES.get(evidence["result"], ""))
+    for line in _evidence(suggestion["evidence"], console.width if console.is_terminal else None):
+        console.print(line)
+
+
+def _evidence(found: Sequence[Mapping[str, Any]], width: int | None) -> list[Text]:
+    """Write the checks side by side; on a terminal no line is longer than it is wide, if one check is not."""
+    lines = [Text(_INDENT)]
+    for evidence in found:
+        told = Text(f"  {evidence['check']}: ")
+        told.append(evidence["result"], style=_RESULT_STYLES.get(evidence["result"], ""))
         telling = evidence["result"] != "passed" or evidence["check"] in _TELLING
-        line.append(f" ({shown(evidence['detail'])})" if telling and evidence["detail"] else "")
-    console.print(line)
+        told.append(f" ({shown(evidence['detail'])})" if telling and evidence["detail"] else "")
+        length = lines[-1].cell_len
+        if width is not None and length > len(_INDENT) and length + told.cell_len > width:
+            lines.append(Text(_INDENT))
+        lines[-1].append_text(told)
+    return lines
 
 
 def status_style(status: str) -> str:

@@ -280,7 +280,7 @@ def test_runs_with_the_same_files_in_any_order_do_not_block_each_other(user: Use
     [
         ({"kind": "annotate"}, "/kind", "not_allowed", "annotate"),
         ({"kind": "mend"}, "/kind", "not_allowed", "fix"),
-        ({"reports": []}, "/reports", "too_short", ""),
+        ({"reports": []}, "/reports", "too_short", "must have at least 1 item"),
         ({"files": []}, "/files", "too_short", ""),
         ({"archive": "UEsDBA=="}, "/archive", "not_allowed", "files"),
         ({"filter": "added"}, "/diff", "missing", "needs a diff"),

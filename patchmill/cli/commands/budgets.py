@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from patchmill.cli.budget_text import LEGEND, describe, table
+from patchmill.cli.budget_text import LEGEND, budget_lines, describe
 from patchmill.cli.exits import Exit, ends
 from patchmill.cli.listing import AsJson, group
 from patchmill.cli.serving import served
@@ -46,7 +46,7 @@ def budgets(context: typer.Context, *, as_json: AsJson = False) -> int:
     if as_json:
         print(json.dumps(found, indent=2))
     elif found:
-        print("\n".join(table(found)))
+        print("\n".join(budget_lines(found)))
         say(LEGEND)
     else:
         say("no budget limits what is spent; `patchmill budgets create` sets one")

@@ -9,13 +9,13 @@ import typer
 
 from patchmill.budget.price_rows import EDGE, PriceRow, document_of, sorted_rows
 from patchmill.budget.prices import Price
-from patchmill.cli.budget_text import aligned
 from patchmill.cli.database import database_url, known_database, transaction
 from patchmill.cli.exits import Exit, ends
 from patchmill.cli.listing import AsJson, group
 from patchmill.cli.price_files import SOURCE, price_from, read_prices
 from patchmill.cli.report_input import read_text
 from patchmill.cli.serving import served
+from patchmill.cli.table import table
 from patchmill.cli.talk import say, shown, some
 from patchmill.errors import ConfigurationError
 from patchmill.settings import load
@@ -237,7 +237,7 @@ def _print_table(documents: list[dict[str, Any]]) -> None:
         rows.append(
             [each["status"], each["model"], *rates, _when(each["valid_from"]), until, hours, each["source"]]
         )
-    print("\n".join(aligned(rows)))
+    print("\n".join(table(rows)))
 
 
 def _when(at: str) -> str:
