@@ -1,5 +1,6 @@
 """An evaluation told in lines, and its progress."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 from patchmill.cli.console import talk_console
 from patchmill.cli.table import table
 from patchmill.cli.talk import say, some
+from patchmill.cli.waiting import waits_of
+from patchmill.client.documents import Job
+from patchmill.client.http import Client
 
 _TOLD = 10  # times that progress is told where there is no terminal
 _COLUMNS = (
@@ -33,6 +37,23 @@ def progress() -> Iterator[Callable[[int, int], None]]:
         return
     with console.status("evaluating") as status:
         yield lambda done, total: status.update(f"evaluated {done} of {total}")
+
+
+class Waiting:
+    """Says once for each reason why jobs wait."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._told: set[str | None] = set()
+        self._guard = threading.Lock()
+
+    def tell(self, job: Job) -> None:
+        """Say why a job waits, unless that was said."""
+        with self._guard:
+            if job["wait_reason"] in self._told:
+                return
+            self._told.add(job["wait_reason"])
+            say(f"jobs wait: {waits_of(self._client, [job])[job['id']]}")
 
 
 class _Tenths:

@@ -57,10 +57,14 @@ class Plan:
 
 @dataclass(slots=True, kw_only=True)
 class Evaluation:
-    """One evaluation: `results` grows while it runs, and is what there is if it is broken off."""
+    """One evaluation: `results` grows while it runs, and is what there is if it is broken off.
+
+    `waits` is told, from any thread and again and again, of a job that waits for more than calls to end.
+    """
 
     plan: Plan
     client: Client
+    waits: Callable[[Job], None] = lambda _: None
     results: list[Result] = field(default_factory=list)
     left_out: list[tuple[str, str | None]] = field(default_factory=list)  # for want of money: case, format
     _halted: threading.Event = field(default_factory=threading.Event)
@@ -141,6 +145,8 @@ class Evaluation:
     def _ended(self, job: Job) -> Job:
         while job["state"] not in ENDED and not self._halted.is_set():
             job = self.client.job(job["id"], wait_s=LOOK_S)
+            if job["wait_reason"]:
+                self.waits(job)
         self._jobs.discard(job["id"])
         return job
 

@@ -150,6 +150,32 @@ def test_cases_that_a_budget_leaves_no_room_for_are_left_out_and_told(
     assert "1 case left out: the money of a budget did not suffice" in done.talk
 
 
+def test_why_cases_wait_is_said_once(database_url: str, redis_url: str, tmp_path: Path) -> None:
+    with standing(database_url, redis_url, tmp_path) as stack:
+        stack.start_api()
+        stack.start("worker")
+        with stack.http() as http:
+            assert http.post("/v1/queues/bulk/pause", json={"reason": "the night"}).status_code == 200
+        name = written(tmp_path, CASE, {**CASE, "id": "another", "path": "another.py"})
+        with subprocess.Popen(
+            arguments("eval", name),
+            env=environment(settings(stack)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            with stack.http() as http:
+                http.post("/v1/queues/bulk/resume")
+            _, talk = process.communicate(timeout=120)
+
+    assert said.startswith("jobs wait: the queue bulk is paused by key_")
+    assert "the night; goes on with `patchmill resume --queue bulk`" in said
+    assert "jobs wait" not in talk
+    assert process.returncode == 0
+
+
 def jobs(stack: Stack) -> list[str]:
     with stack.http() as http:
         return [job["id"] for job in http.get("/v1/jobs").json()["data"]]

@@ -12,7 +12,7 @@ import typer
 
 from patchmill import __version__
 from patchmill.budget.prices import from_usd
-from patchmill.cli.evaluating import progress, summary
+from patchmill.cli.evaluating import Waiting, progress, summary
 from patchmill.cli.exits import Exit, Interrupted, ends
 from patchmill.cli.serving import Local, served
 from patchmill.cli.talk import say, some
@@ -127,7 +127,7 @@ def _evaluated(plan: Plan, about: dict[str, Any], *, local: bool) -> dict[str, A
     """Run the plan, as far as the user lets it; give the document of it."""
     started, began, interrupted = datetime.now(UTC), time.monotonic(), False
     with served(local=local) as service:
-        evaluation = Evaluation(plan=plan, client=service.client)
+        evaluation = Evaluation(plan=plan, client=service.client, waits=Waiting(service.client).tell)
         try:
             with progress() as tell:
                 evaluation.run(check=service.check, tell=tell)

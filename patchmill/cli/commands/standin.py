@@ -24,6 +24,7 @@ from patchmill.errors import ConfigurationError, Unavailable
 from patchmill.evaluate.cases import case_files
 
 PORT = 8081
+_PLAYED = "It gives {} answers to the cases that are named, and declines what it does not know."
 
 
 def _list_scenarios(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -114,7 +115,7 @@ def standin(
     )
 
     def ready(actual_port: int) -> None:
-        _announce(host, actual_port, next(iter(options.keys)))
+        _announce(host, actual_port, next(iter(options.keys)), options.player)
 
     try:
         # The server ends by itself on a signal, and passes it on when it has ended.
@@ -149,9 +150,11 @@ def _player(oracle: str | None, saboteur: str | None, seed: int) -> Player:
     return Oracle(answers) if oracle is not None else Saboteur(answers, seed=seed)
 
 
-def _announce(host: str, port: int, key: str) -> None:
+def _announce(host: str, port: int, key: str, player: Player) -> None:
     shown_host = f"[{host}]" if ":" in host else host
     url = f"http://{shown_host}:{port}/v1"
     say(NOT_A_MODEL)
+    if not isinstance(player, Rules):
+        say(_PLAYED.format("right" if isinstance(player, Oracle) else "spoilt"))
     say(f"Use it with  PATCHMILL_GATEWAY_URL={url}  PATCHMILL_GATEWAY_API_KEY={key}")
     print(url, flush=True)
