@@ -17,6 +17,7 @@ from patchmill.errors import InvalidFields, PatchmillError, Unavailable
 from patchmill.telemetry import get_logger
 
 SIGN_IN = "/sign-in"
+_UNREADABLE = "This address cannot be read"
 _FOR_PROGRAMS = ("/v1/", "/hooks/", "/live/")
 _log = get_logger("api.dashboard")
 
@@ -77,12 +78,15 @@ def _refusal(request: Request, error: PatchmillError | RequestValidationError | 
         sentence = f"There is no page {request.url.path}." if status == HTTPStatus.NOT_FOUND else error.detail
         return error_page(request, status, sentence)
     if isinstance(error, RequestValidationError):
-        return error_page(request, HTTPStatus.UNPROCESSABLE_ENTITY, "The address cannot be understood.")
+        sentence = "Something in it has another form than it should."
+        return error_page(request, HTTPStatus.UNPROCESSABLE_ENTITY, sentence, title=_UNREADABLE)
     sentence = str(error)
     if isinstance(error, InvalidFields):
         sentence = "; ".join(
             f"{each.pointer.removeprefix('/query/')}: {each.detail}" for each in error.errors
         )
+        if request.method == "GET":
+            return error_page(request, HTTPStatus(error.status), f"{sentence}.", title=_UNREADABLE)
     headers = {"Retry-After": "1"} if isinstance(error, Unavailable) else {}
     response = error_page(request, HTTPStatus(error.status), f"{sentence[:1].upper()}{sentence[1:]}.")
     response.headers.update(headers)
@@ -94,7 +98,12 @@ def _unexpected(request: Request) -> Response:
     return error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
 
 
-def error_page(request: Request, status: HTTPStatus, sentence: str) -> Response:
-    """Render the page that says what went wrong, in one sentence."""
-    values = {"status": int(status), "title": status.phrase, "sentence": sentence}
+def error_page(request: Request, status: HTTPStatus, sentence: str, *, title: str = "") -> Response:
+    """Render the page that says what went wrong, in one sentence; from a bad filter it leads to all."""
+    values = {
+        "status": int(status),
+        "title": title or status.phrase,
+        "sentence": sentence,
+        "without": request.url.path if title and request.url.query else None,
+    }
     return page(request, "error", values, status=status)

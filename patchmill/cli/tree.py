@@ -24,7 +24,9 @@ NOT_SOURCE = frozenset({"__pycache__", "build", "dist", "node_modules", "site-pa
 EVERY_LANGUAGE = frozenset(LANGUAGES)
 NO_FILES = "nothing to do: there are no files of the languages concerned"
 
-Paths = Annotated[list[str], typer.Argument(help="Files, or folders with files of a known language.")]
+Paths = Annotated[
+    list[str], typer.Argument(metavar="PATH", help="Files, or folders with files of a known language.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

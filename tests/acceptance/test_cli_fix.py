@@ -128,7 +128,7 @@ def test_nothing_to_mend_gives_an_empty_document_of_the_format(project: Project,
         (["src", "--report", "x", "--instruction", "y"], "--report and --instruction exclude each other"),
         (["src", "--format", "html"], "invalid value for '--format': 'html' is not one of"),
         (["src", "--timeout", "-1"], "invalid value for '--timeout': should be greater than or equal to 0"),
-        ([], "paths"),
+        ([], "missing argument 'path'"),
     ],
 )
 def test_a_mistake_is_told_in_one_sentence(project: Project, words: list[str], sentence: str) -> None:

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from html.parser import HTMLParser
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,8 @@ def test_a_mistaken_address_is_answered_with_a_page_that_says_so(
 
     assert f'<p class="status" aria-hidden="true">{status}</p>' in page
     assert "Go to the overview" in page
+    list_of_all = f'<a href="{path.partition("?")[0]}">Show the page without its filters</a>'
+    assert (list_of_all in page) is (status == HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def test_programs_keep_their_problem_documents(user: User, admin: Visitor) -> None:

@@ -30,7 +30,10 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 CasesArgument = Annotated[
-    str, typer.Argument(help="A file with one case a line, a folder of such files, or `development`.")
+    str,
+    typer.Argument(
+        metavar="CASES", help="A file with one case a line, a folder of such files, or `development`."
+    ),
 ]
 Model = Annotated[str | None, typer.Option(help="Who is asked first; without it the server's.")]
 Formats = Annotated[

@@ -104,7 +104,7 @@ def list_keys(
 @app.command(epilog=ends("patchmill keys revoke pm_1a2b3c4d"))
 def revoke(
     prefix: Annotated[
-        str, typer.Argument(help="The key's beginning, such as pm_1a2b3c4d, or the whole key.")
+        str, typer.Argument(metavar="KEY", help="The key's beginning, such as pm_1a2b3c4d, or the whole key.")
     ],
 ) -> None:
     """Revoke a key: from now on nobody can use it."""

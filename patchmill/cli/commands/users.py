@@ -37,7 +37,7 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-Name = Annotated[str, typer.Argument(help="The name that is signed in with.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name that is signed in with.")]
 FromStdin = Annotated[
     bool,
     typer.Option("--password-stdin", help="Read the password from standard input instead of making one."),
