@@ -1,8 +1,9 @@
 """What commands that list have in common: how they are grouped, how many, which labels, and JSON."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from patchmill.cli.exits import ends
 
@@ -13,9 +14,27 @@ Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON list of documents.")]
 
 
+class Subcommands(TyperGroup):
+    """Commands of which help tells each whole first sentence, however long."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List them."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_sentence(each.help)) for name, each in found if each])
+
+
+def _first_sentence(text: str | None) -> str:
+    """Give the first paragraph as far as its first full stop before a blank."""
+    told = " ".join((text or "").split("\n\n")[0].split())
+    sentence, stop, _ = told.partition(". ")
+    return f"{sentence}." if stop else told
+
+
 def group(*examples: str) -> typer.Typer:
     """Make a command that lists when nothing follows it, and whose subcommands do the rest."""
     return typer.Typer(
+        cls=Subcommands,
         rich_markup_mode=None,
         add_completion=False,
         invoke_without_command=True,

@@ -53,7 +53,7 @@ COMMANDS = {
     "doctor": "Check that everything is in order, and say what to do.",
     "migrate": "Bring a database to this version's schema, and fill in the basics.",
     "keys": "Create, list and revoke API keys.",
-    "users": "Create, list and disable people who sign in to the dashboard.",
+    "users": "Create, list, disable and enable people who sign in to the dashboard.",
     "eval": "Measure answers on cases with known ones, through the whole service.",
     "settings": "Show every setting, its value and where it comes from.",
     "standin": "Run the stand-in gateway, which answers without a model.",

@@ -49,5 +49,6 @@ def project_id(connection: Connection, name: str) -> uuid.UUID:
     """
     found = access.find_project(connection, name)
     if found is None:
-        raise ConfigurationError(f"there is no project `{name}`; `patchmill projects create` makes one")
+        maker = "migrate" if name == access.INSTALLATION else "projects create"
+        raise ConfigurationError(f"there is no project `{name}`; `patchmill {maker}` makes it")
     return found

@@ -77,6 +77,14 @@ def disable(connection: Connection, user_id: uuid.UUID) -> bool:
     return disabled.rowcount > 0
 
 
+def enable(connection: Connection, user_id: uuid.UUID) -> bool:
+    """Let a disabled user sign in again, with the password as it was; says whether the user could not."""
+    enabled = connection.execute(
+        update(users).where(users.c.id == user_id, users.c.disabled_at.is_not(None)).values(disabled_at=None)
+    )
+    return enabled.rowcount > 0
+
+
 def _over() -> ColumnElement[bool]:
     return or_(sessions.c.expires_at <= func.now(), sessions.c.seen_at <= func.now() - IDLE)
 

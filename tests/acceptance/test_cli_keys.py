@@ -115,7 +115,7 @@ def test_a_project_that_does_not_exist_names_the_command_that_makes_one(
     done = patchmill("keys", "create", "--project", "nowhere", settings=migrated)
 
     assert (done.code, done.data) == (2, "")
-    assert "`patchmill migrate`" in done.talk
+    assert "`patchmill projects create` makes it" in done.talk
 
 
 def test_a_database_without_schema_names_the_command_that_makes_it(

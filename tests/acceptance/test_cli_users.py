@@ -77,6 +77,9 @@ def test_users_are_listed_and_disabled_and_the_audit_says_so(
 
     assert patchmill("users", "disable", "ann", settings=settings).code == 0
     assert "already" in patchmill("users", "disable", "ann", settings=settings).talk
+    for told in ("user `ann` is enabled", "user `ann` was enabled already"):
+        assert told in patchmill("users", "enable", "ann", settings=settings).talk
+    assert patchmill("users", "disable", "ann", settings=settings).code == 0
 
     listed = json.loads(patchmill("users", "list", "--json", settings=settings).data)
     assert [(row["name"], row["role"], row["disabled_at"] is None) for row in listed] == [
@@ -88,7 +91,9 @@ def test_users_are_listed_and_disabled_and_the_audit_says_so(
     with engine.connect() as connection:
         actions = connection.scalars(select(audit.c.action).where(audit.c.subject == "user:ann")).all()
     engine.dispose()
-    assert actions == ["user.create", "user.disable", "user.disable"]
+    assert actions == [
+        "user.create", "user.disable", "user.disable", "user.enable", "user.enable", "user.disable"
+    ]  # fmt: skip
 
 
 def test_another_password_takes_the_place_of_the_first(patchmill: Command, settings: dict[str, str]) -> None:
@@ -110,7 +115,7 @@ def test_a_name_that_could_mislead_is_refused(
 
 
 def test_a_user_that_there_is_not_is_named(patchmill: Command, settings: dict[str, str]) -> None:
-    for command in ("disable", "password"):
+    for command in ("disable", "enable", "password"):
         done = patchmill("users", command, "nobody", settings=settings)
         assert (done.code, done.data) == (2, "")
         assert "there is no user `nobody`" in done.talk

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from patchmill.cli.exits import Exit, ends
-from patchmill.cli.listing import LIMIT, AsJson, Limit, page
+from patchmill.cli.listing import LIMIT, AsJson, Limit, Subcommands, page
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
 from patchmill.errors import ConfigurationError
@@ -19,6 +19,7 @@ _BILLED = (
 )
 
 app = typer.Typer(
+    cls=Subcommands,
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,

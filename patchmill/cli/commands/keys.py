@@ -8,6 +8,7 @@ import typer
 
 from patchmill.cli.database import database_url, transaction
 from patchmill.cli.exits import ends
+from patchmill.cli.listing import Subcommands
 from patchmill.cli.new_key import Scope, add_key, project_id
 from patchmill.cli.talk import say, shown
 from patchmill.errors import ConfigurationError
@@ -19,6 +20,7 @@ from patchmill.store.ids import to_edge
 MAX_DAYS = 36_500
 
 app = typer.Typer(
+    cls=Subcommands,
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,

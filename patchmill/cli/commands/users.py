@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from patchmill.cli.database import database_url, transaction
 from patchmill.cli.exits import ends
+from patchmill.cli.listing import Subcommands
 from patchmill.cli.talk import say
 from patchmill.errors import ConfigurationError
 from patchmill.instants import rfc3339
@@ -21,10 +22,11 @@ from patchmill.store.people import UserRow
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 app = typer.Typer(
+    cls=Subcommands,
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
-    help="Create, list and disable people who sign in to the dashboard. "
+    help="Create, list, disable and enable people who sign in to the dashboard. "
     "Needs PATCHMILL_DATABASE_URL, or a running `patchmill up` with the same PATCHMILL_DATA_DIR.",
     epilog=ends("patchmill users create ann --role viewer", "patchmill users list"),
 )
@@ -107,6 +109,16 @@ def disable(name: Name) -> None:
         disabled = people.disable(connection, row.id)
         _record(connection, "user.disable", name)
     say(f"user `{name}` is disabled" if disabled else f"user `{name}` was disabled already")
+
+
+@app.command(epilog=ends("patchmill users enable ann"))
+def enable(name: Name) -> None:
+    """Let a disabled user sign in again, with the password as it was."""
+    with transaction(database_url(load())) as connection:
+        row = _user(connection, name)
+        enabled = people.enable(connection, row.id)
+        _record(connection, "user.enable", name)
+    say(f"user `{name}` is enabled" if enabled else f"user `{name}` was enabled already")
 
 
 @app.command(
