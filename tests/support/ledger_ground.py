@@ -1,5 +1,6 @@
 """A database with budgets, prices, jobs and workers, what happens to them, and a model that is told of it."""
 
+import random
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -321,6 +322,7 @@ class Ground:
             "lease": lease,
             "running": InHand(),
             "unknown_policy": UnknownPolicy.RETRY,
+            "rng": random.Random(1),
         }
         swept = Sweeper(cast("Process", SimpleNamespace(**parts)), lease_ttl_s=LEASE_S).sweep()
         assert swept == len(lost), "a lost job was left, or another one taken"
