@@ -44,8 +44,8 @@ test-fast: setup ## Run the tests without the slow ones and those that kill proc
 
 fault: setup ## Run the tests that kill, cut and pause real processes in full, and print what they measured
 	@rm -f $(CURDIR)/.faults.jsonl
-	PATCHMILL_FAULT_SCALE=$(SCALE) PATCHMILL_FAULT_REPORT=$(CURDIR)/.faults.jsonl $(PY) -m pytest -n 2 -m fault
-	@$(PY) -m tests.support.faults .faults.jsonl
+	@PATCHMILL_FAULT_SCALE=$(SCALE) PATCHMILL_FAULT_REPORT=$(CURDIR)/.faults.jsonl $(PY) -m pytest -n 2 -m fault; \
+	code=$$?; $(PY) -m tests.support.faults .faults.jsonl; exit $$code
 
 ledger-proof: setup ## Try the ledger over 100,000 steps of any history, and 1,000 attempts on a budget for 50
 	PATCHMILL_LEDGER_STEPS=100000 PATCHMILL_ATTEMPTS=1000 $(PY) -m pytest -n $(WORKERS) -rP \
