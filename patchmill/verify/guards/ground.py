@@ -7,6 +7,7 @@ from typing import Self
 
 from patchmill.job.record import Finding
 from patchmill.verify.checker import Diagnostic
+from patchmill.verify.guards.duplicates import is_about_keys, twins
 from patchmill.verify.outline.read import Lines, Outline
 
 # A rule whose name says that something is there for nothing asks for its removal.
@@ -41,6 +42,7 @@ class Point:
     keeps_calls: bool
     unused_import: bool
     whole: bool
+    doubles: bool = False  # whether it is about keys that are there twice
     said: frozenset[str] = frozenset()  # the words of its messages
     asked: frozenset[str] = frozenset()  # the names that they or its rule may want to be there
 
@@ -91,6 +93,8 @@ class Ground:
                 spans += [(match.start_line, match.end_line), *match.marks, *match.reach]
             own = {line for first, last in spans for line in range(first, min(last, len(lines)) + 1)}
             own |= _beside(lines, finding, around[-1:])
+            doubles = is_about_keys(name)
+            own |= twins(lines, start) if doubles else set()
             points.append(
                 Point(
                     own=frozenset(own),
@@ -98,6 +102,7 @@ class Ground:
                     keeps_calls=bool(_UNUSED_RESULT.search(name)),
                     unused_import="unused-import" in name and index not in settled,
                     whole=whole,
+                    doubles=doubles,
                     said=frozenset(_WORD.findall(said)),
                     asked=_asked(said, name, unused_import="unused-import" in name),
                 )

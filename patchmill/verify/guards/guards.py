@@ -9,6 +9,7 @@ from patchmill.job.record import Finding
 from patchmill.verify.candidate import Candidate, Hunks
 from patchmill.verify.checker import Diagnostic
 from patchmill.verify.evidence import Check, CheckName, Result
+from patchmill.verify.guards.duplicates import lost_entries
 from patchmill.verify.guards.extent import strays
 from patchmill.verify.guards.ground import Ground
 from patchmill.verify.guards.imports import names_of, no_new_import
@@ -98,6 +99,8 @@ class Guards:
             edited = apply_hunks(self._source, seen.own_hunks)
         losses = Losses(self._lines, seen.own_hunks, edited, self._ground)
         wrong, waits = losses.found(), losses.waits()
+        doubles = [point.own for point in self._ground.points if point.doubles]
+        wrong = wrong or [words for own in doubles for words in lost_entries(self._lines, own, edited)]
         if not wrong and not self._scoped:
             adding = [hunk for number, hunk in enumerate(seen.own_hunks) if not losses.renames_only(number)]
             beyond = strays(adding, self._ground, self._lines)
