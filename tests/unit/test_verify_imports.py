@@ -76,6 +76,14 @@ def refused(verdict: Verdict) -> list[CheckName]:
         'importlib.import_module("evilpkg")',
         "importlib.import_module(x)",
         "load = __import__",
+        "load = importlib.import_module",
+        "list(map(importlib.import_module, x))",
+        'getattr(importlib, "import_module")("evilpkg")',
+        'vars(importlib)["import_module"]("evilpkg")',
+        'from importlib import import_module as load; load("evilpkg")',
+        'import pkgutil; pkgutil.resolve_name("evilpkg:get")',
+        'importlib.util.find_spec("evilpkg").loader.load_module()',
+        'import zipimport; zipimport.zipimporter("a.zip").load_module("evilpkg")',
         "import\tevilpkg",
         "from \\\n        evilpkg import name",
         "x = 1; import evilpkg",
@@ -102,12 +110,15 @@ def test_a_package_that_the_project_does_not_show_is_refused_and_named(line: str
         "from . import other",
         "import shop.other",
         '__import__("os")',
+        'importlib.util.find_spec("evilpkg")',
     ],
 )
 def test_what_the_file_has_the_language_brings_or_the_project_is_may_be_imported(line: str) -> None:
     use = line.rsplit(" ", 1)[-1].partition(".")[0] if "import " in line else "x"
 
-    verdict = python(f"    {line}\n    x = x or {use}\n")
+    verdict = python(
+        f"    {line}\n    x = x or {use}\n", PYTHON.replace("import os\n", "import importlib, os\n")
+    )
 
     assert verdict.findings == {0: (FindingStatus.VERIFIED, None)}
 
@@ -187,6 +198,14 @@ def test_what_an_instruction_names_may_be_imported(instruction: str, *, offered:
         "require(`evil`);",
         'require("@scope/evil");',
         'import("../evil" + a)',
+        'const load = require; load("evil");',
+        'module.require("evil");',
+        '(0, require)("evil");',
+        'require.call(null, "evil");',
+        'require["call"](null, "evil");',
+        '["evil"].map(require);',
+        'process.mainModule.require("evil");',
+        'require("module").createRequire(__filename)("evil");',
     ],
 )
 def test_a_package_that_a_script_does_not_show_is_refused(line: str) -> None:
@@ -194,7 +213,14 @@ def test_a_package_that_a_script_does_not_show_is_refused(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['import("a/deep");', 'import("node:fs");', 'import("./other");', 'import("@scope/c");']
+    "line",
+    [
+        'console.log(typeof require, require.main === module, require.resolve("evil"));',
+        'import("a/deep");',
+        'import("node:fs");',
+        'import("./other");',
+        'import("@scope/c");',
+    ],
 )
 def test_what_a_script_shows_or_node_brings_may_be_imported(line: str) -> None:
     assert script(f"  {line}\n").findings[0] == (FindingStatus.VERIFIED, None)

@@ -198,7 +198,7 @@ def test_a_suppression_in_the_source_hides_no_finding_and_no_fault_of_an_edit() 
 
 
 def test_a_problem_of_two_places_is_found_at_either() -> None:
-    source = "export const o = {\n  a: 1,\n  b: 2,\n  a: 3,\n};\n"
+    source = "export const o = {\n  a: 1,\n  b: 2,\n  a: 1,\n};\n"
 
     for line in (2, 4):
         verdict = verify([finding("no-dupe-keys", line)], [hunk(line, "", source)], source=source)

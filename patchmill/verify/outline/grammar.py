@@ -45,6 +45,9 @@ _IMPORT = re.compile(
 )
 _CALL = re.compile(r"^(?:call_expression|call)$")
 _IMPORTERS = frozenset({"require", "import", "require_relative", "load", "gem", "importScripts"})
+# What may be done with `require` but calling it, and where a word is a name that is given.
+_ABOUT_REQUIRE = frozenset({"resolve", "main", "cache", "extensions"})
+_GIVES = re.compile(r"parameter|specifier|clause|unary_expression|^(?:import_require|binary)")
 _STRING = re.compile(r"string|template")
 _PROSE = re.compile(r"comment|string|text|content|char|regex|pattern|escape|heredoc|scalar|fragment")
 _KEYWORDS = re.compile(r"\b(?:import|use|using|extern|crate|static|pub|as|type|typealias|from)\b")
@@ -62,7 +65,8 @@ class Outline:
         self._parser = tree_sitter.Parser(tree_sitter.Language(grammar()))
         self._holders = _HOLDERS.get(language, _BLOCK)
         self._data = language in _DATA
-        self._scripts = language in {"javascript", "typescript", "tsx", "ruby"}
+        self._requires = language in {"javascript", "typescript", "tsx"}
+        self._scripts = self._requires or language == "ruby"
         self._lines = lines
         self._root = self._parsed(lines)
         self._children: dict[int, list[tuple[Any, int, int]]] = {}
@@ -184,6 +188,8 @@ class Outline:
             return strings[-1:] or _DOTTED.findall(rest)[:1]
         if node.type == "export_statement" and (source := node.child_by_field_name("source")) is not None:
             return [_string(source) or _ANY]
+        if self._requires and _leads_to_require(node):
+            return [_ANY]
         if self._scripts and _is(_CALL, node):
             function = node.child_by_field_name("function") or node.child_by_field_name("method")
             if function is not None and _text(function) in _IMPORTERS:
@@ -200,6 +206,21 @@ def _is(pattern: re.Pattern[str], node: Any) -> bool:
 def _extent(node: Any) -> Lines:
     row, column = node.end_point
     return node.start_point[0] + 1, max(node.start_point[0] + 1, row + (column > 0))
+
+
+def _leads_to_require(node: Any) -> bool:
+    """Whether `require` is handed on, or met by another way than its name alone."""
+    if node.type == "property_identifier":
+        return _text(node) in {"require", "createRequire"} and node.parent.type == "member_expression"
+    if node.type != "identifier" or _text(node) not in {"require", "createRequire"}:
+        return False
+    parent = node.parent
+    if parent.type == "member_expression":
+        last = parent.child_by_field_name("property")
+        return last is None or _text(last) not in _ABOUT_REQUIRE
+    called = _is(_CALL, parent) and parent.child_by_field_name("function") == node
+    given = parent.type == "variable_declarator" and parent.child_by_field_name("name") == node
+    return not given and not _GIVES.search(parent.type) and (not called or _text(node) == "createRequire")
 
 
 def _below(node: Any, *, into: Callable[[Any], bool] = lambda _: True) -> list[Any]:

@@ -20,6 +20,11 @@ _FUNCTIONS = frozenset({"FunctionDef", "AsyncFunctionDef"})
 _DEFINITIONS = _FUNCTIONS | {"ClassDef"}
 _BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
 _IMPORTERS = frozenset({"__import__", "import_module", "run_module", "run_path", "load_source"})
+# What leads to them, or loads what they give: a module by a name that is known only when the code runs.
+_LOADERS = frozenset({
+    *_IMPORTERS, "resolve_name", "spec_from_file_location", "spec_from_loader", "exec_module", "load_module",
+    "SourceFileLoader", "SourcelessFileLoader", "ExtensionFileLoader", "zipimporter", "load_dynamic",
+})  # fmt: skip
 _ANY = "*"  # a module that only the running code names
 CANNOT_READ = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 
@@ -235,7 +240,7 @@ def _statements(tree: "Any") -> "Iterator[Any]":
 def _imports(tree: "Any", text: str) -> "Iterator[str]":
     """The modules that a tree imports, by statement or by call; relative ones with their dots."""
     called = set()
-    calls = any(word in text for word in _IMPORTERS)
+    calls = any(word in text for word in _LOADERS)
     for node in _walk(tree) if calls else _statements(tree):
         kind = _kind(node)
         if kind == "Import":
@@ -247,8 +252,15 @@ def _imports(tree: "Any", text: str) -> "Iterator[str]":
             first = node.args[0] if node.args else None
             value = getattr(first, "value", None) if _kind(first) == "Constant" else None
             yield value if isinstance(value, str) else _ANY
-        elif _name(node) == "__import__" and node not in called:
+        elif calls and node not in called and _leads_to_loader(node):
             yield _ANY
+
+
+def _leads_to_loader(node: "Any") -> bool:
+    """Whether an expression gives what imports or loads, by its name or to whoever looks that up."""
+    if _kind(node) == "alias":
+        return node.asname is not None and node.name in _LOADERS
+    return _name(node) in _LOADERS or (_kind(node) == "Constant" and node.value in _IMPORTERS)
 
 
 def _name(node: "Any") -> str:
