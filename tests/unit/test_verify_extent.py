@@ -118,6 +118,8 @@ def beyond(verdict: Verdict) -> bool:
         "os.stat = print",
         '__all__ = ["g"]',
         "class D:\n    f = os.remove",
+        "# coding: utf-7",
+        "# a remark by the way",
     ],
 )
 @pytest.mark.parametrize("at", ["def f(path)", "def g(x)", "class C"])
@@ -168,6 +170,7 @@ def test_a_method_may_get_the_decorator_that_a_finding_in_its_header_wants() -> 
     "added",
     [
         "NONE = None",
+        "# A remark about it.\nNONE = None",
         "def is_none(x):\n    return x is NONE\n\n\nNONE = None",
         "@classmethod\ndef NONE(x):\n    return x",
     ],

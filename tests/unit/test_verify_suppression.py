@@ -39,6 +39,11 @@ FORMS = [
     "# lgtm", "# noformat", "/* noqa */", "# black: off", "// coverity[x]", "// clang-format off",
     "// cppcheck-suppress x", "// CHECKSTYLE:OFF", "# shellcheck shell=ksh",
     "# shellcheck source=/dev/null", "# check=skip=all", "# escape=`", "# syntax=docker/dockerfile:1",
+    "# trunk-ignore(ruff/E711)", "# trunk-ignore-all(ruff)", "# lint-fixme: X", "# cx-ignore", "# ggignore",
+    "# pyre-unsafe", "# #nohorus", "# basedpyright: ignore", "# interrogate: ignore", "# typos:ignore",
+    "# DevSkim: ignore DS1", "# deepcode ignore X: why", "# kics-scan ignore-line", "# #lizard forgives",
+    "# qodana.ignore", "# coverage: exclude", "# doctest: +SKIP", "# pylint: off", "# pylint: disable-msg=x",
+    "# pragma: exclude file", "# pragma: whitelist secret",
 ]  # fmt: skip
 
 

@@ -126,9 +126,11 @@ def _loose(change: _Change, ground: Ground, called: frozenset[str], moved: froze
     """
     if _between(change, ground.imports) and all(map(_NAMES.fullmatch, change.added)):
         return False
+    # Remarks come with what they are about, and not by themselves.
+    statements = _statements(change.added) or [line.strip() for line in change.added if line.strip()]
     loose = [
         one
-        for one in _statements(change.added)
+        for one in statements
         if not called.intersection(_WORD.findall(one))
         and not any(_IMPORT.match(line) for line in one.split("\n"))
         and not all(line in moved for line in one.split("\n"))

@@ -17,16 +17,22 @@ _WORDS = re.compile(
     r"""(?ix)
     (?: \b (?:
         nosec | nosemgrep | nosonar | noinspection | no_type_check | skipcq
+      | (?:trunk|cx|lint)-(?:ignore|fixme) (?:-all|-begin|-end)? | pyre-unsafe | ggignore | nohorus
+      | deepcode [ \t]+ ignore | kics-scan [ \t]+ (?:ignore|disable) (?:-line|-block)?
+      | lizard [ \t]+ forgives
+      | qodana \. ignore | coverage [ \t]* : [ \t]* (?:exclude|ignore) | doctest [ \t]* : [ \t]* \+SKIP
       | (?:ruff|flake8) [ \t]* : [ \t]* (?:noqa|ignore|disable|file-ignore)
       | (?:type|ty|pyrefly|zuban|bandit) [ \t]* : [ \t]* (?:ignore|skip)
       | pyright [ \t]* : [ \t]* (?:ignore|basic|standard|strict|off|report\w+)
       | pyre-(?:ignore-all-errors|ignore|fixme)
-      | (?:pylint|pytype|yapf|vulture) [ \t]* : [ \t]* (?:disable-next|disable|skip-file|ignore)
+      | (?:pylint|pytype|yapf|vulture) [ \t]* : [ \t]* (?: disable (?:-next|-msg)? | skip-file | ignore
+            | off )
       | mypy [ \t]* : [ \t]* [a-z]+ [-_][a-z_-]+
       | (?:autopep8|autoflake) [ \t]* : [ \t]* (?:off|skip|skip_file)
-      | pragma [ \t]* : [ \t]* (?:no [ \t]* (?:cover|branch|qa) | allowlist [ \t]+ (?:nextline [ \t]+)?
-            secret)
-      | (?:codespell|deptry|bandit|typed|trivy|tfsec|hadolint|zizmor|actionlint) [ \t]* : [ \t]* ignore
+      | pragma [ \t]* : [ \t]* (?: no [ \t]* (?:cover|branch|qa) | exclude
+            | (?:allow|white)list [ \t]+ (?:nextline [ \t]+)? secret )
+      | (?:codespell|deptry|bandit|typed|trivy|tfsec|hadolint|zizmor|actionlint|basedpyright|dodgy
+            |interrogate|megalinter|pyflakes|typos|wps|wss|devskim) [ \t]* : [ \t]* ignore
       | (?:hadolint|actionlint) [ \t]+ (?:global [ \t]+)? ignore | hadolint [ \t]+ shell (?= [ \t]* =)
       | checkov [ \t]* : [ \t]* skip
       | gitleaks [ \t]* : [ \t]* allow | sourcery [ \t]+ skip
