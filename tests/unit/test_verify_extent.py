@@ -1,5 +1,7 @@
 """What an edit adds beyond the definition that holds a finding: only what the mending calls for."""
 
+import time
+
 import pytest
 
 from patchmill.edit.span import Hunk, split_lines
@@ -254,3 +256,16 @@ def test_a_statement_of_a_script_does_not_make_those_beside_it_its_own() -> None
 
     assert verify(source, mended, found, path="a.sh", language="bash").groups
     assert not verify(source, mended.replace("  ls\n", ""), found, path="a.sh", language="bash").groups
+
+
+def test_hostile_text_is_placed_in_linear_time() -> None:
+    chain = "".join(f"a{number} = a{number + 1}\n" for number in range(5_000))
+    word, slashes = "w" * 60_000, "/" * 60_000
+    texts = [chain, f"{word} x = 1\n", f"{slashes} = 1\n", "}\n" * 5_000, '"' * 60_000, "w " * 30_000]
+    began = time.process_time()
+
+    for text in texts:
+        after = SOURCE.replace("path == None", "a0 is None").replace("import os\n", f"import os\n{text}")
+        verify(SOURCE, after, ("ruff", "E711", 8))
+
+    assert time.process_time() - began < 20

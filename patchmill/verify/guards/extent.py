@@ -6,6 +6,7 @@ the file, if what it writes at the findings uses that name or a finding says it.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -20,12 +21,13 @@ _DOES = re.compile(
 )
 _IMPORT = re.compile(r"(?:from|import(?!\s*[\"'])|use|using|require|#\s*include|extern crate)\b")
 # Names between the brackets of an import, and no statement of another kind.
-_NAMES = re.compile(r"""[\w\s.*,:{}()"'`/@-]*(?:(?:#|//).*)?""")
+_NAMES = re.compile(r"""[\w\s.*,:{}()"'`/@-]*+""")
+_COMMENT = re.compile(r"#|//")
 _REMARK = ("#", "//", "*", "/*", "<!--")
 _GOES_ON = re.compile(r"[)\]}>;,]|(?:else|elif|except|finally|catch|end|fi|done|esac)\b")
 _WORD = re.compile(r"[\w$]+")
 # A word before another one is a keyword or a type, and no name that is bound there.
-_BOUND = re.compile(r"[\w$]+(?![\w$]|[ \t]+[\w$])")
+_BOUND = re.compile(r"(?<![\w$])[\w$]++(?![ \t]++[\w$])")
 _PROSE = re.compile(r"""\"[^"\n]*\"|'[^'\n]*'|(?:#|//).*""")
 _MOST_LINES = 2_000
 
@@ -105,10 +107,17 @@ def _called_for(
     asked |= {*_WORD.findall("\n".join(at_findings))}
     fresh = {word for change in beside for line in change.added for word in _BOUND.findall(line)} - known
     called = {word for word in fresh if not asked.isdisjoint((word, word.lower()))}
-    rest = [_WORD.findall(one) for change in beside for one in _statements(change.added)]
-    while used := [words for words in rest if called.intersection(words)]:
-        rest = [words for words in rest if words not in used]
-        called |= fresh.intersection(word for words in used for word in words)
+    users: dict[str, list[list[str]]] = {}
+    for change in beside:
+        for one in _statements(change.added):
+            words = fresh.intersection(_WORD.findall(one))
+            for word in words:
+                users.setdefault(word, []).append([*words])
+    waiting = [*called]
+    while waiting:
+        more = {word for words in users.pop(waiting.pop(), ()) for word in words} - called
+        called |= more
+        waiting += more
     return frozenset(called)
 
 
@@ -124,7 +133,9 @@ def _loose(change: _Change, ground: Ground, called: frozenset[str], moved: froze
 
     Lines that stand for lines of the source are judged by `losses`.
     """
-    if _between(change, ground.imports) and all(map(_NAMES.fullmatch, change.added)):
+    if _between(change, ground.imports) and all(
+        _NAMES.fullmatch(_COMMENT.split(line, maxsplit=1)[0]) for line in change.added
+    ):
         return False
     # Remarks come with what they are about, and not by themselves.
     statements = _statements(change.added) or [line.strip() for line in change.added if line.strip()]
@@ -165,13 +176,15 @@ def _changes(hunk: Hunk, lines: Sequence[str]) -> Iterator[_Change]:
 
 def _slid(change: _Change, lines: Sequence[str]) -> _Change:
     """What is added, behind the closing bracket that it begins with if that one stood there before."""
-    first, added = change.first, [*change.added]
-    while change.last < change.first <= first <= len(lines) and added[:1]:
+    first, added = change.first, deque(change.added)
+    while change.last < change.first <= first <= len(lines) and added:
         line = lines[first - 1]
         if added[0].strip() != line.strip() or not (_GOES_ON.match(line.strip()) or first > change.first):
             break
-        first, added = first + 1, [*added[1:], line]
-    return replace(change, first=first, last=change.last + first - change.first, added=added)
+        added.popleft()
+        added.append(line)
+        first += 1
+    return replace(change, first=first, last=change.last + first - change.first, added=tuple(added))
 
 
 def _parts(change: _Change, within: Sequence[Lines], lines: Sequence[str]) -> Iterator[_Change]:

@@ -7,7 +7,7 @@ from typing import Self
 
 from patchmill.job.record import Finding
 from patchmill.verify.checker import Diagnostic
-from patchmill.verify.guards.duplicates import is_about_keys, twins
+from patchmill.verify.guards.duplicates import Twins, is_about_keys
 from patchmill.verify.outline.read import Lines, Outline
 
 # A rule whose name says that something is there for nothing asks for its removal.
@@ -74,6 +74,7 @@ class Ground:
         """
         broken = outline is not None and not outline.read
         points: list[Point] = []
+        twins = Twins(lines)
         around: list[Lines] = []
         for number, (index, finding) in enumerate(findings.items()):
             start, end = finding.start_line, max(finding.start_line, finding.end_line)
@@ -93,8 +94,7 @@ class Ground:
                 spans += [(match.start_line, match.end_line), *match.marks, *match.reach]
             own = {line for first, last in spans for line in range(first, min(last, len(lines)) + 1)}
             own |= _beside(lines, finding, around[-1:])
-            doubles = is_about_keys(name)
-            own |= twins(lines, start) if doubles else set()
+            own |= twins.of(start) if is_about_keys(name) else set()
             points.append(
                 Point(
                     own=frozenset(own),
@@ -102,7 +102,7 @@ class Ground:
                     keeps_calls=bool(_UNUSED_RESULT.search(name)),
                     unused_import="unused-import" in name and index not in settled,
                     whole=whole,
-                    doubles=doubles,
+                    doubles=is_about_keys(name),
                     said=frozenset(_WORD.findall(said)),
                     asked=_asked(said, name, unused_import="unused-import" in name),
                 )
