@@ -74,7 +74,8 @@ def verify(
     finding = Finding(index=0, tool=tool, rule=rule, message="", severity="", start_line=line, end_line=line)
     old, new = split_lines(before), split_lines(after)
     head = next(at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other)
-    tail = next(at for at, (one, other) in enumerate(zip(old[::-1], new[::-1], strict=False)) if one != other)
+    ends = enumerate(zip(old[::-1], new[::-1], strict=False))
+    tail = next((at for at, (one, other) in ends if one != other), len(old) - head)
     whole = Hunk(
         start_line=head + 1,
         end_line=len(old) - tail,
@@ -181,6 +182,12 @@ def test_what_the_mending_uses_may_be_defined_anywhere(added: str) -> None:
     after = SOURCE.replace("path == None", "path is NONE").replace("class C", f"{added}\n\n\nclass C")
 
     assert verify(SOURCE, after, ("ruff", "E711", 8)).findings[0] == (FindingStatus.VERIFIED, None)
+
+
+def test_a_name_that_a_finding_misses_may_be_defined_anywhere() -> None:
+    source = "def f(x):\n    return x + LIMIT\n"
+
+    assert verify(source, f"LIMIT = 10\n\n\n{source}", ("ruff", "F821", 2)).groups
 
 
 def test_a_definition_waits_for_the_edit_that_calls_for_it() -> None:

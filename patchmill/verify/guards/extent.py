@@ -29,6 +29,8 @@ _WORD = re.compile(r"[\w$]+")
 # A word before another one is a keyword or a type, and no name that is bound there.
 _BOUND = re.compile(r"(?<![\w$])[\w$]++(?![ \t]++[\w$])")
 _PROSE = re.compile(r"""\"[^"\n]*\"|'[^'\n]*'|(?:#|//).*""")
+# Words of rules about names that are used and not there.
+_UNDEFINED = frozenset({"undef", "undefined"})
 _MOST_LINES = 2_000
 
 
@@ -103,6 +105,8 @@ def _called_for(
 ) -> frozenset[str]:
     """The names new to the file that findings ask for, or that are used at them, or by what is called for."""
     known = {word for line in lines for word in _WORD.findall(_PROSE.sub("", line))}
+    undefined = [point.asked for point in ground.points if not _UNDEFINED.isdisjoint(point.asked)]
+    known = known.difference(*undefined)
     asked = {name for point in ground.points for name in point.asked}
     asked |= {*_WORD.findall("\n".join(at_findings))}
     fresh = {word for change in beside for line in change.added for word in _BOUND.findall(line)} - known
