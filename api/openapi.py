@@ -149,7 +149,7 @@ def _describe(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     )
     document["components"]["schemas"].update(described["$defs"])
     for route in chain.from_iterable(router.routes for router in routers):
-        if isinstance(route, APIRoute):
+        if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods or ():
                 _restore_examples(route, document["paths"][route.path_format][method.lower()])
     return document

@@ -55,7 +55,7 @@ _IN_JSON = {
     "dict_type": "must be an object",
     "list_type": "must be a list",
 }
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 # What pydantic says of how many there are, in terms of how it goes about it.
 _HOW_MANY = re.compile(r"\w+ should have (at (?:least|most) \d+ items?) after validation, not .*")
 _WRONG_TYPE_ENDINGS = ("_type", "_parsing", "_from_float", "_parsing_size")

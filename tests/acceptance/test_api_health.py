@@ -18,11 +18,14 @@ def test_a_process_with_all_services_is_ready(api: Api) -> None:
         ready = client.get("/readyz")
         assert client.get("/healthz").json() == {"status": "ok"}
 
+        heads = [client.head(path) for path in ("/healthz", "/readyz")]
+
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready",
         "checks": {"postgres": "ok", "schema": "ok", "redis": "ok"},
     }
+    assert [(head.status_code, head.content) for head in heads] == [(200, b"")] * 2
 
 
 def test_without_redis_jobs_are_accepted_and_the_process_is_degraded(

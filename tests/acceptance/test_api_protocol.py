@@ -48,7 +48,12 @@ def test_an_unknown_path_is_a_problem(user: User) -> None:
 
 @pytest.mark.parametrize(
     ("path", "allowed"),
-    [("/v1/jobs", "GET, POST"), ("/v1/stats", "GET"), ("/v1/jobs/job_1/cancel", "POST")],
+    [
+        ("/v1/jobs", "GET, POST"),
+        ("/v1/stats", "GET"),
+        ("/v1/jobs/job_1/cancel", "POST"),
+        ("/healthz", "GET, HEAD"),
+    ],
 )
 def test_another_method_is_a_problem_that_names_the_allowed_ones(user: User, path: str, allowed: str) -> None:
     response = user.http.delete(path)
