@@ -23,9 +23,10 @@ pytestmark = [
 SLOTS = 2
 NEIGHBOURS = 12
 LOSSES = 3
-# Beside poison, in the long form: so many jobs a second that two workers are kept busy, for so long.
-PER_S = 6.0
-PACED = faults.of_scale(0, 400)
+# Beside poison, in the long form: no more jobs a second than two cores bear while a worker starts as well,
+# and so many that those which three workers had in hand are less than a twentieth.
+PER_S = 5.0
+PACED = faults.of_scale(400, 400)
 SLOWER = 1.2  # at most, times what the 95th percentile is without poison
 TOOK = "SELECT extract(epoch FROM finished_at - created_at)::float8 FROM jobs WHERE path LIKE '{folder}/%'"
 TRIES = 2
