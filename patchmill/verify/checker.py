@@ -15,7 +15,7 @@ class Diagnostic:
 
     `marks` are further lines that the checker points at, as pairs of first and last: where two places make
     one problem, tools differ in which of them they name. `fix` is the repair that the checker itself calls
-    safe, if it has one; `reach` are the lines that any repair of its own changes, safe or not.
+    safe, if it has one; `repair` is one of its own, safe or not, and `reach` are the lines that this changes.
     """
 
     rule: str
@@ -26,7 +26,12 @@ class Diagnostic:
     end_column: int
     marks: tuple[tuple[int, int], ...] = ()
     fix: tuple[ToolEdit, ...] = ()
-    reach: tuple[tuple[int, int], ...] = ()
+    repair: tuple[ToolEdit, ...] = ()
+
+    @property
+    def reach(self) -> tuple[tuple[int, int], ...]:
+        """The lines; an end before the first column of a line does not touch that line."""
+        return tuple((edit.start_line, edit.end_line - (edit.end_column == 1)) for edit in self.repair)
 
     def __post_init__(self) -> None:
         """Take out of the message what could not be told: it quotes what was read."""

@@ -36,6 +36,17 @@ class C:
     def n(self):
         return shutil.which("x")
 """
+WITH_NUMBER = """\
+import os
+
+
+def f(seconds):
+    return seconds > 86400
+
+
+class C:
+    size = 1
+"""
 SCRIPT = """\
 import fs from "fs";
 
@@ -85,8 +96,8 @@ def verify(
     hunks = [whole]
     if apart:
         hunks = [
-            Hunk(start_line=4, end_line=3, original="", replacement="NONE = None\n"),
-            Hunk(start_line=8, end_line=8, original=old[7], replacement="    if path is NONE:\n"),
+            Hunk(start_line=2, end_line=1, original="", replacement="DAY_S = 86400\n"),
+            Hunk(start_line=5, end_line=5, original=old[4], replacement="    return seconds > DAY_S\n"),
         ]
     return verify_fix(
         source=before,
@@ -172,16 +183,14 @@ def test_a_method_may_get_the_decorator_that_a_finding_in_its_header_wants() -> 
 @pytest.mark.parametrize(
     "added",
     [
-        "NONE = None",
-        "# A remark about it.\nNONE = None",
-        "def is_none(x):\n    return x is NONE\n\n\nNONE = None",
-        "@classmethod\ndef NONE(x):\n    return x",
+        "DAY_S = 86400",
+        "# A remark about it.\nDAY_S = 86400",
     ],
 )
 def test_what_the_mending_uses_may_be_defined_anywhere(added: str) -> None:
-    after = SOURCE.replace("path == None", "path is NONE").replace("class C", f"{added}\n\n\nclass C")
+    after = WITH_NUMBER.replace("86400", "DAY_S").replace("class C", f"{added}\n\n\nclass C")
 
-    assert verify(SOURCE, after, ("ruff", "E711", 8)).findings[0] == (FindingStatus.VERIFIED, None)
+    assert verify(WITH_NUMBER, after, ("ruff", "PLR2004", 5)).findings[0] == (FindingStatus.VERIFIED, None)
 
 
 def test_a_name_that_a_finding_misses_may_be_defined_anywhere() -> None:
@@ -191,7 +200,8 @@ def test_a_name_that_a_finding_misses_may_be_defined_anywhere() -> None:
 
 
 def test_a_definition_waits_for_the_edit_that_calls_for_it() -> None:
-    verdict = verify(SOURCE, SOURCE.replace("==", "is", 1), ("ruff", "E711", 8), apart=True)
+    after = WITH_NUMBER.replace("86400", "DAY_S")
+    verdict = verify(WITH_NUMBER, after, ("ruff", "PLR2004", 5), apart=True)
 
     assert [len(group.hunks) for group in verdict.groups] == [2]
 

@@ -139,7 +139,7 @@ def test_a_finding_that_is_not_there_is_not_reproduced() -> None:
 
 def test_settings_decide_what_is_reproduced() -> None:
     source = "x = '" + "a" * 90 + "'\n"
-    edit = hunk(1, 1, "x = 'a'\n", source)
+    edit = hunk(1, 1, f"x = (\n    '{'a' * 30}'\n    '{'a' * 60}'\n)\n", source)
 
     long = verify([finding(0, "E501", 1)], [edit], source=source, settings={"ruff": {"line-length": 80}})
     short = verify([finding(0, "E501", 1)], [edit], source=source, settings={"ruff": {"line-length": 120}})

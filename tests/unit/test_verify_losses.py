@@ -96,7 +96,7 @@ def words(verdict: Verdict) -> str:
         if check.check is CheckName.IN_SCOPE and check.result is Result.FAILED
     ]
     assert f"in_scope: {failed[0].detail}" in verdict.feedback
-    return failed[0].detail
+    return "; ".join(check.detail for check in failed)
 
 
 def test_a_file_that_is_emptied_mends_nothing() -> None:
@@ -188,12 +188,12 @@ def test_an_operator_beside_the_finding_stays_in_every_language() -> None:
     ],
 )
 def test_what_stands_beside_the_finding_says_the_same(old: str, new: str) -> None:
-    before, after = (f"def g(x, y):\n    {line}\n    return x.drop() == " for line in (old, new))
-    source = f"{before}None  # E711\n"
-    found = ("E711", 3)
+    before, after = (f"def g(x, y):\n    {line}\n    return x.drop() " for line in (old, new))
+    mended, found = "is None  # E711\n", ("E711", 3)
+    source = f"{before}== None  # E711\n"
 
-    assert f"line 2 `{old}` is changed or gone" in reason(verify(source, (1, 3), f"{after}[]\n", found))
-    assert verify(source, (1, 3), f"{before}[]\n", found).groups
+    assert f"line 2 `{old}` is changed or gone" in reason(verify(source, (1, 3), f"{after}{mended}", found))
+    assert verify(source, (1, 3), f"{before}{mended}", found).groups
 
 
 def test_of_lines_that_are_alike_each_stays() -> None:
@@ -244,11 +244,11 @@ def test_a_definition_that_is_too_complex_is_not_mended_by_emptying_it() -> None
 def test_what_is_added_belongs_to_the_finding_or_is_a_definition() -> None:
     def adding(at: int, text: str, scope: tuple[int, int] | None = None) -> Verdict:
         beside = Hunk(start_line=at, end_line=at - 1, original="", replacement=text)
-        return verify(SOURCE, (11, 11), "    return x is NONE\n", also=[beside], scope=scope)
+        return verify(SOURCE, (5, 5), "def f(a=NONE):\n", ("B006", 5), also=[beside], scope=scope)
 
     assert adding(4, "NONE = None\n").findings[0] == (FindingStatus.VERIFIED, None)
-    assert adding(8, "\n\nNONE = None\n").findings[0] == (FindingStatus.VERIFIED, None)
-    assert "beyond the definition" in words(adding(6, "    global NONE\n    NONE = None\n"))
+    assert adding(3, "\n\nNONE = None\n").findings[0] == (FindingStatus.VERIFIED, None)
+    assert "beyond the definition" in words(adding(11, "    global NONE\n    NONE = None\n"))
     assert "beyond the definition" in words(adding(4, "NONE = None\nprint(NONE)\n"))
     assert "beyond the definition" in words(adding(3, "print(sys)\n"))
     assert adding(4, "NONE = None\nprint(NONE)\n", scope=(1, 11)).groups
@@ -285,10 +285,11 @@ def test_a_name_that_is_changed_where_the_finding_is_may_change_everywhere() -> 
 
 
 def test_an_import_that_the_fix_leaves_unused_may_go_and_no_other() -> None:
-    source = "import os\nimport sys\n\n\ndef f(p):\n    return os.getcwd() == None\n"
+    source = "import os\nimport sys\n\n\ndef f():\n    return os.getcwd()\n"
+    found, mended = ("PTH109", 6), "from pathlib import Path\n\n\ndef f():\n    return Path.cwd()\n"
 
-    gone = verify(source, (1, 6), "import sys\n\n\ndef f(p):\n    return p is None\n", ("E711", 6))
-    other = verify(source, (1, 6), "import os\n\n\ndef f(p):\n    return os.getcwd() is None\n", ("E711", 6))
+    gone = verify(source, (1, 6), f"import sys\n{mended}", found)
+    other = verify(source, (1, 6), f"import os\n{mended}", found)
 
     assert gone.groups
     assert "`import sys`" in reason(other)

@@ -55,13 +55,13 @@ def offered(verdict: Verdict) -> list[list[int]]:
 def test_an_edit_that_nothing_needs_is_left_out_of_a_group_that_needs_each_other() -> None:
     edits = [
         hunk(1, "NONE = None\n"),
-        hunk(15, "    return x is NONE\n"),
+        hunk(5, "def f(a=NONE):\n"),
         hunk(11, "    return q - 1\n"),
     ]
 
-    verdict = verify([finding(0, "F401", 1), finding(1, "E711", 15)], edits)
+    verdict = verify([finding(0, "F401", 1), finding(1, "B006", 5)], edits)
 
-    assert offered(verdict) == [[1, 15]]
+    assert offered(verdict) == [[1, 5]]
     assert [edit.start_line for refusal in verdict.refusals for edit in refusal.hunks] == [11]
 
 
@@ -69,7 +69,7 @@ def test_an_edit_that_nothing_needs_is_left_out_of_a_group_that_needs_each_other
 def test_no_number_of_other_edits_gets_by_beside_two_that_need_each_other(count: int) -> None:
     others = "".join(f"def h{number}(q):\n    return q + {number}\n\n\n" for number in range(count))
     source = f"NONE = 0\n\n\ndef g(x):\n    return x == None\n\n\n{others}"
-    edits = [hunk(1, "NONE = None\n", source), hunk(5, "    return x is NONE\n", source)]
+    edits = [hunk(1, "NONE = None\n", source), hunk(5, "    return x is None\n", source)]
     edits += [hunk(9 + 4 * number, f"    return q - {number}\n", source) for number in range(count)]
 
     verdict = verify([finding(0, "E711", 5)], edits, source)

@@ -224,7 +224,8 @@ def _found() -> str:
 
 
 def _diagnostic(entry: Mapping[str, Any]) -> Diagnostic:
-    rule = entry["code"] or entry["name"]
+    rule, fix = entry["code"] or entry["name"], entry["fix"]
+    repair, safe = _edits(fix), fix is not None and fix["applicability"] == "safe"
     return Diagnostic(
         rule=SYNTAX_ERROR if rule == _FILE_UNREADABLE else rule,
         message=entry["message"],
@@ -232,14 +233,12 @@ def _diagnostic(entry: Mapping[str, Any]) -> Diagnostic:
         start_column=entry["location"]["column"],
         end_line=entry["end_location"]["row"],
         end_column=entry["end_location"]["column"],
-        fix=_safe_fix(entry["fix"]),
-        reach=_reach(entry["fix"]),
+        fix=repair if safe else (),
+        repair=repair,
     )
 
 
-def _safe_fix(fix: Mapping[str, Any] | None) -> tuple[ToolEdit, ...]:
-    if fix is None or fix["applicability"] != "safe":
-        return ()
+def _edits(fix: Mapping[str, Any] | None) -> tuple[ToolEdit, ...]:
     return tuple(
         ToolEdit(
             start_line=edit["location"]["row"],
@@ -248,13 +247,5 @@ def _safe_fix(fix: Mapping[str, Any] | None) -> tuple[ToolEdit, ...]:
             end_column=edit["end_location"]["column"],
             text=edit["content"] or "",
         )
-        for edit in fix["edits"]
-    )
-
-
-def _reach(fix: Mapping[str, Any] | None) -> tuple[tuple[int, int], ...]:
-    """The lines that a fix changes; an end before the first column of a line does not touch that line."""
-    return tuple(
-        (edit["location"]["row"], edit["end_location"]["row"] - (edit["end_location"]["column"] == 1))
         for edit in (fix["edits"] if fix is not None else ())
     )

@@ -1,44 +1,68 @@
 """Which lines of a source findings are about: what an edit for them may change, and what is beside it."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from patchmill.job.record import Finding
+from patchmill.job.record import Finding, ToolEdit
 from patchmill.verify.checker import Diagnostic
 from patchmill.verify.guards.duplicates import Twins, is_about_keys
-from patchmill.verify.outline.read import Lines, Outline
+from patchmill.verify.guards.redefined import may_go
+from patchmill.verify.guards.words import bound_by, tokens_of
+from patchmill.verify.outline.read import Lines, Outline, Place
 
 # A rule whose name says that something is there for nothing asks for its removal.
 _FOR_NOTHING = re.compile(
     r"unused|useless|repeated|unnecessary|unreachable|redundant|dup(?:e|licate)|redefin|needless|commented|dead"
-    r"|use-fixtures|debugger|(?:^|-)print|console|(?:^|-)assert$|alert|empty|extra|superfluous|pointless|self-assign"
+    r"|use-fixtures|debugger|(?:^|-)print|console|alert|empty|extra|superfluous|pointless|self-assign"
     r"|optional-catch-binding"
 )
 _UNUSED_RESULT = re.compile(r"unused-var|unused-unpacked")
 _OF_PARTS = re.compile(r"arg|param|fixture|key|catch-binding")
+# Where something stands, and in what order: a mending may move lines.
+_OF_PLACE = re.compile(
+    r"order|sort|first|last|top|before|after|scop|inner|nested|negat|condition|pair|group|import|position|else|loop"
+)
 # A rule about how much a definition holds is about all of it.
 _OF_WHOLE = re.compile(r"complex|too-many|too-long|max-|cognitive|no-self-use")
 _WORD = re.compile(r"\w+")
 # In a message, what is no plain word: in quotes, or with a capital or an underscore within.
 _NAME = re.compile(r"(?<=[`'\"])[\w$]+|\b\w+[A-Z_]\w*")
+_QUOTED = re.compile(r"`([^`]{1,500})`|\"([^\"]{1,500})\"|(?<!\w)'([^']{1,500})'")
+_SIGN = re.compile(r"\w+|===|!==|==|!=|<=|>=|&&|\|\||\?\?|\*\*|[^\w\s]")
+_OPERATORS = frozenset(
+    {"not", "in", "is", "and", "or", "if", "any", "all", "min", "max", "break", "continue", "return"}
+)
 # Where the source cannot be parsed, the fault may be some lines away from where it shows.
 _BROKEN_NEAR = 3
+_NOWHERE = Place(own=(), around=())
 # What goes with a finding though it stands beside it: by rule, the lines that it makes needless.
 _WITH = {
     **dict.fromkeys(("PERF401", "PERF402", "PERF403"), re.compile(r"\s*(?:async\s+)?for\b.*:\s*(?:#.*)?$")),
-    "SIM113": re.compile(r"\s*\w+\s*=\s*-?\d+\s*(?:#.*)?$"),
+    "SIM113": re.compile(r"\s*(?:\w+\s*=\s*-?\d+|(?:async\s+)?for\b.*:)\s*(?:#.*)?$"),
     "SIM115": re.compile(r"\s*\w+\.close\(\)\s*(?:#.*)?$"),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One finding on the ground: its `own` lines, and what its rule asks for there."""
+    """One finding on the ground: its `own` lines, and what its rule asks for there.
 
+    Of the own lines those are `marked` that it points at, or that a repair of the checker changes. `name` is
+    that of its rule, `said` what its messages say, `pointed` what it points at if that is one word. `goes` is
+    the definitions that it is about, of which one may go as a whole, if its rule may ask for that.
+    """
+
+    name: str
+    reproduced: bool
     own: frozenset[int]
+    marked: frozenset[int]
+    repair: tuple[ToolEdit, ...]
+    pointed: frozenset[str]
+    goes: tuple[Lines, ...]
     removal: bool
+    moves: bool
     keeps_calls: bool
     unused_import: bool
     whole: bool
@@ -55,6 +79,7 @@ class Ground:
     around: tuple[Lines, ...]
     functions: tuple[Lines, ...]
     imports: frozenset[int]
+    imported: frozenset[str]
     own: frozenset[int] = field(default=frozenset())
 
     @classmethod
@@ -77,47 +102,93 @@ class Ground:
         twins = Twins(lines)
         around: list[Lines] = []
         for number, (index, finding) in enumerate(findings.items()):
-            start, end = finding.start_line, max(finding.start_line, finding.end_line)
-            name = names.get(index, finding.rule).lower()
-            whole = bool(_OF_WHOLE.search(name))
-            removal = bool(_FOR_NOTHING.search(name))
-            spans = [(start - _BROKEN_NEAR, end + _BROKEN_NEAR)] if broken else [(start, end)]
-            if outline is not None and number < len(outline.places):
-                place = outline.places[number]
-                spans += place.own
-                spans += place.whole if whole or (removal and not _OF_PARTS.search(name)) else ()
-                around += place.around
-            said = finding.message
-            if index in matches:
-                match = matches[index]
-                said += f" {match.message}"
-                spans += [(match.start_line, match.end_line), *match.marks, *match.reach]
-            own = {line for first, last in spans for line in range(first, min(last, len(lines)) + 1)}
-            own |= _beside(lines, finding, around[-1:])
-            own |= twins.of(start) if is_about_keys(name) else set()
+            known = outline is not None and number < len(outline.places)
+            place = outline.places[number] if outline is not None and known else _NOWHERE
+            around += place.around
             points.append(
-                Point(
-                    own=frozenset(own),
-                    removal=removal,
-                    keeps_calls=bool(_UNUSED_RESULT.search(name)),
-                    unused_import="unused-import" in name and index not in settled,
-                    whole=whole,
-                    doubles=is_about_keys(name),
-                    said=frozenset(_WORD.findall(said)),
-                    asked=_asked(said, name, unused_import="unused-import" in name),
+                _point(
+                    lines,
+                    finding,
+                    place,
+                    match=matches.get(index),
+                    name=names.get(index, finding.rule).lower(),
+                    near=_BROKEN_NEAR if broken else 0,
+                    settled=index in settled,
+                    twins=twins,
                 )
             )
+        imports = _numbers(outline.import_lines if outline else (), len(lines))
         return cls(
             points=tuple(points),
             around=tuple(around),
             functions=outline.functions if outline else (),
-            imports=frozenset(
-                line
-                for first, last in (outline.import_lines if outline else ())
-                for line in range(first, last + 1)
-            ),
+            imports=frozenset(imports),
+            imported=frozenset(name for line in imports for name in bound_by(tokens_of(lines[line - 1]))),
             own=frozenset().union(*(point.own for point in points)),
         )
+
+
+def _point(
+    lines: Sequence[str],
+    finding: Finding,
+    place: Place,
+    *,
+    match: Diagnostic | None,
+    name: str,
+    near: int,
+    settled: bool,
+    twins: Twins,
+) -> Point:
+    """Say of a finding, with what the checker reports, what is its own; `near` are as many lines more."""
+    start, end = finding.start_line, max(finding.start_line, finding.end_line)
+    whole, removal = bool(_OF_WHOLE.search(name)), bool(_FOR_NOTHING.search(name))
+    spans = [(start - near, end + near), *place.own, *(place.whole if whole else ())]
+    marked = [(start, end), *(spans if whole else ())]
+    messages = finding.message
+    if match is not None:
+        marked += [(match.start_line, match.end_line), *match.marks, *match.reach]
+        messages += f"\n{match.message}"
+    pointed_at = _numbers(marked, len(lines)) | _beside(lines, finding, place.around)
+    doubles = is_about_keys(name)
+    pointed_at |= twins.of(start) if doubles else set()
+    definitions = place.whole[-1:] if removal and not _OF_PARTS.search(name) else ()
+    if definitions and match is not None:
+        definitions = may_go(lines, match.message, definitions[0])
+    return Point(
+        name=name,
+        reproduced=match is not None,
+        own=frozenset(pointed_at | _numbers(spans, len(lines))),
+        marked=frozenset(pointed_at),
+        repair=match.repair if match is not None else (),
+        pointed=_pointed(lines, match) if match is not None else frozenset(),
+        goes=definitions,
+        removal=removal,
+        moves=bool(_OF_PLACE.search(name)),
+        keeps_calls=bool(_UNUSED_RESULT.search(name)),
+        unused_import="unused-import" in name and not settled,
+        whole=whole,
+        doubles=doubles,
+        said=_said(messages),
+        asked=_asked(messages, name, unused_import="unused-import" in name),
+    )
+
+
+def _numbers(spans: Iterable[Lines], most: int) -> set[int]:
+    return {line for first, last in spans for line in range(max(1, first), min(last, most) + 1)}
+
+
+def _said(message: str) -> frozenset[str]:
+    """The words of a message, but those of them that are operators, too, only where it quotes code."""
+    quoted = {sign for parts in _QUOTED.findall(message) for part in parts for sign in _SIGN.findall(part)}
+    return frozenset(quoted | ({*_WORD.findall(message)} - _OPERATORS))
+
+
+def _pointed(lines: Sequence[str], match: Diagnostic) -> frozenset[str]:
+    """The word, number or string that a checker points at, if it is one alone."""
+    if match.start_line != match.end_line or match.start_line > len(lines):
+        return frozenset()
+    words = tokens_of(lines[match.start_line - 1][match.start_column - 1 : match.end_column - 1])
+    return frozenset(_WORD.findall(words[0])) if len(words) == 1 else frozenset()
 
 
 def _asked(said: str, rule: str, *, unused_import: bool) -> frozenset[str]:

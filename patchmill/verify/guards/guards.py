@@ -10,6 +10,7 @@ from patchmill.verify.candidate import Candidate, Hunks
 from patchmill.verify.checker import Diagnostic
 from patchmill.verify.evidence import Check, CheckName, Result
 from patchmill.verify.guards.duplicates import lost_entries
+from patchmill.verify.guards.exchanges import Exchanges
 from patchmill.verify.guards.extent import strays
 from patchmill.verify.guards.ground import Ground
 from patchmill.verify.guards.imports import names_of, no_new_import
@@ -20,6 +21,11 @@ from patchmill.verify.guards.suppression import no_suppression
 from patchmill.verify.outline.read import Edited, Outline, read
 
 _SHOWN = 3
+# Languages in which two slashes begin a comment, and a hash does not.
+_SLASHES = frozenset({
+    "javascript", "typescript", "tsx", "go", "rust", "java", "c", "cpp", "csharp", "kotlin", "swift", "json",
+    "css", "php",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +116,10 @@ class Guards:
                 "definition or an import that the fix needs"
                 for stray in beyond
             ]
+        if not wrong:
+            hashes = self._language not in _SLASHES
+            wrong = Exchanges(self._lines, seen.own_hunks, self._ground, hashes=hashes).found()
+            waits = bool(wrong)
         if not wrong:
             return None
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""

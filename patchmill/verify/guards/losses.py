@@ -1,44 +1,39 @@
 """What an edit takes away or changes though no finding asks for it.
 
 The principle: outside of the statements that findings point at, an edit may add lines, and each line that
-stood must still stand. It may only call by a new name what is renamed where a finding is, and have more
-words in it if it names what the findings' lines name; and of a finding's statement something must be left,
-unless its rule says that it is there for nothing. Lines are compared as words and signs, so that layout does
-not count; a string counts as one, and a comment as what it says.
+stood must still stand, once. It may only call by a new name what is renamed where a finding is, and have more
+words in it if these are new there, or choose another value for what the findings' lines name; it moves only
+for rules about order and place. Of a finding's statement something must be left, unless its rule says that it
+is there for nothing: then a definition goes as a whole or not at all. Lines are compared as words and signs,
+so that layout does not count; a string counts as one, and a comment as what it says.
 """
 
-import builtins
-import keyword
 import operator
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
-from itertools import pairwise
 from typing import TypeVar
 
 from patchmill.edit.span import Hunk, line_content, split_lines
 from patchmill.verify.guards.ground import Ground, Point
-
-_TOKEN = re.compile(
-    r"""[fFtT][rR]?"(?:[^"\\]|\\.){0,300}"|[fFtT][rR]?'(?:[^'\\]|\\.){0,300}'"""
-    r"""|"(?:[^"\\]|\\.){0,300}"|'(?:[^'\\]|\\.){0,300}'|`(?:[^`\\]|\\.){0,300}`|\w+|[^\w\s]"""
+from patchmill.verify.guards.words import (
+    KEYWORDS,
+    LITERAL,
+    WORD,
+    Tokens,
+    bound_by,
+    called_in,
+    filled_alike,
+    names_in,
+    tokens_of,
 )
-_WORD = re.compile(r"[^\W\d]\w*")
-_FILLED = re.compile(r"[fFtT][rR]?[\"']|`")
-_FILLING = re.compile(r"\{[^{}]{0,200}")
-_COMMON = frozenset({
-    *dir(builtins), *keyword.kwlist, *keyword.softkwlist,
-    "async", "await", "break", "case", "catch", "const", "continue", "debugger", "default",
-    "delete", "do", "else", "export", "extends", "finally", "for", "func", "fn", "function", "if",
-    "in", "instanceof", "let", "mut", "new", "null", "nil", "of", "private", "public", "return",
-    "static", "struct", "super", "switch", "this", "self", "throw", "true", "false", "try",
-    "typeof", "undefined", "var", "void", "while", "yield", "eval", "Function",
-})  # fmt: skip
-_KEYWORDS = frozenset({*keyword.kwlist, "true", "false", "null", "nil", "undefined"})
+from patchmill.verify.outline.read import Lines
+
 _DEFINES = re.compile(r"\s*(?:async\s+)?(?:def|class|import|from|function|func|fn)\b")
 _DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
 _TURNS = frozenset({"not", "!", "~"})
+_CHOOSES = frozenset({"or", "if", "for", "as", "?", "|"})
 _MOST_LINES = 2_000
 _MOST_PAIRS = 1_000_000
 _MOST_CLAIMS = 50_000
@@ -46,7 +41,6 @@ _HALF = 0.5
 _SHOWN = 60
 _SHOWN_NAMES = 5
 
-Tokens = tuple[str, ...]
 _Part = TypeVar("_Part")
 
 
@@ -58,15 +52,23 @@ class Losses:
         self._hunks = hunks
         self._edited = edited
         self._ground = ground
-        self._new = [[_tokens(line) for line in split_lines(hunk.replacement)] for hunk in hunks]
-        own = [_tokens(lines[line - 1]) for line in ground.own if 0 < line <= len(lines)]
-        self._own_names = frozenset(_names(own))
-        self._own_words = frozenset(_names(own, without=_KEYWORDS))
+        self._new = [[tokens_of(line) for line in split_lines(hunk.replacement)] for hunk in hunks]
+        own = [tokens_of(lines[line - 1]) for line in ground.own if 0 < line <= len(lines)]
+        self._own_names = frozenset(names_in(own))
+        self._own_words = frozenset(names_in(own, without=KEYWORDS))
         self._changed, self._spare = self._compared()
-        known = {*_WORD.findall("".join(lines))}
-        self._unknown = frozenset(_names(_joined(self._new))) - known
+        self._moves = any(point.moves for point in ground.points)
+        self._gone = frozenset(
+            line
+            for point in ground.points
+            for definition in point.goes
+            if self._goes(definition)
+            for line in range(definition[0], definition[1] + 1)
+        )
+        known = {*WORD.findall("".join(lines))}
+        self._unknown = frozenset(names_in(_joined(self._new))) - known
         self._free = self._unclaimed()
-        self._told = Counter(_joined({*_names([line])} for line in self._spare))
+        self._told = Counter(_joined({*names_in([line])} for line in self._spare))
         self._fresh = self._come_in()
         self._renamed = self._renames()
 
@@ -77,7 +79,7 @@ class Losses:
             "and no finding asks for that: leave it as it was"
             for line in self._lost(waiting=False)
         ]
-        words = words or self._undefined()
+        words = words or self._doubled() or self._undefined()
         words = words or [words for point in self._ground.points for words in self._emptied(point)]
         return words or self._used_for_show()
 
@@ -89,7 +91,7 @@ class Losses:
         """Whether a hunk does nothing but rename what is renamed where a finding is."""
         hunk = self._hunks[number]
         before = [
-            self._renamed.get(token, token) for token in _flat(map(_tokens, split_lines(hunk.original)))
+            self._renamed.get(token, token) for token in _flat(map(tokens_of, split_lines(hunk.original)))
         ]
         return before == _flat(self._new[number])
 
@@ -108,8 +110,20 @@ class Losses:
             spare += others
         return changed, spare if len(changed) * len(spare) <= _MOST_PAIRS else []
 
+    def _goes(self, definition: Lines) -> bool:
+        """Whether a definition goes as a whole: nothing new begins like it, and no line of it stays."""
+        first, last = definition
+        begins = [line for line in range(first, last + 1) if _DEFINES.match(self._lines[line - 1])]
+        begin = self._said(begins[0] if begins else first)
+        holding = [number for number, hunk in enumerate(self._hunks) if hunk.start_line <= last]
+        for number in holding:
+            hunk = self._hunks[number]
+            if hunk.end_line >= first and _count(begin, self._new[number]) < _count(begin, self._old(hunk)):
+                return True
+        return False
+
     def _said(self, number: int) -> Tokens:
-        return _tokens(self._lines[number - 1])
+        return tokens_of(self._lines[number - 1])
 
     def _come_in(self) -> frozenset[str]:
         """The names that are new where the findings are: in no line that stands for one beside them."""
@@ -119,11 +133,11 @@ class Losses:
             other = next((other for other in rest if self._alike(line, other)), None)
             if other is not None:
                 rest.remove(other)
-        return self._unknown.intersection(_names(rest))
+        return self._unknown.intersection(names_in(rest))
 
     def _unclaimed(self) -> frozenset[Tokens]:
         """The new lines that do not stand for one of the findings': each takes what is most like it."""
-        rest = [(line, Counter(line)) for line in self._spare]
+        rest = list(self._spare)
         touched = [
             self._said(number)
             for hunk in self._hunks
@@ -133,11 +147,11 @@ class Losses:
         if len(touched) * len(rest) > _MOST_CLAIMS:
             return frozenset()
         for line in touched:
-            tokens = Counter(line)
-            shares = [2 * (tokens & other).total() / (len(line) + other.total() or 1) for _, other in rest]
+            said = Counter(line)
+            shares = [_share(said, other) for other in rest]
             if max(shares, default=0) > _HALF:
                 del rest[shares.index(max(shares))]
-        return frozenset(line for line, _ in rest)
+        return frozenset(rest)
 
     def _alike(self, line: Tokens, other: Tokens) -> bool:
         """Whether two lines differ in nothing but what the one names as the findings' lines do."""
@@ -147,8 +161,8 @@ class Losses:
 
     def _renames(self) -> dict[str, str]:
         """Names of the findings' lines that are gone, each with a name that is new, in their order."""
-        old = _joined(map(_tokens, split_lines(hunk.original)) for hunk in self._hunks)
-        before, after = (_names(lines, without=_KEYWORDS) for lines in (old, _joined(self._new)))
+        old = _joined(map(tokens_of, split_lines(hunk.original)) for hunk in self._hunks)
+        before, after = (names_in(lines, without=KEYWORDS) for lines in (old, _joined(self._new)))
         gone = [name for name in dict.fromkeys(before) if name in self._own_words and name not in after]
         fresh = [name for name in dict.fromkeys(after) if name in self._fresh]
         return dict(zip(gone, fresh, strict=False)) if len(gone) == len(fresh) else {}
@@ -161,17 +175,13 @@ class Losses:
     def _forgiven(self, number: int, spare: list[Tokens], *, waiting: bool) -> bool:
         """Whether a line is not lost: it says nothing, moved, follows the finding, or imports for nothing."""
         line, is_import = self._said(number), number in self._ground.imports
-        if line in {(), ("pass",)}:
+        if line in {(), ("pass",)} or number in self._gone:
             return True
-        stands = next((other for other in spare if other == line), None)
-        if stands is None:
-            turned = (other for other in spare if self._turned(line, other, waiting=waiting))
-            grown = (
-                other
-                for other in spare
-                if _grew(line, other) and (is_import or waiting or self._follows(other))
-            )
-            stands = next(turned, next(grown, None))
+        moved = (other for other in spare if other == line and (self._moves or waiting))
+        turned = (other for other in spare if self._turned(line, other, waiting=waiting))
+        grown = (other for other in spare if self._grew(line, other, is_import=is_import, waiting=waiting))
+        ended = (other for other in spare if _ends_otherwise(line, other))
+        stands = next(moved, None) or next(turned, None) or next(grown, None) or next(ended, None)
         if stands is not None:
             spare.remove(stands)
             return True
@@ -179,22 +189,42 @@ class Losses:
 
     def _turned(self, line: Tokens, other: Tokens, *, waiting: bool) -> bool:
         """Whether a line only calls by new names what the findings' lines name."""
-        return len(line) == len(other) and all(
-            old == new or (old in self._own_words and new in (self._unknown if waiting else self._fresh))
-            for old, new in zip(line, other, strict=True)
+        fresh = self._unknown if waiting else self._fresh
+
+        def follows(old: str, new: str) -> bool:
+            return old == new or (old in self._own_words and new in fresh)
+
+        return (
+            len(line) == len(other)
+            and line != other
+            and all(
+                follows(old, new) or filled_alike(old, new, follows)
+                for old, new in zip(line, other, strict=True)
+            )
         )
 
-    def _follows(self, line: Tokens) -> bool:
-        """Whether a line names what the findings' lines name, or what another new line does."""
-        return line in self._free and any(
-            name in self._own_names or self._told[name] > 1 for name in _names([line])
-        )
+    def _grew(self, line: Tokens, other: Tokens, *, is_import: bool, waiting: bool) -> bool:
+        """Whether a line only has more words in it than before, all of them of the mending."""
+        more = Counter(other) - Counter(line)
+        if more.keys() & _TURNS or not any(map(WORD.fullmatch, more)) or not _within(line, other):
+            return False
+        if waiting or (is_import and "(" not in other):
+            return True
+        brought = set(names_in([tuple(more)]))
+        fresh = {name for name in brought if name in self._unknown and self._told[name] > 1}
+        if other not in self._free:
+            return False
+        if fresh and not brought - fresh - self._own_names:
+            return True
+        # What is known already comes as another value to take, not as an argument or a parameter more.
+        chosen = bool(more.keys() & _CHOOSES) and not _DEFINES.match(" ".join(other))
+        return chosen and not self._own_names.isdisjoint(names_in([other]))
 
     def _needless(self, line: Tokens, spare: Sequence[Tokens]) -> bool:
         """Whether what an import line lost was used before; if it still were, the checker would say so."""
-        used = Counter(_names(map(_tokens, self._lines)))
-        lost = [name for name in _bound(line) if not any(name in other for other in spare)]
-        return all(used[name] > 1 for name in lost)
+        used = Counter(names_in(map(tokens_of, self._lines)))
+        lost = [name for name in bound_by(line) if not any(name in other for other in spare)]
+        return bool(lost) and all(used[name] > 1 for name in lost)
 
     def _emptied(self, point: Point) -> list[str]:
         """Whether nothing, or of a whole definition too little, is left of what a finding's lines work on."""
@@ -210,7 +240,7 @@ class Losses:
         before = set(self._names_of(touched)) - set(self._renamed)
         after = set(self._brought())
         if point.keeps_calls:
-            calls = {name for line in touched for name in _called(_tokens(self._lines[line - 1]))}
+            calls = {name for line in touched for name in called_in(tokens_of(self._lines[line - 1]))}
             gone = ", ".join(sorted(calls & before - after))
             return [f"{where} called {gone}: keep the call and drop the name alone"] if gone else []
         if point.whole:
@@ -223,6 +253,28 @@ class Losses:
             return []
         gone = ", ".join(sorted(before)[:_SHOWN_NAMES])
         return [f"nothing is left of what {where} works on ({gone}): repair the statement, do not remove it"]
+
+    def _doubled(self) -> list[str]:
+        """Lines that come in though the same stands right beside, and is not what a finding is about."""
+        before, after = (
+            Counter(_joined(lines)) for lines in ([self._old(hunk) for hunk in self._hunks], self._new)
+        )
+        beside = {
+            number
+            for hunk in self._hunks
+            for number in range(max(1, hunk.start_line - 1), min(hunk.end_line + 1, len(self._lines)) + 1)
+            if number not in self._ground.own and number not in self._ground.imports
+        }
+        return [
+            f"line {number} `{line_content(self._lines[number - 1]).strip()[:_SHOWN]}` is there twice"
+            for number in sorted(beside)
+            if (line := self._said(number)) in self._free
+            and after[line] > before[line]
+            and (names_in([line]) or any(LITERAL.match(sign) and sign[1:-1] for sign in line))
+        ]
+
+    def _old(self, hunk: Hunk) -> list[Tokens]:
+        return [tokens_of(line) for line in split_lines(hunk.original)]
 
     def _undefined(self) -> list[str]:
         """The functions and classes that are not defined any more, but for those that a finding is about."""
@@ -238,7 +290,7 @@ class Losses:
 
     def _raises_again(self, touched: Sequence[int]) -> bool:
         """Whether a `raise` of what was just caught gives way to a bare one, which raises the same."""
-        raised = any(_tokens(self._lines[line - 1])[:1] == ("raise",) for line in touched)
+        raised = any(tokens_of(self._lines[line - 1])[:1] == ("raise",) for line in touched)
         return raised and any(line == ("raise",) for new in self._new for line in new)
 
     def _used_for_show(self) -> list[str]:
@@ -250,27 +302,23 @@ class Losses:
             name
             for point in (self._ground.points if brought else ())
             for line in (point.own if point.unused_import else ())
-            for name in brought.intersection(_bound(_tokens(self._lines[line - 1])))
+            for name in brought.intersection(bound_by(tokens_of(self._lines[line - 1])))
             if f"\n{self._lines[line - 1]}" in f"\n{self._edited}"
         }
         return [f"{name} is used only to be used: remove the import instead" for name in sorted(made_up)]
 
     def _names_of(self, lines: Iterable[int]) -> list[str]:
-        return _names(_tokens(self._lines[line - 1]) for line in lines)
+        return names_in(tokens_of(self._lines[line - 1]) for line in lines)
 
     def _brought(self) -> Counter[str]:
         """The names in the new lines, but for those of lines that stand beside the findings' own."""
         beside = (
-            _tokens(self._lines[line - 1])
+            tokens_of(self._lines[line - 1])
             for hunk in self._hunks
             for line in range(hunk.start_line, hunk.end_line + 1)
             if line not in self._ground.own
         )
-        return Counter(_names(line for new in self._new for line in new)) - Counter(_names(beside))
-
-
-def _tokens(line: str) -> Tokens:
-    return tuple(_TOKEN.findall(line))
+        return Counter(names_in(line for new in self._new for line in new)) - Counter(names_in(beside))
 
 
 def _flat(lines: Iterable[Tokens]) -> list[str]:
@@ -287,10 +335,19 @@ def _within(some: Sequence[str], more: Iterable[str]) -> bool:
     return all(token in rest for token in some)
 
 
-def _grew(line: Tokens, other: Tokens) -> bool:
-    """Whether a line only has more words in it than before, and none that turns around what it says."""
-    more = (Counter(other) - Counter(line)).keys()
-    return not more & _TURNS and any(map(_WORD.fullmatch, more)) and _within(line, other)
+def _count(line: Tokens, others: Iterable[Tokens]) -> int:
+    """How many of some lines are much like one."""
+    return sum(_share(Counter(line), other) > _HALF for other in others)
+
+
+def _share(line: Counter[str], other: Tokens) -> float:
+    """How much of two lines is the same, from 0 to 1."""
+    return 2 * (line & Counter(other)).total() / (line.total() + len(other) or 1)
+
+
+def _ends_otherwise(line: Tokens, other: Tokens) -> bool:
+    """Whether a declaration now ends, or goes on with the next line, and is the same otherwise."""
+    return line[:-1] == other[:-1] and {*line[-1:], *other[-1:]} == {";", ","}
 
 
 def _matched(kept: Sequence[Tokens], new: Sequence[Tokens]) -> tuple[set[int], list[Tokens]]:
@@ -303,35 +360,3 @@ def _matched(kept: Sequence[Tokens], new: Sequence[Tokens]) -> tuple[set[int], l
     matched = {block.a + step for block in blocks for step in range(block.size)}
     taken = {block.b + step for block in blocks for step in range(block.size)}
     return matched, [line for position, line in enumerate(new) if position not in taken]
-
-
-def _names(lines: Iterable[Tokens], *, without: frozenset[str] = _COMMON) -> list[str]:
-    """Give the names in lines, without words of the language, comments and plain strings."""
-    found: list[str] = []
-    for line in lines:
-        for sign, after in pairwise((*line, "")):
-            if sign == "#" or (sign, after) == ("/", "/"):
-                break
-            if _FILLED.match(sign):
-                found += [name for part in _FILLING.findall(sign) for name in _WORD.findall(part)]
-            elif _WORD.fullmatch(sign):
-                found.append(sign)
-    return [name for name in found if name not in without]
-
-
-def _bound(line: Tokens) -> list[str]:
-    """The names that a line of an import binds."""
-    begin = line.index("import") + 1 if "import" in line else 0
-    bound: list[str] = []
-    for position, token in enumerate(line[begin:], start=begin):
-        before = line[position - 1] if position else ""
-        if before in {".", "from"} or token in {"from", "as"} or not _WORD.fullmatch(token):
-            continue
-        if before == "as" and bound:
-            bound.pop()
-        bound.append(token)
-    return bound
-
-
-def _called(line: Tokens) -> set[str]:
-    return {name for name, after in pairwise(line) if after == "(" and _WORD.fullmatch(name)}
