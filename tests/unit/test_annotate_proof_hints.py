@@ -196,6 +196,14 @@ def f(a):
 from __future__ import annotations
 def f(a: Optional[int]):
     pass
+### future_name_of_the_function_s_own name_unknown py310
+from __future__ import annotations
+def f(a, b):
+    pass
+=====
+from __future__ import annotations
+def f(a, b) -> a:
+    pass
 ### call hint_not_plain py310
 def f(a):
     pass

@@ -10,7 +10,7 @@ from patchmill.verify.proof.facts import Exposure, Facts, in_order
 from patchmill.verify.proof.hints import check_form, lazy_names, quoted_names
 from patchmill.verify.proof.meaning import Meaning, check_since
 from patchmill.verify.proof.refusal import Broken, Refusal, Rule
-from patchmill.verify.proof.scopes import BinderKind, Bound, Scopes
+from patchmill.verify.proof.scopes import BinderKind, Bound, Scopes, names_in
 from patchmill.verify.proof.typing_names import ABC, TYPING
 
 TYPES = "types"
@@ -128,7 +128,7 @@ class Rules:
         )
         for one in hints:  # the old one, too, for what it does would be done no more
             check_form(one)
-        self._known(lazy_names(hint) if lazy else quoted_names(hint))
+        self._known(lazy_names(hint) if lazy else quoted_names(hint), addition)
         if not lazy:
             carrier = node if isinstance(node, ast.AnnAssign) else addition.owner
             if isinstance(carrier, ast.AnnAssign) and isinstance(carrier.target, ast.Name):
@@ -141,9 +141,15 @@ class Rules:
     def _meaning(self, bound: Bound) -> Meaning:
         return Meaning(bound, target=self._target, dotted=self._facts.dotted)
 
-    def _known(self, names: frozenset[str]) -> None:
+    def _known(self, names: frozenset[str], addition: Addition) -> None:
         """Names that no one evaluates must at least be bound somewhere, or they mean nothing."""
         unknown = {name for name in names if name not in self._scopes.visible and not hasattr(builtins, name)}
+        if addition.kind in {Kind.PARAMETER, Kind.RETURN} and isinstance(addition.scope, Function):
+            # What a function binds itself its own signature cannot see.
+            inside = names_in([addition.scope.args, *addition.scope.body])
+            unknown |= {
+                name for name in names & inside - self._facts.module_names if not hasattr(builtins, name)
+            }
         if unknown and "*" not in self._scopes.visible:
             raise Broken(Rule.NAME_UNKNOWN, f"nothing in the file binds {', '.join(sorted(unknown))}")
 
