@@ -15,6 +15,10 @@ _OPERATORS = (
     (" is not ", " is "), (" not ", " "), ("True", "False"), ("False", "True"), ("None", "0"),
     (" in ", " not in "), ("&&", "||"), ("||", "&&"), ("0", "1"), ("1", "2"),
 )  # fmt: skip
+_LITERAL = re.compile(r"(?<![\w.])\d[\w.]*|\"[^\"\\]{2,}\"|'[^'\\]{2,}'")
+_ARGUMENTS = re.compile(r"(?<=[(,\[])\s*([^(),\[\]{}=:]+),\s*([^(),\[\]{}=:]+)(?=[,)\]])")
+_NEGATION = re.compile(r"\bnot (?!in\b)|!(?!=)")
+_TRUTH = re.compile(r"\b(?:if|elif|while|return|and|or)\s+\(?|&&\s*|\|\|\s*")
 _BRACKETS = "()[]{}"
 _UNSEEN = "\u200b\u200d\u2060\u202e\u2066\u00ad\u00a0\u3164\ufeff\x07"
 _ALIKE = {
@@ -132,7 +136,7 @@ def broken_bracket(draw: Draw) -> Lines | None:
 
 
 def changed_operator(draw: Draw) -> Lines | None:
-    """The right answer with an operator, a literal or a number changed, in it or near it."""
+    """The right answer with an operator or a plain value changed, in it or near it."""
 
     def spoil(line: str) -> str | None:
         fitting = [pair for pair in _OPERATORS if pair[0] in line]
@@ -142,6 +146,69 @@ def changed_operator(draw: Draw) -> Lines | None:
         places = [found.start() for found in re.finditer(re.escape(old), line)]
         at = draw.chance.choice(places)
         return line[:at] + new + line[at + len(old) :]
+
+    return _respelled(draw, spoil)
+
+
+def changed_literal(draw: Draw) -> Lines | None:
+    """The right answer with one sign of a number or of a string changed, in it or near it."""
+
+    def spoil(line: str) -> str | None:
+        found = list(_LITERAL.finditer(line))
+        if not found:
+            return None
+        literal = draw.chance.choice(found)
+        places = [at for at in range(*literal.span()) if line[at].isalnum()]
+        if not places:
+            return None
+        at = draw.chance.choice(places)
+        other = str((int(line[at]) + 1) % 10) if line[at] in "0123456789" else "q" if line[at] != "q" else "z"
+        return line[:at] + other + line[at + 1 :]
+
+    return _respelled(draw, spoil)
+
+
+def swapped_arguments(draw: Draw) -> Lines | None:
+    """The right answer with two arguments or entries that have changed places, in it or near it."""
+
+    def spoil(line: str) -> str | None:
+        found = list(_ARGUMENTS.finditer(line))
+        if not found:
+            return None
+        pair = draw.chance.choice(found)
+        between = line[pair.end(1) : pair.start(2)]
+        return line[: pair.start(1)] + str(pair[2]) + between + str(pair[1]) + line[pair.end(2) :]
+
+    return _respelled(draw, spoil)
+
+
+def turned_around(draw: Draw) -> Lines | None:
+    """The right answer with a negation less or more, in it or near it."""
+
+    def spoil(line: str) -> str | None:
+        gone, come = list(_NEGATION.finditer(line)), list(_TRUTH.finditer(line))
+        if gone and (draw.toss() or not come):
+            first, last = draw.chance.choice(gone).span()
+            return str(line[:first] + line[last:])
+        if not come:
+            return None
+        at: int = draw.chance.choice(come).end()
+        return line[:at] + ("not " if draw.language == "python" else "!") + line[at:]
+
+    return _respelled(draw, spoil)
+
+
+def other_name(draw: Draw) -> Lines | None:
+    """The right answer with a name in the place of another one, in it or near it."""
+    near = [*draw.near(within=True), *draw.near(within=False)]
+    names = sorted({word for at in near for word in _WORD.findall(draw.known.gold[at])})
+
+    def spoil(line: str) -> str | None:
+        found = list(_WORD.finditer(line))
+        if not found or not names:
+            return None
+        first, last = draw.chance.choice(found).span()
+        return f"{line[:first]}{draw.chance.choice(names)}{line[last:]}"
 
     return _respelled(draw, spoil)
 
@@ -208,6 +275,10 @@ OF_TEXT: dict[str, Callable[[Draw], Lines | None]] = {
         dropped_line,
         broken_bracket,
         changed_operator,
+        changed_literal,
+        swapped_arguments,
+        turned_around,
+        other_name,
         silent_suppression,
         extra_edit,
         invisible,
