@@ -31,8 +31,8 @@ class ChangedHunk:
     """The new side of one hunk: lines 1-based, both included; `start_line = end_line + 1` if it has none.
 
     Lines are counted as git does, by LF alone. `added` are those that the old version does not have,
-    `below_deleted` those right above which it has lines that are gone, and `lines` the texts of all of
-    them without their ends.
+    `below_deleted` those right above which it has lines that are gone, `lines` the texts of all of them
+    without their ends, and `old_lines` their numbers in the old version, None for those added.
     """
 
     start_line: int
@@ -40,14 +40,19 @@ class ChangedHunk:
     added: frozenset[int]
     below_deleted: frozenset[int] = frozenset()
     lines: tuple[str, ...] = ()
+    old_lines: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedFile:
-    """A file of the new version, with its hunks in order; a file that was only renamed has none."""
+    """A file of the new version, with its hunks in order; a file that was only renamed has none.
+
+    `old_path` is its path in the old version, as far as there are hunks and it was there.
+    """
 
     path: str
     hunks: tuple[ChangedHunk, ...]
+    old_path: str | None = None
 
 
 def read_diff(text: str) -> dict[str, ChangedFile]:
@@ -80,7 +85,8 @@ def read_diff(text: str) -> dict[str, ChangedFile]:
                 f"line {file.diff_line_no} of the diff: {path[:200]!r} is there twice; "
                 "one diff from the base to the head is needed"
             )
-        files[path] = ChangedFile(path=path, hunks=_hunks(path, file))
+        old_path = None if file.source_file == _NOWHERE else _path(file.source_file, prefixed=prefixed)
+        files[path] = ChangedFile(path=path, hunks=_hunks(path, file), old_path=old_path)
     for path in feed.moved:
         files.setdefault(path, ChangedFile(path=path, hunks=()))
     return files
@@ -175,6 +181,7 @@ def _hunk(parsed: ParsedHunk) -> ChangedHunk:
     added: list[int] = []
     below_deleted: list[int] = []
     lines: list[str] = []
+    old_lines: list[int | None] = []
     deleted = False
     for line in parsed:
         number = line.target_line_no
@@ -182,6 +189,7 @@ def _hunk(parsed: ParsedHunk) -> ChangedHunk:
             deleted = deleted or line.is_removed
             continue
         lines.append(line.value.rstrip("\r\n"))
+        old_lines.append(line.source_line_no)
         if line.is_added:
             added.append(number)
         if deleted:
@@ -193,4 +201,5 @@ def _hunk(parsed: ParsedHunk) -> ChangedHunk:
         added=frozenset(added),
         below_deleted=frozenset(below_deleted),
         lines=tuple(lines),
+        old_lines=tuple(old_lines),
     )

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from patchmill.deliver.formats import FORMATS
-from patchmill.deliver.formats.github import MAX_BODY_BYTES, STAND_IN
+from patchmill.deliver.review import MAX_BODY_BYTES, STAND_IN
 from patchmill.deliver.suggestion import Offered
 from patchmill.edit.diff import unified_diff
 from patchmill.edit.offered import apply_offered

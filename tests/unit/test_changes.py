@@ -29,12 +29,29 @@ def test_a_hunk_gives_its_new_lines_and_those_it_adds() -> None:
     assert hunk.added == {4, 5}
     assert hunk.below_deleted == {4}
     assert hunk.lines == ("one", "TWO", "THREE", "four")
+    assert hunk.old_lines == (3, None, None, 6)
 
 
 def test_a_hunk_that_only_deletes_has_no_new_lines() -> None:
     (hunk,) = read_diff(of("x.py", "@@ -5,2 +4,0 @@\n-a\n-b\n"))["x.py"].hunks
 
     assert (hunk.start_line, hunk.end_line, hunk.added) == (5, 4, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("names", "old_path"),
+    [
+        ("--- a/old.py\n+++ b/x.py\n", "old.py"),
+        ("--- old.py\n+++ x.py\n", "old.py"),
+        ('--- "a/\\303\\244.py"\n+++ b/x.py\n', "\u00e4.py"),
+        ("--- a/x.py\n+++ b/x.py\n", "x.py"),
+        ("--- /dev/null\n+++ b/x.py\n", None),
+    ],
+)
+def test_a_file_keeps_the_path_that_it_had(names: str, old_path: str | None) -> None:
+    hunk = "@@ -0,0 +1 @@\n+b\n" if old_path is None else HUNK
+
+    assert read_diff(names + hunk)["x.py"].old_path == old_path
 
 
 def test_only_lf_ends_a_line() -> None:
