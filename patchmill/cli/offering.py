@@ -27,6 +27,7 @@ class Format(StrEnum):
     JSON = "json"
     PATCH = "patch"
     GITHUB = "github"
+    GITLAB = "gitlab"
     SARIF = "sarif"
     RDJSON = "rdjson"
 

@@ -229,7 +229,7 @@ class Client:
     def suggestions(self, job_id: str, *, format: str | None = None) -> list[Suggestion] | str:  # noqa: A002 - the API's word
         """Give the suggestions of a job, each with its evidence; or their text in another format.
 
-        Formats are those of the API: `patch`, `github`, `sarif`, `rdjson`, …
+        Formats are those of the API: `patch`, `github`, `gitlab`, `sarif`, `rdjson`, …
         """
         return self._suggestions(_job(job_id), format)
 

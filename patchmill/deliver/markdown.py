@@ -12,9 +12,11 @@ _LINKED = re.compile(
     r"|(?<![^\W_])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,40}(?![^\W_])",
     re.IGNORECASE,
 )
-_PUNCTUATION = re.compile(r"([\\`*_\[\]#~|$!])")
-_OPENER = re.compile(r"([0-9]*)([.)+-])")  # begins a list or a rule where it begins a line
-_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+# What Markdown begins with, or a reference of GitLab's: !1 a merge request, ~label, %milestone, &1 an epic.
+_PUNCTUATION = re.compile(r"([\\`*_\[\]#~|$!%&^])")
+# Begins a list, a rule, or a command such as "/close" where it begins a line.
+_OPENER = re.compile(r"[0-9]*(?=[.)+-])|(?=/)")
+_ENTITIES = str.maketrans({"<": "&lt;", ">": "&gt;"})
 
 
 def fence(text: str, info: str) -> str:
@@ -51,7 +53,7 @@ def prose(text: str, *, at_most: int) -> str:
     # Two pieces of code next to each other would else be one, with backticks inside.
     words = "".join([*parts, _words(shown[at:])]).replace("``", "` `")
     opener = _OPENER.match(words)
-    return f"{opener[1]}\\{words[opener.end(1) :]}" if opener else words
+    return f"{opener[0]}\\{words[opener.end() :]}" if opener else words
 
 
 def paragraphs(text: str, *, at_most: int) -> str:

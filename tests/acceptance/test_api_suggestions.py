@@ -94,6 +94,7 @@ def test_the_patch_applies_all_suggestions(user: User, offered: tuple[str, list[
     ("name", "media_type", "key"),
     [
         ("github", "application/vnd.github+json", "comments"),
+        ("gitlab", "application/vnd.gitlab+json", "discussions"),
         ("sarif", "application/sarif+json", "runs"),
         ("rdjson", "application/vnd.reviewdog+json", "diagnostics"),
     ],
@@ -119,7 +120,7 @@ def test_there_is_no_suggestion_before_the_end(user: User) -> None:
     assert user.http.get(f"/v1/jobs/{job}/suggestions", params={"format": "patch"}).text == ""
 
 
-@pytest.mark.parametrize("name", ["gitlab", "PATCH", "", "x" * 1000, "\0"])
+@pytest.mark.parametrize("name", ["gitea", "PATCH", "", "x" * 1000, "\0"])
 def test_another_format_is_answered_with_those_that_there_are(user: User, name: str) -> None:
     job = user.submit()["id"]
 
@@ -129,4 +130,4 @@ def test_another_format_is_answered_with_those_that_there_are(user: User, name: 
         assert response.status_code == 422
     else:
         assert (response.status_code, response.json()["code"]) == (406, "not_acceptable")
-        assert response.json()["detail"].endswith("there are json, patch, github, sarif, rdjson")
+        assert response.json()["detail"].endswith("there are json, patch, github, gitlab, sarif, rdjson")

@@ -104,7 +104,7 @@ def test_a_file_that_no_checker_reads_is_said_and_left_out(project: Project) -> 
     assert "left out: 1 file that neither ruff nor oxlint reads" in done.talk
 
 
-@pytest.mark.parametrize("form", ["json", "patch", "github", "sarif", "rdjson"])
+@pytest.mark.parametrize("form", ["json", "patch", "github", "gitlab", "sarif", "rdjson"])
 def test_nothing_to_mend_gives_an_empty_document_of_the_format(project: Project, form: str) -> None:
     done = project.run(
         "fix", "src/clean.py", "--format", form, settings={"PATCHMILL_SERVER_URL": "http://no.invalid"}

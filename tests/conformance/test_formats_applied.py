@@ -16,12 +16,21 @@ from jsonschema.validators import validator_for
 from patchmill.deliver.formats import FORMATS
 from patchmill.edit.apply import apply_hunks
 from patchmill.edit.span import Hunk
-from tests.support.appliers import BOM, by_github, by_rdjson, by_sarif, github_accepts
+from tests.support.appliers import (
+    BOM,
+    by_github,
+    by_gitlab,
+    by_rdjson,
+    by_sarif,
+    github_accepts,
+    gitlab_accepts,
+)
 from tests.support.offers import PATH, finding, group, hunk, new_file_diff, offered, suggestion
 
 SCHEMAS = Path(__file__).parent / "schemas"
 APPLIERS: dict[str, Callable[[str, dict[str, Any], str], str]] = {
     "github": by_github,
+    "gitlab": by_gitlab,
     "sarif": by_sarif,
     "rdjson": by_rdjson,
 }
@@ -29,17 +38,23 @@ SCHEMA_OF = {"github": "github-review", "sarif": "sarif-2.1.0", "rdjson": "rdjso
 
 
 def validate(name: str, document: dict[str, Any]) -> None:
+    if name not in SCHEMA_OF:  # nobody publishes one; `gitlab_accepts` knows the rules
+        return
     schema = json.loads((SCHEMAS / f"{SCHEMA_OF[name]}.json").read_text())
     validator_for(schema)(schema).validate(document)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A source, its changes by (first line, last line, text), and whether GitHub can show them in place."""
+    """A source, its changes by (first line, last line, text), and whether a forge can show them in place.
+
+    GitLab cannot show all that GitHub can.
+    """
 
     source: str
     changes: Sequence[tuple[int, int, str]]
     at_line: bool = True
+    gitlab: bool = True
 
     @property
     def hunks(self) -> list[Hunk]:
@@ -55,6 +70,7 @@ CASES = {
     "one line by many": Case(source=THREE, changes=[(2, 2, "b = 4\n\n\nd = 5\n")]),
     "many lines by one": Case(source=THREE, changes=[(1, 2, "b = 4\n")]),
     "a line by a blank one": Case(source=THREE, changes=[(2, 2, "\n")]),
+    "the first line by a blank one": Case(source=THREE, changes=[(1, 1, "\n")], gitlab=False),
     "a blank line by one": Case(source="a\n\nb\n", changes=[(2, 2, "x\n")]),
     "insert between": Case(source=THREE, changes=[(2, 1, "x = 0\n")]),
     "insert at the top": Case(source=THREE, changes=[(1, 0, "x = 0\n")]),
@@ -71,8 +87,9 @@ CASES = {
     "open the file": Case(source="a = 1\nb = 2\n", changes=[(2, 2, "b = 2")], at_line=False),
     "an only line": Case(source="a", changes=[(1, 1, "b")]),
     "an empty file": Case(source="", changes=[(1, 0, '"""Doc."""\n')], at_line=False),
-    "CRLF": Case(source="a\r\nb\r\nc\r\n", changes=[(2, 2, "x\r\ny\r\n"), (3, 3, "")]),
-    "CRLF, insert at the end": Case(source="a\r\nb\r\n", changes=[(3, 2, "c\r\n")]),
+    "CRLF": Case(source="a\r\nb\r\nc\r\n", changes=[(2, 2, "x\r\ny\r\n"), (3, 3, "")], gitlab=False),
+    "CRLF, insert at the end": Case(source="a\r\nb\r\n", changes=[(3, 2, "c\r\n")], gitlab=False),
+    "CRLF, a line": Case(source="a\r\nb\r\n", changes=[(1, 1, "c\r\n")]),
     "CRLF, open": Case(source="a\r\nb", changes=[(2, 2, "x")]),
     "CRLF after an open line": Case(source="a\r\nb", changes=[(2, 2, "x\r\ny")], at_line=False),
     "other line ends": Case(source="a\nb\r\n", changes=[(1, 2, "x\r\ny\r\n")], at_line=False),
@@ -87,7 +104,10 @@ CASES = {
     "beyond ASCII, open": Case(source="x = '\U0001f40d\u00e4'", changes=[(1, 1, "y = '\u00e9\U0001f40d'")]),
     "a byte order mark": Case(source=f"{BOM}a\nb\n", changes=[(1, 1, f"{BOM}x\n")]),
     "a byte order mark, open": Case(source=f"{BOM}a", changes=[(1, 1, f"{BOM}\U0001f40d")]),
-    "no line ends to others": Case(source="a\x0cb\u2028c\x85\nd\x1e\n", changes=[(1, 1, "x\u2029y\x0b\n")]),
+    "no line ends to others": Case(source="a\x0cb\u2028c\x85\nd\x1e\n", changes=[(1, 1, "x\u2029y\x85\n")]),
+    "page breaks": Case(source="a\x0cb\n", changes=[(1, 1, "x\x0c\n")], gitlab=False),
+    "a command": Case(source="a\n", changes=[(1, 1, "a\n```\n/close\n")], gitlab=False),
+    "no command": Case(source="a\n", changes=[(1, 1, "// a\n/* b */\n /close\n")]),
     "backticks": Case(source="a\n", changes=[(1, 1, "```suggestion\n```\n`````\n~~~\n`\n")]),
     "HTML and mentions": Case(source="a\n", changes=[(1, 1, "<!-- @you -->\n</details>\n#1 &amp;\n")]),
     "two apart": Case(source=THREE, changes=[(1, 1, "x\n"), (3, 3, "y\n")]),
@@ -111,6 +131,9 @@ def test_what_is_rendered_applies_byte_for_byte(name: str, case: Case) -> None:
     if name == "github" and not case.at_line:
         assert document["comments"] == []
         assert "A title" in document["body"]
+    elif name == "gitlab" and not (case.at_line and case.gitlab):
+        assert len(document["discussions"]) < len(case.changes)
+        assert "A title" in document["note"]["body"]
     else:
         assert APPLIERS[name](case.source, document, PATH) == apply_hunks(case.source, case.hunks)
 
@@ -123,6 +146,14 @@ def test_github_accepts_every_review(case: Case) -> None:
 
     assert github_accepts(review, diff)
     assert len(review["comments"]) == (len(case.changes) if case.at_line else 0)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_gitlab_accepts_every_body(case: Case) -> None:
+    bodies = rendered("gitlab", case)
+
+    assert gitlab_accepts(bodies, new_file_diff(case.source))
+    assert (len(bodies["discussions"]) == len(case.changes)) == (case.at_line and case.gitlab)
 
 
 NEIGHBOURS: dict[str, tuple[list[tuple[int, int, str]], str]] = {
@@ -172,13 +203,27 @@ def _cases(draw: st.DrawFn) -> Case:
     return Case(source="".join(lines), changes=changes)
 
 
-@pytest.mark.parametrize("name", APPLIERS)
+@pytest.mark.parametrize("name", sorted(set(APPLIERS) - {"gitlab"}))
 @given(case=_cases())
 def test_any_changes_apply_byte_for_byte(name: str, case: Case) -> None:
     document = rendered(name, case)
 
     validate(name, document)
     assert APPLIERS[name](case.source, document, PATH) == apply_hunks(case.source, case.hunks)
+
+
+@given(case=_cases())
+def test_gitlab_applies_each_change_that_it_shows_byte_for_byte(case: Case) -> None:
+    for change in case.changes:
+        one = Case(source=case.source, changes=[change])
+        bodies = rendered("gitlab", one)
+        text = change[2]
+        blank = bool(text) and not text.strip()  # its place depends on the line above
+        if "\x0c" in text or "\r\n" in text[:-2] or (blank and not bodies["discussions"]):
+            assert bodies["discussions"] == []
+            assert "A title" in bodies["note"]["body"]
+        else:
+            assert by_gitlab(case.source, bodies, PATH) == apply_hunks(case.source, one.hunks)
 
 
 def test_sarif_puts_a_group_into_one_fix() -> None:

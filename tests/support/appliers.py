@@ -14,6 +14,7 @@ from unidiff.patch import PatchSet
 
 BOM = "\ufeff"
 SUGGESTION = "suggestion"
+GITLAB_MOST = 100  # lines above and below
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,72 @@ def suggested(body: str) -> str:
         if token.type == "fence" and token.info == SUGGESTION
     ]
     return content
+
+
+def by_gitlab(source: str, bodies: dict[str, Any], path: str) -> str:
+    """Press the button of each discussion: the lines that its fence asks for go, and the fence's come.
+
+    Characters that HTML lacks are lost, new lines end with LF, and the last one as the last old one did.
+    Blank lines alone are nothing.
+    """
+    lines = re.findall(r"[^\n]*\n|[^\n]+", source)
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line))
+    changes = []
+    for discussion in bodies["discussions"]:
+        position = discussion["position"]
+        if position["new_path"] != path:
+            continue
+        above, below, content = gitlab_suggested(discussion["body"])
+        first = max(position["new_line"] - min(above, GITLAB_MOST), 1)
+        last = position["new_line"] + min(below, GITLAB_MOST)
+        written = re.sub(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]", "", content).removesuffix("\n")
+        end = re.search(r"\r\n|\r|\n", lines[last - 1])
+        text = written + (end[0] if end else "") if written.strip() else ""
+        changes.append(Change(starts[first - 1], starts[last], text))
+    return changed(source, changes)
+
+
+def gitlab_suggested(body: str) -> tuple[int, int, str]:
+    """Give how many lines above and below a discussion's only suggestion replaces, and its content."""
+    ((asked, content),) = [
+        (asked, token.content)
+        for token in MarkdownIt().parse(body)
+        if token.type == "fence" and (asked := re.fullmatch(r"suggestion:-(\d+)\+(\d+)", token.info))
+    ]
+    return int(asked[1]), int(asked[2]), content
+
+
+def gitlab_accepts(bodies: dict[str, Any], diff: str) -> bool:
+    """Whether GitLab takes each body once the revisions are filled in, and obeys no line of it.
+
+    A line is known by both its numbers, an added one by the new one alone; a new file's old path is its path.
+    """
+    known: set[tuple[str, str, int | None, int | None]] = set()
+    for file in PatchSet(diff):
+        old = file.path if file.is_added_file else file.source_file.removeprefix("a/")
+        new = file.target_file.removeprefix("b/")
+        lines = [line for hunk in file for line in hunk if line.target_line_no is not None]
+        known |= {(old, new, line.source_line_no, line.target_line_no) for line in lines}
+    for discussion in bodies["discussions"]:
+        position = dict(discussion["position"])
+        old_line = position.pop("old_line", None)
+        place = (position.pop("old_path"), position.pop("new_path"), old_line, position.pop("new_line"))
+        if (
+            place not in known
+            or position != {"position_type": "text"}
+            or set(discussion) != {"body", "position"}
+        ):
+            return False
+    texts = [bodies["note"]["body"], *(discussion["body"] for discussion in bodies["discussions"])]
+    commands = [line for text in texts for line in text.splitlines() if re.match(r"/\w", line)]
+    return (
+        set(bodies) == {"note", "discussions"}
+        and set(bodies["note"]) == {"body"}
+        and all(0 < len(text) <= 1_000_000 for text in texts)
+        and not commands
+    )
 
 
 def github_accepts(review: dict[str, Any], diff: str) -> bool:

@@ -57,7 +57,8 @@ def suggest(
 
     Reads the files that the reports name, as far as they lie in the current folder, and submits them with the
     reports as one run. Waits for its end and prints what it offers: with --format as a body for GitHub's
-    review API, as SARIF or rdjson, as a patch for `git apply`, or as JSON; without it as text.
+    review API, as bodies for GitLab's notes and discussions, as SARIF or rdjson, as a patch for `git apply`,
+    or as JSON; without it as text.
 
     Paths in reports may be relative to the current folder, absolute, or file: URLs. Needs a server
     (PATCHMILL_SERVER_URL and PATCHMILL_SERVER_KEY, or `patchmill up` on this machine), or --local.
