@@ -261,7 +261,7 @@ RIGHT: dict[str, tuple[str, str, str]] = {
     ),
     "a definition that another follows": (
         "F811",
-        "import g\n\nx = g\n\n\n@g.wraps\ndef f():\n    return (\n        1\n    )\n\n\ndef f():\n    return 2\n",
+        "import g\n\nx = g\n\n\n@g.wraps\ndef f():\n    return g(\n    )\n\n\ndef f():\n    return 2\n",
         "import g\n\nx = g\n\n\ndef f():\n    return 2\n",
     ),
     "either of two that say the same": (
