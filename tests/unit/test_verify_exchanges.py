@@ -264,7 +264,7 @@ RIGHT: dict[str, tuple[str, str, str]] = {
         "import g\n\nx = g\n\n\n@g.wraps\ndef f():\n    return g(\n    )\n\n\ndef f():\n    return 2\n",
         "import g\n\nx = g\n\n\ndef f():\n    return 2\n",
     ),
-    "either of two that say the same": (
+    "the last of two that say the same": (
         "F811",
         "def f():\n    return 1\n\n\ndef f():\n    return 1\n",
         "def f():\n    return 1\n",

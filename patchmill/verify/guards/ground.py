@@ -51,7 +51,7 @@ class Point:
 
     Of the own lines those are `marked` that it points at, or that a repair of the checker changes. `name` is
     that of its rule, `said` what its messages say, `pointed` what it points at if that is one word. `goes` is
-    the definitions that it is about, of which one may go as a whole, if its rule may ask for that.
+    the definition that may go as a whole, if its rule may ask for that.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Point:
     marked: frozenset[int]
     repair: tuple[ToolEdit, ...]
     pointed: frozenset[str]
-    goes: tuple[Lines, ...]
+    goes: Lines | None
     removal: bool
     moves: bool
     keeps_calls: bool
@@ -151,9 +151,9 @@ def _point(
     pointed_at = _numbers(marked, len(lines)) | _beside(lines, finding, place.around)
     doubles = is_about_keys(name)
     pointed_at |= twins.of(start) if doubles else set()
-    definitions = place.whole[-1:] if removal and not _OF_PARTS.search(name) else ()
-    if definitions and match is not None:
-        definitions = may_go(lines, match.message, definitions[0])
+    goes = place.whole[-1] if removal and place.whole and not _OF_PARTS.search(name) else None
+    if goes is not None and match is not None:
+        goes = may_go(lines, match.message, goes)
     return Point(
         name=name,
         reproduced=match is not None,
@@ -161,7 +161,7 @@ def _point(
         marked=frozenset(pointed_at),
         repair=match.repair if match is not None else (),
         pointed=_pointed(lines, match) if match is not None else frozenset(),
-        goes=definitions,
+        goes=goes,
         removal=removal,
         moves=bool(_OF_PLACE.search(name)),
         keeps_calls=bool(_UNUSED_RESULT.search(name)),

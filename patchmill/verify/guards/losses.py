@@ -61,9 +61,8 @@ class Losses:
         self._gone = frozenset(
             line
             for point in ground.points
-            for definition in point.goes
-            if self._goes(definition)
-            for line in range(definition[0], definition[1] + 1)
+            if point.goes is not None and self._goes(point.goes)
+            for line in range(point.goes[0], point.goes[1] + 1)
         )
         known = {*WORD.findall("".join(lines))}
         self._unknown = frozenset(names_in(_joined(self._new))) - known

@@ -1,6 +1,6 @@
 """Definitions that another one of the same name follows before anybody uses them.
 
-The last one is what counts. So the first may go, and the last only if both say the same.
+The last one is what counts. So the first may go, but if both say the same the last, where the finding is.
 """
 
 import re
@@ -14,13 +14,13 @@ _DEFINES = re.compile(r"\s*(?:async\s+def|def|class)\b")
 _CLOSING = (")", "]", "}")
 
 
-def may_go(lines: Sequence[str], message: str, last: Lines) -> tuple[Lines, ...]:
+def may_go(lines: Sequence[str], message: str, last: Lines) -> Lines:
     """Say which of two Python definitions may go as a whole, by ruff's message and where the last one is."""
     found = _FROM.search(message)
     first = None if found is None else _definition(lines, int(found[1]))
     if first is None:
-        return (last,)
-    return (first, last) if _said(lines, first) == _said(lines, last) else (first,)
+        return last
+    return last if _said(lines, first) == _said(lines, last) else first
 
 
 def _definition(lines: Sequence[str], number: int) -> Lines | None:
