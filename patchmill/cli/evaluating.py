@@ -1,8 +1,8 @@
 """An evaluation told in lines, and its progress."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 from patchmill.cli.console import talk_console
@@ -11,6 +11,8 @@ from patchmill.cli.talk import say, some
 from patchmill.cli.waiting import waits_of
 from patchmill.client.documents import Job
 from patchmill.client.http import Client
+from patchmill.client.problem import ApiError
+from patchmill.errors import PatchmillError
 
 _TOLD = 10  # times that progress is told where there is no terminal
 _COLUMNS = (
@@ -28,7 +30,7 @@ _COLUMNS = (
 _SHOWN = 10
 
 
-@contextmanager
+@contextlib.contextmanager
 def progress() -> Iterator[Callable[[int, int], None]]:
     """Give what tells how many of how many are done: a line that moves on a terminal, else ten lines."""
     console = talk_console()
@@ -53,6 +55,7 @@ class Waiting:
             if job["wait_reason"] in self._told:
                 return
             self._told.add(job["wait_reason"])
+        with contextlib.suppress(ApiError, PatchmillError):  # it only explains
             say(f"jobs wait: {waits_of(self._client, [job])[job['id']]}")
 
 

@@ -19,11 +19,11 @@ from patchmill.job.state import WaitReason
 MAX_BILLED_CALLS = 8
 MAX_SERVER_ERRORS_IN_A_ROW = 4
 MAX_ATTEMPTS = 12
-MAX_LOSSES = 3
 # After each loss of its worker, and up to half as long again. The job may be what kills workers: before it
 # gets to the next one, the last one must have had the time to start again. Most likely it is not, and has
 # waited for its worker's lease already.
 LOSS_WAITS_S = (2.0, 3.0)
+MAX_LOSSES = len(LOSS_WAITS_S) + 1
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 60.0
 LONGEST_APART_S = 30.0

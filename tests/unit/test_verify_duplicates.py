@@ -10,11 +10,17 @@ YAML = "a: 1\nb:\n  a: 5\nc: 3\na: 2\n"
 JSON = '{\n  "a": 1,\n  "b": {\n    "a": 7\n  },\n  "a": 3\n}\n'
 PYTHON = 'D = {\n    "a": 1,\n    "b": 2,\n    "a": 3,\n}\n'
 SCRIPT = "const d = {\n  a: 1,\n  b: 2,\n  a: 3,\n};\nexport default d;\n"
+NESTED = "a:\n  x: 1\nc: 3\na:\n  x: 2\n"
+ITEMS = "- a: 1\n  a: 2\n- b: 1\n"
+ALIKE = "a:\n  r: 1\n  r: 3\nb:\n  r: 3\n"
 FILES = {
     "yaml": (YAML, "yamllint", "key-duplicates", 5, "a.yml"),
     "json": (JSON, "biome", "lint/suspicious/noDuplicateObjectKeys", 2, "a.json"),
     "python": (PYTHON, "ruff", "F601", 4, "a.py"),
     "javascript": (SCRIPT, "eslint", "no-dupe-keys", 4, "a.js"),
+    "crlf": (NESTED.replace("\n", "\r\n"), "yamllint", "key-duplicates", 4, "a.yml"),
+    "items": (ITEMS, "yamllint", "key-duplicates", 2, "a.yml"),
+    "alike": (ALIKE, "yamllint", "key-duplicates", 3, "a.yml"),
 }
 
 
@@ -24,7 +30,7 @@ def edit(language: str, after: str) -> Verdict:
     return verify_fix(
         source=source,
         path=path,
-        language=language,
+        language=language if language in {"json", "python", "javascript"} else "yaml",
         findings=[found],
         proposals=[Hunk(start_line=1, end_line=source.count("\n"), original=source, replacement=after)],
         settings={},
@@ -34,7 +40,14 @@ def edit(language: str, after: str) -> Verdict:
 
 @pytest.mark.parametrize(
     ("language", "first"),
-    [("yaml", "a: 1\n"), ("json", '  "a": 1,\n'), ("python", '    "a": 1,\n'), ("javascript", "  a: 1,\n")],
+    [
+        ("items", "a: 1\n  "),
+        ("alike", "  r: 1\n"),
+        ("yaml", "a: 1\n"),
+        ("json", '  "a": 1,\n'),
+        ("python", '    "a": 1,\n'),
+        ("javascript", "  a: 1,\n"),
+    ],
 )
 def test_what_does_not_count_may_go(language: str, first: str) -> None:
     verdict = edit(language, FILES[language][0].replace(first, "", 1))
@@ -52,6 +65,9 @@ def test_what_does_not_count_may_go(language: str, first: str) -> None:
         ("python", '    "a": 3,\n', ""),
         ("python", '    "a": 3,\n', '    "a2": 3,\n'),
         ("javascript", "  a: 3,\n", ""),
+        ("crlf", "a:\r\n  x: 2\r\n", ""),
+        ("items", "  a: 2\n", ""),
+        ("alike", "  r: 3\nb", "b"),
     ],
 )
 def test_what_counts_stays(language: str, old: str, new: str) -> None:

@@ -159,6 +159,21 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "def f(x):\n    assert x > 0\n    return x\n",
         'def f(x):\n    if x > 0:\n        raise ValueError("x")\n    return x\n',
     ),
+    "a definition that an import precedes": (
+        "F811",
+        "from a import f\n\n\ndef f():\n    return 2\n\n\nf()\n",
+        "from a import f\n\n\nf()\n",
+    ),
+    "a call that looks like a suppression": (
+        "E711",
+        "def g(x):\n    return type(x) == None\n",
+        "def g(x):\n    return x is None\n",
+    ),
+    "far apart": (
+        "E711",
+        "import os\n" + "y = 1\n" * 900 + "\n\ndef g(x):\n    return h(x == None, 3)\n",
+        "import os  # a\n" + "y = 1\n" * 900 + "\n\ndef g(x):\n    return h(x is None, 4)\n",
+    ),
     "the definition that counts": (
         "F811",
         "def f():\n    return 1\n\n\ndef f():\n    return 2\n",

@@ -36,6 +36,7 @@ FORMS = [
     "// spotless:off", "// ReSharper disable all", "// jshint ignore:line", "/* jshint -W034 */",
     "/* eslint-env browser */", "# deptry: ignore", "# nopep8", "// codeql[js/x]", "# actionlint ignore",
     "// @codingStandardsIgnoreLine", "# autoflake: skip_file", 'warnings.filterwarnings("ignore")',
+    "/**\n * @formatter:off\n */",
     "# lgtm", "# noformat", "/* noqa */", "# black: off", "// coverity[x]", "// clang-format off",
     "// cppcheck-suppress x", "// CHECKSTYLE:OFF", "# shellcheck shell=ksh",
     "# shellcheck source=/dev/null", "# check=skip=all", "# escape=`", "# syntax=docker/dockerfile:1",

@@ -110,7 +110,7 @@ def add(
         made = price_from(entry, datetime.now(UTC))
     except ValueError as error:
         raise ConfigurationError(_with_options(str(error))) from None
-    document = _added(*made)
+    document = _added(*made, dated=since is not None)
     if as_json:
         print(json.dumps(document, indent=2))
     else:
@@ -176,13 +176,14 @@ def _listed(model: str | None = None) -> list[dict[str, Any]]:
     return [document_of(row, status) for row, status in sorted_rows(rows, datetime.now(UTC))]
 
 
-def _added(price: Price, source: str) -> dict[str, Any]:
+def _added(price: Price, source: str, *, dated: bool) -> dict[str, Any]:
     """Add a price where `_listed` finds them; give its document."""
     url = known_database(load())
     if url is None:
         document = document_of(PriceRow(id=0, price=price, source=source), "")
         with served() as service:
-            request = {name: value for name, value in document.items() if name not in _NOT_ASKED}
+            left_out = _NOT_ASKED if dated else {*_NOT_ASKED, "valid_from"}  # now, by the server's clock
+            request = {name: value for name, value in document.items() if name not in left_out}
             return dict(service.client.prices.add(request))
     with transaction(url) as connection:
         (row,) = store.add_prices(connection, [(price, source)], actor="host")

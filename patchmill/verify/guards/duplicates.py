@@ -1,13 +1,14 @@
 """Keys that are there twice: of such entries the last one counts, and an edit may take away any but that."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 from patchmill.edit.span import line_content, split_lines
 
 _RULE = re.compile(r"no-dupe-keys|key-duplicates|repeated-key|duplicate(?:object)?(?:keys|properties)")
-_ENTRY = re.compile(r"""([ \t]*(?:-[ \t]+)?)(["']?)([\w.$/-]+)\2[ \t]*:(?:[ \t]|$)""")
+_ENTRY = re.compile(r"""([ \t]*(?:-[ \t]+)?)(["']?)([\w.$/-]+)\2[ \t]*:(?:\s|$)""")
 _SHOWN = 60
 _NEAR = 1_000  # lines
 _DEEP = 1 << 30
@@ -36,19 +37,19 @@ class Twins:
         key = self._keys[line - 1] if 0 < line <= len(self._lines) else None
         if key is None:
             return set()
-        below = range(line, min(line + _NEAR, len(self._lines) + 1))
-        above = range(line, max(line - _NEAR, 0), -1)
-        return {
-            number
-            for numbers in (below, above)
-            for number in takewhile(lambda one: self._depths[one - 1] >= key[0], numbers)
-            if self._keys[number - 1] == key
-        }
+        below = range(line + 1, min(line + _NEAR, len(self._lines) + 1))
+        near = [line, *takewhile(lambda one: self._depths[one - 1] >= key[0], below)]
+        if self._depths[line - 1] >= key[0]:  # else it is the first of a list's item
+            for number in range(line - 1, max(line - _NEAR, 0), -1):
+                near.append(number)
+                if self._depths[number - 1] < key[0]:
+                    break
+        return {number for number in near if self._keys[number - 1] == key}
 
 
 def lost_entries(lines: Sequence[str], own: Iterable[int], edited: str) -> list[str]:
     """Say in words which of some lines' entries counted, and are gone from the edited text."""
-    there = {_said(line) for line in split_lines(edited)}
+    before, after = Counter(map(_said, lines)), Counter(map(_said, split_lines(edited)))
     found: dict[_Key, list[int]] = {}
     for number in sorted(own):
         key = _key(lines[number - 1])
@@ -58,8 +59,13 @@ def lost_entries(lines: Sequence[str], own: Iterable[int], edited: str) -> list[
         f"of the entries for {key}, line {numbers[-1]} `{_said(lines[numbers[-1] - 1])[:_SHOWN]}` is the one "
         "that counts: keep it, and take away another"
         for (_, key), numbers in found.items()
-        if len(numbers) > 1 and _said(lines[numbers[-1] - 1]) not in there
+        if len(numbers) > 1 and _is_lost([_said(lines[number - 1]) for number in numbers], before, after)
     ]
+
+
+def _is_lost(entries: Sequence[str], before: Counter[str], after: Counter[str]) -> bool:
+    """Whether of entries with one key the last is gone; others that say the same may go."""
+    return after[entries[-1]] < before[entries[-1]] - (entries.count(entries[-1]) - 1)
 
 
 def _key(line: str) -> _Key | None:
@@ -68,4 +74,4 @@ def _key(line: str) -> _Key | None:
 
 
 def _said(line: str) -> str:
-    return line_content(line).strip().rstrip(",;")
+    return line_content(line).strip().removeprefix("- ").strip().rstrip(",;")

@@ -37,6 +37,7 @@ from patchmill.verify.guards.parts import (
     within,
 )
 from patchmill.verify.guards.words import COMMON, MEANING, WORD, Sign, is_comment, signs_of
+from patchmill.verify.outline.read import Lines
 from patchmill.verify.tool_fixes import edits_as_hunks
 
 _NEGATIONS = frozenset({"not", "!", "!=", "!==", "~"})
@@ -46,7 +47,7 @@ _SILENCES = re.compile(
 )
 _OPPOSITES = {"==": "!=", "<": ">=", ">": "<=", "and": "or", "===": "!==", "&&": "||"}
 _OPPOSITES |= {after: before for before, after in _OPPOSITES.items()}
-_MOST_LINES = 2_000
+_MOST_LINES = 500  # comparing takes the third power of their number
 _NEAR_SIGNS = 3
 _MOST_EXCHANGED = 3
 
@@ -62,12 +63,11 @@ class Exchanges:
         self._names = " ".join(point.name for point in points)
         self._said = frozenset().union(*(point.said for point in points))
         repairs = _repairs(lines, points, hunks)
-        first = min(hunk.start_line for hunk in (*hunks, *repairs))
-        last = max(max(hunk.end_line, hunk.start_line - 1) for hunk in (*hunks, *repairs))
-        self._first = first
-        self._old = self._signs(lines[first - 1 : last])
-        self._new = self._signs(_applied(lines, hunks, first, last))
-        self._repaired = self._signs(_applied(lines, repairs, first, last)) if repairs else None
+        runs = _runs([*hunks, *repairs], len(lines))
+        self._numbers = [number for first, last in runs for number in range(first, last + 1)]
+        self._old = self._signs(lines[number - 1] for number in self._numbers)
+        self._new = self._signs(_applied(lines, hunks, runs))
+        self._repaired = self._signs(_applied(lines, repairs, runs)) if repairs else None
         self._lines = lines
         own = {line for point in points for line in point.own}
         self._own = frozenset(own)
@@ -131,14 +131,10 @@ class Exchanges:
             for lines in (self._old, repaired, self._new)
         ]
         said = {text for text, count in (told[0] & told[1]).items() if told[2][text] < count}
+        there = set(self._old)
         for low, high, start, end in blocks(repaired, self._new):
             new = self._new[start:end]
-            if (
-                high > low
-                and new
-                and set(new) <= set(self._old)
-                and not set(repaired[low:high]) <= set(self._old)
-            ):
+            if high > low and new and there.issuperset(new) and not there.issuperset(repaired[low:high]):
                 continue
             if high == low and all(map(is_comment, new)):
                 continue
@@ -154,7 +150,8 @@ class Exchanges:
         quoted = {sign.text for sign in part.new if sign.quoted}
         lost = [sign for sign in lost if sign.text not in quoted or sign.quoted]
         spared = OF_UNUSED.search(self._names) and not come
-        if lost and not spared and not _SILENCES.match(lost[0].text):
+        silences = lost and all(sign.quoted for sign in lost) and _SILENCES.fullmatch(lost[0].text)
+        if lost and not spared and not silences:
             return [f"`{_told(lost)}` is changed or gone, and the rule's own repair keeps it"]
         holds = len(come) == 1 and come[0].text in self._ground.imported and part.new[-1].text == "["
         if part.between and come and not holds:
@@ -216,7 +213,7 @@ class Exchanges:
 
     def _is_beside(self, part: Part) -> bool:
         """Whether a line belongs to a finding's statement, and nothing points at it."""
-        line = self._first + part.line
+        line = self._numbers[min(part.line, len(self._numbers) - 1)] if self._numbers else 0
         return line in self._own and line not in self._marked
 
     def _is_tight(self, part: Part) -> bool:
@@ -291,14 +288,30 @@ def _start(edit: ToolEdit) -> tuple[int, int]:
     return edit.start_line, edit.start_column
 
 
-def _applied(lines: Sequence[str], hunks: Sequence[Hunk], first: int, last: int) -> list[str]:
-    """The lines from first to last with hunks made, which lie among them."""
+def _runs(hunks: Sequence[Hunk], most: int) -> list[Lines]:
+    """The lines that hunks touch, and those next to them, in runs."""
+    runs: list[Lines] = []
+    for hunk in sorted(hunks, key=lambda hunk: hunk.start_line):
+        first, last = max(1, hunk.start_line - 1), min(most, max(hunk.end_line, hunk.start_line - 1) + 1)
+        if runs and first <= runs[-1][1] + 1:
+            runs[-1] = runs[-1][0], max(runs[-1][1], last)
+        else:
+            runs.append((first, last))
+    return runs
+
+
+def _applied(lines: Sequence[str], hunks: Sequence[Hunk], runs: Sequence[Lines]) -> list[str]:
+    """The lines of runs with hunks made, each of which lies in one."""
     made: list[str] = []
-    done = first - 1
-    for hunk in sorted(hunks, key=lambda hunk: (hunk.start_line, hunk.end_line)):
-        made += [*lines[done : hunk.start_line - 1], *split_lines(hunk.replacement)]
-        done = max(hunk.end_line, hunk.start_line - 1)
-    return [*made, *lines[done:last]]
+    ordered = sorted(hunks, key=lambda hunk: (hunk.start_line, hunk.end_line))
+    for first, last in runs:
+        done = first - 1
+        for hunk in ordered:
+            if first <= hunk.start_line <= last + 1:
+                made += [*lines[done : hunk.start_line - 1], *split_lines(hunk.replacement)]
+                done = max(hunk.end_line, hunk.start_line - 1)
+        made += lines[done:last]
+    return made
 
 
 def _is_import(line: Signs) -> bool:

@@ -15,7 +15,7 @@ from patchmill.edit.span import Hunk, split_lines
 from patchmill.verify.guards.ground import Ground
 from patchmill.verify.outline.read import Lines
 
-# How a statement begins that only binds a name, or a part of one; and one that is run for what it does.
+# How a statement begins that is run for what it does.
 _DOES = re.compile(
     r"(?:await\s+|void\s+|new\s+)?[\w$.]+\s*[(`]|(?:for|while|del|raise|throw|assert|return|exit|exec|defer|go)\b"
 )

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from functools import cached_property
 from typing import TypeVar
 
 from patchmill.edit.span import Hunk, line_content, split_lines
@@ -221,9 +222,12 @@ class Losses:
 
     def _needless(self, line: Tokens, spare: Sequence[Tokens]) -> bool:
         """Whether what an import line lost was used before; if it still were, the checker would say so."""
-        used = Counter(names_in(map(tokens_of, self._lines)))
         lost = [name for name in bound_by(line) if not any(name in other for other in spare)]
-        return bool(lost) and all(used[name] > 1 for name in lost)
+        return bool(lost) and all(self._used[name] > 1 for name in lost)
+
+    @cached_property
+    def _used(self) -> Counter[str]:
+        return Counter(names_in(map(tokens_of, self._lines)))
 
     def _emptied(self, point: Point) -> list[str]:
         """Whether nothing, or of a whole definition too little, is left of what a finding's lines work on."""

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from patchmill.verify.guards.words import Sign
 
 _MOST_SIGNS = 20_000
-_FEW_SIGNS = 1_500
+_FEW_SIGNS = 600  # comparing takes the third power of their number
 
 Signs = tuple[Sign, ...]
 
@@ -16,7 +16,8 @@ Signs = tuple[Sign, ...]
 class Part:
     """Signs that give way to others, by the text; `kept` of the old ones are those that must stay.
 
-    `between` says that what comes in has signs on both sides that must stay; `line` is one of the text's.
+    `between` says that what comes in has signs on both sides that must stay; `line` is an index of
+    the old lines.
     """
 
     old: Signs
@@ -91,7 +92,7 @@ def brought(old: Sequence[Signs], new: Sequence[Signs]) -> list[list[bool]]:
 
 
 def differences(before: Sequence[Sign], after: Sequence[Sign]) -> Iterator[tuple[int, int, int, int]]:
-    """Runs of signs that differ; in long texts they are found less exactly, as time grows as the square."""
+    """Runs of signs that differ; in long texts they are found less exactly, in very long ones not at all."""
     if len(before) + len(after) > _MOST_SIGNS:
         return
     rough = len(before) + len(after) > _FEW_SIGNS

@@ -1,6 +1,7 @@
 """Definitions that another one of the same name follows before anybody uses them.
 
 The last one is what counts. So the first may go, but if both say the same the last, where the finding is.
+Where the first is no definition, such as an import, the last may not go either.
 """
 
 import re
@@ -14,12 +15,14 @@ _DEFINES = re.compile(r"\s*(?:async\s+def|def|class)\b")
 _CLOSING = (")", "]", "}")
 
 
-def may_go(lines: Sequence[str], message: str, last: Lines) -> Lines:
+def may_go(lines: Sequence[str], message: str, last: Lines) -> Lines | None:
     """Say which of two Python definitions may go as a whole, by ruff's message and where the last one is."""
     found = _FROM.search(message)
-    first = None if found is None else _definition(lines, int(found[1]))
-    if first is None:
+    if found is None:
         return last
+    first = _definition(lines, int(found[1]))
+    if first is None:
+        return None
     return last if _said(lines, first) == _said(lines, last) else first
 
 

@@ -83,7 +83,7 @@ _SPACED = re.compile(
     """
 )
 # What begins a comment, of one line or more; `*` goes on with one.
-_SIGN = re.compile(r"#|//|/\*|<!--|--|^[ \t]*\*")
+_SIGN = re.compile(r"#|//|/\*|<!--|--|^[ \t]*\*", re.MULTILINE)
 _BLANKS = re.compile(r"[ \t]+")
 _QUOTES = " \t\"'"
 _CODE = re.compile(r"[^\s,:=()\"']+")

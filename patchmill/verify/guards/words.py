@@ -5,6 +5,7 @@ A string counts as one, and a comment as what it says.
 
 import builtins
 import keyword
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
@@ -13,12 +14,12 @@ from typing import NamedTuple
 Tokens = tuple[str, ...]
 
 _TOKEN = re.compile(
-    r"""[fFtT][rR]?"(?:[^"\\]|\\.){0,300}"|[fFtT][rR]?'(?:[^'\\]|\\.){0,300}'"""
+    r"""(?:[fFtT][rR]?|[rR][fFtT])"(?:[^"\\]|\\.){0,300}"|(?:[fFtT][rR]?|[rR][fFtT])'(?:[^'\\]|\\.){0,300}'"""
     r"""|"(?:[^"\\]|\\.){0,300}"|'(?:[^'\\]|\\.){0,300}'|`(?:[^`\\]|\\.){0,300}`|\w+|[^\w\s]"""
 )
 LITERAL = re.compile(r"\d|[bBrRfFtTuU]{0,2}[\"']|`")
 WORD = re.compile(r"[^\W\d]\w*")
-_FILLED = re.compile(r"[fFtT][rR]?[\"']|`")
+_FILLED = re.compile(r"(?:[fFtT][rR]?|[rR][fFtT])[\"']|`")
 _SIGN = re.compile(r"\w+|[^\w\s]")
 _STRING = (
     r"""[bBrRfFtTuU]{0,2}"(?:[^"\\]|\\.){0,300}"|[bBrRfFtTuU]{0,2}'(?:[^'\\]|\\.){0,300}'"""
@@ -43,7 +44,7 @@ KEYWORDS = frozenset({*keyword.kwlist, "true", "false", "null", "nil", "undefine
 
 # Operators by what they mean; those of one row may stand for each other.
 _MEANINGS = (
-    {"==", "===", "is", ":="}, {"!=", "!=="}, {"<"}, {"<="}, {">"}, {">="}, {"in"},
+    {"==", "===", "is"}, {":="}, {"!=", "!=="}, {"<"}, {"<="}, {">"}, {">="}, {"in"},
     {"and", "&&"}, {"or", "||", "??"}, {"+"}, {"-"}, {"*"}, {"/"}, {"//"}, {"%"}, {"**"}, {"&"}, {"|"}, {"^"},
     {"<<"}, {">>"}, {"+="}, {"-="}, {"*="}, {"/="}, {"break"}, {"continue"}, {"any", "some"},
     {"all", "every"}, {"min"}, {"max"}, {"True", "true"}, {"False", "false"}, {"None", "null", "undefined"},
@@ -124,11 +125,14 @@ class Sign(NamedTuple):
     def value(self) -> object:
         """The value of a number, however it is written; the text of what is none here."""
         text = self.text.lower().replace("_", "")
+        if text.isdigit() and text[0] == "0" and len(text) > 1:
+            return text  # octal in some languages
         for reader in (lambda: int(text, 0), lambda: float(text)):
             try:
-                return reader()
+                value = reader()
             except (ValueError, OverflowError):
                 continue
+            return text if value in {math.inf, -math.inf} else (type(value), value)
         return text
 
 

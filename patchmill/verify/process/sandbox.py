@@ -24,7 +24,6 @@ from patchmill.verify.process.confinement import PATH, confinement
 from patchmill.verify.process.keeper import KEEPER
 
 _CHUNK = 65_536
-_REAP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +140,6 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
     """End the child and whatever it started; it is not reaped yet, so its group number is still its own."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    child.wait(timeout=_REAP_S)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -19,7 +19,7 @@ _SINCE = {
     """,
 }
 _GONE = {
-    (3, 12): "asyncio.coroutine configparser.SafeConfigParser importlib.abc.Finder pkgutil.ImpImporter",
+    (3, 12): "configparser.SafeConfigParser importlib.abc.Finder pkgutil.ImpImporter",
     (3, 14): """
         ast.Bytes ast.Ellipsis ast.NameConstant ast.Num ast.Str asyncio.AbstractChildWatcher
         asyncio.FastChildWatcher asyncio.MultiLoopChildWatcher asyncio.SafeChildWatcher
