@@ -49,6 +49,7 @@ _OPPOSITES = {"==": "!=", "<": ">=", ">": "<=", "and": "or", "===": "!==", "&&":
 _OPPOSITES |= {after: before for before, after in _OPPOSITES.items()}
 _MOST_LINES = 500  # comparing takes the third power of their number
 _NEAR_SIGNS = 3
+_FEW_LINES = 20
 _MOST_EXCHANGED = 3
 
 
@@ -63,7 +64,7 @@ class Exchanges:
         self._names = " ".join(point.name for point in points)
         self._said = frozenset().union(*(point.said for point in points))
         repairs = _repairs(lines, points, hunks)
-        runs = _runs([*hunks, *repairs], len(lines))
+        runs = _runs([*hunks, *repairs])
         self._numbers = [number for first, last in runs for number in range(first, last + 1)]
         self._old = self._signs(lines[number - 1] for number in self._numbers)
         self._new = self._signs(_applied(lines, hunks, runs))
@@ -288,12 +289,12 @@ def _start(edit: ToolEdit) -> tuple[int, int]:
     return edit.start_line, edit.start_column
 
 
-def _runs(hunks: Sequence[Hunk], most: int) -> list[Lines]:
-    """The lines that hunks touch, and those next to them, in runs."""
+def _runs(hunks: Sequence[Hunk]) -> list[Lines]:
+    """The lines that hunks touch, and the few between two of them, in runs."""
     runs: list[Lines] = []
     for hunk in sorted(hunks, key=lambda hunk: hunk.start_line):
-        first, last = max(1, hunk.start_line - 1), min(most, max(hunk.end_line, hunk.start_line - 1) + 1)
-        if runs and first <= runs[-1][1] + 1:
+        first, last = hunk.start_line, max(hunk.end_line, hunk.start_line - 1)
+        if runs and first <= runs[-1][1] + _FEW_LINES:
             runs[-1] = runs[-1][0], max(runs[-1][1], last)
         else:
             runs.append((first, last))

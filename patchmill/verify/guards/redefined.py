@@ -12,6 +12,7 @@ from patchmill.verify.outline.read import Lines
 
 _FROM = re.compile(r"Redefinition of unused .{1,200}? from line (\d{1,9})\b")
 _DEFINES = re.compile(r"\s*(?:async\s+def|def|class)\b")
+_MARK = "\ufeff"  # a byte order mark, at the beginning of a file
 _CLOSING = (")", "]", "}")
 
 
@@ -31,7 +32,7 @@ def _definition(lines: Sequence[str], number: int) -> Lines | None:
     first = number
     while number < len(lines) and lines[number - 1].lstrip().startswith("@"):
         number += 1
-    if not 1 <= number <= len(lines) or not _DEFINES.match(lines[number - 1]):
+    if not 1 <= number <= len(lines) or not _DEFINES.match(lines[number - 1].removeprefix(_MARK)):
         return None
     depth = _depth(lines[number - 1])
     while first > 1 and lines[first - 2].lstrip().startswith("@") and _depth(lines[first - 2]) == depth:
@@ -46,7 +47,7 @@ def _definition(lines: Sequence[str], number: int) -> Lines | None:
 
 
 def _said(lines: Sequence[str], place: Lines) -> list[str]:
-    return [line_content(line).rstrip() for line in lines[place[0] - 1 : place[1]]]
+    return [line_content(line).removeprefix(_MARK).rstrip() for line in lines[place[0] - 1 : place[1]]]
 
 
 def _depth(line: str) -> int:
