@@ -65,8 +65,8 @@ class Exchanges:
         self._said = frozenset().union(*(point.said for point in points))
         repairs = _repairs(lines, points, hunks)
         runs = _runs([*hunks, *repairs])
-        self._numbers = [number for first, last in runs for number in range(first, last + 1)]
-        self._old = self._signs(lines[number - 1] for number in self._numbers)
+        self._numbers = [number for first, last in runs for number in (*range(first, last + 1), 0)]
+        self._old = self._signs(_applied(lines, (), runs))
         self._new = self._signs(_applied(lines, hunks, runs))
         self._repaired = self._signs(_applied(lines, repairs, runs)) if repairs else None
         self._lines = lines
@@ -302,7 +302,7 @@ def _runs(hunks: Sequence[Hunk]) -> list[Lines]:
 
 
 def _applied(lines: Sequence[str], hunks: Sequence[Hunk], runs: Sequence[Lines]) -> list[str]:
-    """The lines of runs with hunks made, each of which lies in one."""
+    """The lines of runs with hunks made, each of which lies in one, and a blank line after each run."""
     made: list[str] = []
     ordered = sorted(hunks, key=lambda hunk: (hunk.start_line, hunk.end_line))
     for first, last in runs:
@@ -311,7 +311,7 @@ def _applied(lines: Sequence[str], hunks: Sequence[Hunk], runs: Sequence[Lines])
             if first <= hunk.start_line <= last + 1:
                 made += [*lines[done : hunk.start_line - 1], *split_lines(hunk.replacement)]
                 done = max(hunk.end_line, hunk.start_line - 1)
-        made += lines[done:last]
+        made += [*lines[done:last], ""]
     return made
 
 
