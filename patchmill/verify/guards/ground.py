@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 from patchmill.job.record import Finding, ToolEdit
@@ -51,7 +51,8 @@ class Point:
 
     Of the own lines those are `marked` that it points at, or that a repair of the checker changes. `name` is
     that of its rule, `said` what its messages say, `pointed` what it points at if that is one word. `goes` is
-    the definition that may go as a whole, if its rule may ask for that.
+    the definition that may go as a whole, if its rule may ask for that; `asked` the names that its rule or
+    its messages may want to be there. `doubles` says that it is about keys that are there twice.
     """
 
     name: str
@@ -66,9 +67,9 @@ class Point:
     keeps_calls: bool
     unused_import: bool
     whole: bool
-    doubles: bool = False  # whether it is about keys that are there twice
-    said: frozenset[str] = frozenset()  # the words of its messages
-    asked: frozenset[str] = frozenset()  # the names that they or its rule may want to be there
+    doubles: bool
+    said: frozenset[str]
+    asked: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ class Ground:
     functions: tuple[Lines, ...]
     imports: frozenset[int]
     imported: frozenset[str]
-    own: frozenset[int] = field(default=frozenset())
+    own: frozenset[int]
 
     @classmethod
     def of(
