@@ -6,6 +6,8 @@ from tests.support import invariants
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack, until
 
+SLOTS = 3
+
 # How many dispatches of others came after a job was submitted and before it was dispatched itself.
 OVERTAKEN = text("""
     SELECT count(DISTINCT other.xact_id) FROM events other
@@ -32,7 +34,7 @@ def key_of_another_project(stack: Stack, engine: Engine) -> str:
 
 
 def test_a_project_with_a_few_jobs_is_not_held_up_by_one_with_a_backlog(stack: Stack, engine: Engine) -> None:
-    stack.settings["PATCHMILL_GATEWAY_CONCURRENCY"] = "3"
+    stack.settings["PATCHMILL_GATEWAY_CONCURRENCY"] = str(SLOTS)
     stack.start_api()
     stack.start("worker")
     stack.behave(latency_ms=150)
@@ -51,6 +53,6 @@ def test_a_project_with_a_few_jobs_is_not_held_up_by_one_with_a_backlog(stack: S
     mine = "SELECT jobs.id FROM jobs JOIN projects p ON p.id = project_id WHERE p.name = 'small'"
     with engine.connect() as connection:
         overtaken = [connection.scalar(OVERTAKEN, {"job": row.id}) for row in invariants.rows(engine, mine)]
-    # One that was under way when the job came.
+    # Those that were under way when the job came, at most one from each slot that ended a job.
     assert len(overtaken) == 5
-    assert max(each or 0 for each in overtaken) <= 1
+    assert max(each or 0 for each in overtaken) <= SLOTS

@@ -111,7 +111,7 @@ def test_a_gateway_that_is_not_there_is_a_failure_to_connect() -> None:
 )
 def test_whatever_else_comes_is_a_typed_failure(script: list[Any], expected: FailureClass) -> None:
     with RawServer(script) as server:
-        failed = refused(server.url, timeout_s=0.5)
+        failed = refused(server.url, timeout_s=3)
 
     assert failed.failure.failure is expected
 

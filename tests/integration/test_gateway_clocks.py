@@ -99,7 +99,7 @@ def test_two_hundred_connections_that_never_come_about_sent_nothing() -> None:
 
 def test_the_wait_for_a_plain_answer_is_bounded_by_the_deadline_alone() -> None:
     with RawServer([Hold()]) as server:
-        [outcome] = ask_often(server.url, 1, clocks=SHORT, deadline_s=1.5, stream=False)
+        [outcome] = ask_often(server.url, 1, clocks=SHORT, deadline_s=3.0, stream=False)
 
     assert isinstance(outcome, Unknown)
     assert outcome.failure.failure is FailureClass.DEADLINE
@@ -121,7 +121,7 @@ def test_s6_an_answer_that_lacks_only_its_end_mark_is_not_waited_for_long() -> N
 
     assert isinstance(outcome, Answered)
     assert outcome.anomalies == ("no_done",)
-    assert outcome.timings.total_ms < 3500
+    assert outcome.timings.total_ms < 10_000
 
 
 def test_a_refusal_whose_body_stands_still_is_a_refusal_soon() -> None:
@@ -130,7 +130,7 @@ def test_a_refusal_whose_body_stands_still_is_a_refusal_soon() -> None:
 
     assert isinstance(outcome, Rejected)
     assert outcome.failure.failure is FailureClass.SERVER
-    assert outcome.timings.total_ms < 3500
+    assert outcome.timings.total_ms < 10_000
 
 
 def test_progress_is_counted_from_the_last_event() -> None:

@@ -104,7 +104,7 @@ def test_a_client_that_leaves_a_stream_pays_for_what_was_produced(gateway: httpx
 def test_a_client_that_leaves_an_error_to_come_pays_nothing(gateway: httpx.Client) -> None:
     gateway.put("/standin/behaviour", json={"latency_ms": 5_000, "faults": [{"fault": "500"}]})
     with pytest.raises(httpx.ReadTimeout):
-        gateway.post(CHAT, json=body(), timeout=0.1)
+        gateway.post(CHAT, json=body(), timeout=httpx.Timeout(30, read=0.3))
     until(lambda: len(gateway.get("/standin/ledger").json()["rows"]) == 1, "a row")
     [row] = gateway.get("/standin/ledger").json()["rows"]
     assert (row["outcome"], row["finish"]) == ("not_billed", "client_closed")
