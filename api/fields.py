@@ -28,6 +28,11 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
 _UNPRINTED = frozenset({"Cc", "Zl", "Zp"})
 _GIT_FOLDERS = frozenset({".git", "git~1"})  # the second is what Windows calls the first
+# What Windows keeps for devices, in every folder, in any case, and before any ending.
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", "conin$", "conout$"}
+    | {f"{port}{number}" for port in ("com", "lpt") for number in "123456789\xb9\xb2\xb3"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +71,26 @@ def _path(text: str) -> str:
         raise fault("not_allowed", "has a control character")
     if not all(segments):
         raise fault("not_allowed", "has an empty segment; it must name a file, as in src/app.py")
-    folders = [_as_found(segment) for segment in segments]
-    if not all(folders):
+    names = [_as_seen(segment) for segment in segments]
+    if not {"", ".", ".."}.isdisjoint(names):
         raise fault("not_allowed", "has a segment `.` or `..`, or one that stands for such a one")
-    if not _GIT_FOLDERS.isdisjoint(folders):
+    if any(":" in name or name[-1] in ". " for name in names):
+        raise fault(
+            "not_allowed", "has a colon, or a point or blank at a segment's end; Windows reads another"
+        )
+    if not _GIT_FOLDERS.isdisjoint(names):
         raise fault("not_allowed", "leads into a repository's .git folder")
+    device = next((name for name in names if name.partition(".")[0].rstrip() in _DEVICES), None)
+    if device is not None:
+        raise fault("not_allowed", f"has the segment {device}, which is a device on Windows")
     if any(len(segment.encode("utf-8", "surrogatepass")) > MAX_COMPONENT_BYTES for segment in segments):
         raise fault("too_long", f"has a segment of more than {MAX_COMPONENT_BYTES} bytes")
     return text
 
 
-def _as_found(segment: str) -> str:
-    """The name of what some file system finds under a segment, in small letters; empty for `.` and `..`.
-
-    Apple's leaves out characters that cannot be seen, Windows the blanks and points at the end, and what
-    follows a colon.
-    """
-    seen = "".join(character for character in segment if unicodedata.category(character) != "Cf")
-    return seen.partition(":")[0].rstrip(". ").casefold()
+def _as_seen(segment: str) -> str:
+    """A segment in small letters, without what cannot be seen: Apple's file system leaves that out."""
+    return "".join(character for character in segment if unicodedata.category(character) != "Cf").casefold()
 
 
 def _encoding(name: str, info: ValidationInfo) -> str:
@@ -149,7 +156,16 @@ def _edit_format(name: str) -> str:
     return name
 
 
-FilePath = Annotated[str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(_path)]
+FilePath = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_PATH,
+        description="relative to the repository's root, folders separated by `/`; a name that means another "
+        "file or a device on some system, such as `a.py:b`, `a.py.` or `aux.py`, is refused",
+    ),
+    AfterValidator(_path),
+]
 Short = Annotated[str, Field(min_length=1, max_length=200)]
 Line = Annotated[int, Field(ge=1, le=MAX_INT, description="1-based")]
 Column = Annotated[int, Field(ge=1, le=MAX_INT, description="1-based, in Unicode code points")]

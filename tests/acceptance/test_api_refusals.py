@@ -99,6 +99,16 @@ REFUSED: dict[str, tuple[Callable[[], Body], str, str]] = {
     ),
     "a path into git on Windows": (lambda: with_file(path=".git. /x.py"), "/file/path", "not_allowed"),
     "a path into git by a stream": (lambda: with_file(path=".git::$X/x.py"), "/file/path", "not_allowed"),
+    "a stream of a file": (lambda: with_file(path="src/a.py:b.py"), "/file/path", "not_allowed"),
+    "a point at a folder's end": (lambda: with_file(path="src./a.py"), "/file/path", "not_allowed"),
+    "a blank at the end": (lambda: with_file(path="src/a.py "), "/file/path", "not_allowed"),
+    "a device": (lambda: with_file(path="src/CON.py"), "/file/path", "not_allowed"),
+    "a device alone": (lambda: with_file(path="aux", language="python"), "/file/path", "not_allowed"),
+    "a device with endings": (lambda: with_file(path="nul.tar.py"), "/file/path", "not_allowed"),
+    "a device and a blank": (lambda: with_file(path="Prn .py"), "/file/path", "not_allowed"),
+    "a device's folder": (lambda: with_file(path="LPT1/a.py"), "/file/path", "not_allowed"),
+    "a device's raised number": (lambda: with_file(path="com\u00b2.py"), "/file/path", "not_allowed"),
+    "a device with a hidden letter": (lambda: with_file(path="au\u200bx.py"), "/file/path", "not_allowed"),
     "a path upwards on Windows": (lambda: with_file(path="a/.. /x.py"), "/file/path", "not_allowed"),
     "a path of blanks": (lambda: with_file(path="a/ "), "/file/path", "not_allowed"),
     "a path into git": (lambda: with_file(path="a/.GIT/hooks.py"), "/file/path", "not_allowed"),
@@ -325,3 +335,14 @@ def test_a_file_of_exactly_the_limit_is_accepted(user: User) -> None:
     body = fix_request(file={"path": "a.py", "content": "#" * MAX_FILE_BYTES}, findings=[plain()])
 
     assert user.submit(body)["file"]["bytes"] == MAX_FILE_BYTES
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("src/auxiliary.py", "console.py", "com10.py", "com0.py", "src/a.con.py", "null/a.py"),
+        *("pages/[...slug].py", ".github/a.py", "a b/\u00e9 \u65e5.py", "...a/..b.py", "git~10/a.py"),
+    ],
+)
+def test_what_only_looks_like_a_path_that_is_refused_is_accepted(user: User, path: str) -> None:
+    assert user.submit(with_file(path=path))["file"]["path"] == path
