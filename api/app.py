@@ -38,7 +38,7 @@ from api import (
 from api.courier import CONNECTIONS, Courier, Pace
 from api.dashboard import install as dashboard
 from api.database import Database
-from api.middleware import BodyLimit, RequestContext
+from api.middleware import BodyLimit, HeadAsGet, RequestContext
 from api.parts import Parts
 from api.slots import SlotBoard
 from api.waiting import Broadcaster
@@ -119,6 +119,7 @@ def create_app(settings: Settings, *, pace: Pace | None = None) -> FastAPI:
     dashboard.install(app)
     openapi.install(app, routers)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext)
     return app
 

@@ -17,7 +17,6 @@ from patchmill.store import schema
 router = APIRouter(tags=["health"], dependencies=[Depends(refuse_unknown())])
 
 
-@router.head("/healthz", include_in_schema=False)  # balancers ask so
 @router.get(
     "/healthz",
     summary="The process is up",
@@ -31,7 +30,6 @@ async def healthz() -> Response:
     return json_answer(Health(status="ok"))
 
 
-@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Requests can be served",

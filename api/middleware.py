@@ -1,8 +1,9 @@
-"""Around every request: its id, its log line, the limit of its body, and the answer to the unexpected."""
+"""Around every request: its id, its log line, HEAD as GET, its body's limit, the answer to the unexpected."""
 
 import time
 from http import HTTPStatus
 
+import anyio
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -61,6 +62,35 @@ class RequestContext:
                 duration_ms=round((time.perf_counter() - began) * 1000, 1),
                 key_id=None if key_id is None else str(key_id),
             )
+
+
+class HeadAsGet:
+    """Answers HEAD wherever there is GET: with its status and headers, and without its content.
+
+    What would have gone on, a stream of events, ends where its content would begin.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, a HEAD as the GET that it asks about."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        with anyio.CancelScope() as answering:
+
+            async def send_head(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    await send(message)
+                elif not message.get("more_body", False):
+                    await send({"type": "http.response.body"})
+                else:
+                    answering.cancel()
+
+            await self._app({**scope, "method": "GET"}, receive, send_head)
+        if answering.cancelled_caught:
+            await send({"type": "http.response.body"})
 
 
 class BodyLimit:

@@ -55,7 +55,7 @@ _IN_JSON = {
     "dict_type": "must be an object",
     "list_type": "must be a list",
 }
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # What pydantic says of how many there are, in terms of how it goes about it.
 _HOW_MANY = re.compile(r"\w+ should have (at (?:least|most) \d+ items?) after validation, not .*")
 _WRONG_TYPE_ENDINGS = ("_type", "_parsing", "_from_float", "_parsing_size")
@@ -154,11 +154,12 @@ async def _plain(request: Request, error: Exception) -> Response:
 def _methods(request: Request) -> list[str]:
     """Give the methods of a path; each is a route of its own, and the first alone would be told."""
     asked = [{**request.scope, "method": method} for method in _METHODS]
-    return [
+    found = [
         scope["method"]
         for scope in asked
         if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
     ]
+    return ["GET", "HEAD", *found[1:]] if "GET" in found else found
 
 
 def field_error(detail: ErrorDetails, model: type[BaseModel] | None = None) -> FieldError:

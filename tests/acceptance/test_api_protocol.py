@@ -49,8 +49,8 @@ def test_an_unknown_path_is_a_problem(user: User) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/v1/jobs", "GET, POST"),
-        ("/v1/stats", "GET"),
+        ("/v1/jobs", "GET, HEAD, POST"),
+        ("/v1/stats", "GET, HEAD"),
         ("/v1/jobs/job_1/cancel", "POST"),
         ("/healthz", "GET, HEAD"),
     ],
@@ -60,6 +60,43 @@ def test_another_method_is_a_problem_that_names_the_allowed_ones(user: User, pat
 
     assert_problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/jobs", "/v1/jobs/{job}", "/v1/jobs/{job}/suggestions?format=patch", "/v1/jobs?state=x"),
+        *("/v1/jobs/job_1", "/v1/nothing", "/metrics", "/docs", "/jobs"),
+    ],
+)
+def test_head_is_answered_as_get_without_the_content(user: User, path: str) -> None:
+    path = path.format(job=user.submit()["id"])
+
+    asked, told = user.http.head(path), user.http.get(path)
+
+    assert asked.status_code == told.status_code
+    assert asked.content == b""
+    own = {"date", "x-request-id", "content-length"}  # problems carry the request's id, a page may its own
+    assert {k: v for k, v in asked.headers.items() if k not in own} == {
+        k: v for k, v in told.headers.items() if k not in own
+    }
+    assert int(asked.headers.get("content-length", "0")) > 0 or told.content == b""
+
+
+def test_head_of_a_stream_tells_that_it_is_one_and_ends(user: User) -> None:
+    path = f"/v1/jobs/{user.submit()['id']}/events"
+
+    heads = [user.http.head(path) for _ in range(3)]
+
+    assert {(head.status_code, head.content) for head in heads} == {(200, b"")}
+    assert {head.headers["content-type"] for head in heads} == {"text/event-stream; charset=utf-8"}
+    assert user.api.app.state.parts.waiting.watchers() == 0
+
+
+def test_head_where_there_is_no_get_is_a_problem_without_content(user: User) -> None:
+    head = user.http.head("/v1/jobs/job_1/cancel")
+
+    assert (head.status_code, head.headers["allow"], head.content) == (405, "POST", b"")
 
 
 INVALID_JSON = {
