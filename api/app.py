@@ -23,6 +23,7 @@ from api import (
     openapi,
     pauses,
     prices,
+    problem_kinds,
     problems,
     projects,
     queues,
@@ -78,6 +79,7 @@ ROUTED = (  # in the order in which the reference lists them
     webhooks,
     health,
     metrics,
+    problem_kinds,
 )
 
 

@@ -181,3 +181,12 @@ READINESS: dict[str, Any] = {
     "status": "ready",
     "checks": {"postgres": "ok", "schema": "ok", "redis": "ok"},
 }
+PROBLEM_KIND: dict[str, Any] = {
+    "type": "/problems/unsupported_media_type",
+    "title": "Unsupported media type",
+    "status": 415,
+    "code": "unsupported_media_type",
+    "meaning": "The body's media type is not application/json.",
+    "remedy": "Send `Content-Type: application/json`.",
+    "retryable": False,
+}

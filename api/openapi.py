@@ -55,10 +55,11 @@ _REQUESTS = (
 _DESCRIPTION = """\
 Submit a file with what is wrong with it, and read back verified suggestions.
 
-Every answer carries `X-Request-Id`; every error is a problem document (RFC 9457). Times are RFC 3339 in
-UTC, money is a decimal string of US dollars. Lines are 1-based and both ends belong; columns are 1-based
-Unicode code points, and the end does not belong. Only LF, CRLF and CR end a line, and after a final line
-end the file's end counts as one more line, as tools count it.
+Every answer carries `X-Request-Id`; every error is a problem document (RFC 9457), whose `type` leads to what
+it means. HEAD is answered wherever GET is. Times are RFC 3339 in UTC, money is a decimal string of dollars.
+Lines are 1-based and both ends belong; columns are 1-based Unicode code points, and the end does not belong.
+Only LF, CRLF and CR end a line, and after a final line end the file's end counts as one more line, as tools
+count it.
 """
 
 

@@ -40,6 +40,18 @@ class Problem(Shape):
     errors: list[ProblemField] = Field(description="at most the first 100 mistakes")
 
 
+class ProblemKind(Shape):
+    """What a kind of problem means."""
+
+    type: str = Field(description="the `type` of the problem documents of this kind")
+    title: str
+    status: int
+    code: str
+    meaning: str
+    remedy: str = Field(description="what to do about it")
+    retryable: bool = Field(description="whether the same request can succeed later")
+
+
 class JobFile(Shape):
     """The submitted file, without its content."""
 

@@ -350,6 +350,7 @@ def test_axe_finds_no_barrier_on_any_page_in_either_theme(
         "/queues",
         "/gateway",
         "/docs",
+        "/problems/invalid_field",
         "/nowhere",
     ]
     with watched(browser, site, dark=theme == "dark") as opened:
