@@ -17,6 +17,7 @@ from patchmill.verify.outline.read import Outline, read
 from patchmill.verify.process import bare_python, forks, sandbox
 from patchmill.verify.process.confinement import confinement
 from patchmill.verify.process.forks import Forks
+from patchmill.verify.process.keeper import KEEPER
 from patchmill.verify.process.sandbox import Limits
 from patchmill.verify.proof.prove import prove
 from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
@@ -139,6 +140,25 @@ def test_a_template_that_is_killed_is_replaced(ready: Forks, monkeypatch: pytest
     _until_ready(ready)
     until(lambda: (ask(ready, "tell") or {}).get("parent") == ready.pid, "the next template")
     assert ready.pid != killed
+
+
+def test_the_forks_of_a_template_that_was_killed_end_with_it_and_its_number_stays_its_own_till_then(
+    ready: Forks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reaped: list[bool] = []
+    template = ready._template
+    assert template is not None
+    monkeypatch.setattr(KEEPER, "drop", lambda _: reaped.append(template.process.returncode is not None))
+    process = psutil.Process(template.process.pid)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(ask, ready, "wait")
+        at_work = until(process.children, "a fork at work")
+        process.kill()
+        until(lambda: ask(ready, "tell") is None and ready._template is None, "its death noticed")
+
+        assert waiting.result() is None
+    assert reaped == [False]
+    until(lambda: not any(map(_runs, at_work)), "the end of its forks")
 
 
 def test_one_that_dies_at_once_is_not_started_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from patchmill.verify.process.confinement import PATH, confinement
 from patchmill.verify.process.keeper import KEEPER
-from patchmill.verify.process.sandbox import Limits, settable
+from patchmill.verify.process.sandbox import Limits, has_ended, settable
 from patchmill.verify.process.template import END, READY
 
 _HOME = str(Path(__file__).parents[3])
@@ -90,7 +90,7 @@ class Forks:
             template = self._template
             if template is None:
                 return None
-            if template.process.poll() is not None:
+            if has_ended(template.process):
                 self._end(template)
                 return None
             if not template.is_ready():

@@ -121,7 +121,7 @@ def settable(which: int, wanted: int) -> int:
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
-def _has_ended(child: subprocess.Popen[bytes], timeout_s: float) -> bool:
+def has_ended(child: subprocess.Popen[bytes], timeout_s: float = 0.0) -> bool:
     """Wait for the end of a child, not reaping it where the system can, so that its group stays its own."""
     if sys.platform != "linux":
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -177,7 +177,7 @@ class _Exchange:
                         key.fileobj.close()  # type: ignore[union-attr]  # as above
                 if self.overflow:
                     return
-        self.timed_out = not _has_ended(self.child, max(0.0, deadline - time.monotonic()))
+        self.timed_out = not has_ended(self.child, max(0.0, deadline - time.monotonic()))
 
     def _step(self, stream: IO[bytes]) -> bool:
         """Move some bytes through one pipe; False when that pipe is done."""
