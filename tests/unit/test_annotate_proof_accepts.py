@@ -30,6 +30,14 @@ def f(a=None):
 =====
 def f(a: int | None=None) -> None:
     pass
+### type_of_a_library_later_than_this_one py313
+import queue
+def f(a=None, b=None):
+    pass
+=====
+import queue
+def f(a: queue.ShutDown | None=None, b: PythonFinalizationError | None=None) -> None:
+    pass
 ### quoted_union_for_an_old_target py38
 def f(a=None):
     pass

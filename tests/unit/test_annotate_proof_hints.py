@@ -48,6 +48,54 @@ def f(a):
 import logging
 def f(a: logging.StreamHandler[str]):
     pass
+### type_of_a_library_later_than_this_one too_new_for_target py312
+import queue
+def f(a):
+    pass
+=====
+import queue
+def f(a: queue.ShutDown):
+    pass
+### type_of_a_later_library_that_is_not_looked_at too_new_for_target py311
+import calendar
+def f(a):
+    pass
+=====
+import calendar
+def f(a: calendar.Month):
+    pass
+### builtin_of_a_python_later_than_this_one too_new_for_target py312
+x = 1
+def f(a):
+    pass
+=====
+x = 1
+def f(a: PythonFinalizationError):
+    pass
+### subscript_that_is_inherited too_new_for_target py310
+import logging
+def f(a):
+    pass
+=====
+import logging
+def f(a: logging.FileHandler[str]):
+    pass
+### subscript_of_a_library_later_than_this_one too_new_for_target py311
+import csv
+def f(a):
+    pass
+=====
+import csv
+def f(a: csv.DictReader[str]):
+    pass
+### name_that_no_library_has name_not_bound py313
+import queue
+def f(a):
+    pass
+=====
+import queue
+def f(a: queue.ShutUp):
+    pass
 ### class_defined_further_down name_not_bound py310
 def f(a):
     pass

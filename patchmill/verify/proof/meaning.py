@@ -18,7 +18,7 @@ from typing import Any
 from patchmill.verify.proof.hints import is_literal
 from patchmill.verify.proof.refusal import Broken, Rule
 from patchmill.verify.proof.scopes import Binder, BinderKind, Bound
-from patchmill.verify.proof.standard_names import missing_in, plain_in
+from patchmill.verify.proof.standard_names import has, missing_in, plain_in
 from patchmill.verify.proof.typing_names import (
     ABC,
     GENERIC_BUILTINS_SINCE,
@@ -126,12 +126,14 @@ class Meaning:
         )
 
     def _builtin(self, name: str) -> Any:
+        self._in_target("builtins", name)
         if not hasattr(builtins, name):
+            if has(self._target, "builtins", name):
+                return _plain_class()
             raise Broken(Rule.NAME_NOT_BOUND, f"{name} is not bound here when this runs; import or quote it")
         value = getattr(builtins, name)
         if not isinstance(value, type):
             raise Broken(Rule.HINT_FAILS, f"{name} is a builtin, but no type")
-        self._in_target("builtins", name)
         return value
 
     def _in_target(self, module: str, name: str) -> None:
@@ -200,14 +202,18 @@ class Meaning:
         if isinstance(base, ModuleType):
             if base.__name__ in {TYPING, ABC}:
                 check_since(base.__name__, hint.attr, self._target)
+            self._in_target(base.__name__, hint.attr)
             found = getattr(base, hint.attr, None)
+            if found is None and has(self._target, base.__name__, hint.attr):
+                return _plain_class()
             if found is None or (isinstance(found, ModuleType) and path not in self._dotted):
                 raise Broken(Rule.NAME_NOT_BOUND, f"{path} does not exist, or is not imported")
-            self._in_target(base.__name__, hint.attr)
             return found
         if isinstance(base, typing.ParamSpec) and hint.attr in {"args", "kwargs"}:
             return getattr(base, hint.attr)
         root = path.partition(".")[0]
+        if isinstance(hint.value, ast.Name):
+            self._in_target(self.module_of(root) or "", hint.attr)
         if self.module_of(root) is None and not self._is_nested_class(hint):
             raise Broken(Rule.NAME_NOT_BOUND, f"{path} may not exist when this runs; quote it")
         if path not in self._dotted and not self._is_nested_class(hint):
