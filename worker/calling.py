@@ -41,6 +41,7 @@ from patchmill.job.retry import (
     while_paused,
     without_slot,
 )
+from patchmill.job.state import WaitReason
 from patchmill.kinds.kind import Kind
 from patchmill.store import call_news, ledger, shared_time
 from patchmill.store.budget_alerts import note_exhausted
@@ -355,11 +356,24 @@ class Calling:
         return self._interrupted(decide(outcome.failure, history, policy=policy, rng=self._process.rng))
 
     def _interrupted(self, decision: Decision) -> Interrupted:
+        """Let the job wait or end; for one whose deadline comes before its next try, this is the end.
+
+        So what is verified of it is offered, which a job that waits has not written down.
+        """
+        if isinstance(decision, Wait) and self._comes_too_late(decision):
+            return _overdue()
         return Interrupted(decision, self._server_errors)
+
+    def _comes_too_late(self, wait: Wait) -> bool:
+        """Say whether a job's deadline passes before it is due again; only a `retry` is never cut short."""
+        if self._claim.deadline_at is None:
+            return False
+        at_least_s = wait.after_s if wait.reason is WaitReason.RETRY else 0.0
+        return (self._claim.deadline_at - shared_time.now()).total_seconds() <= at_least_s
 
 
 def _overdue() -> Interrupted:
-    message = "the job's deadline passed"
+    message = "the job's deadline passed, or leaves no time for another call"
     return Interrupted(Fail(code=ErrorCode.DEADLINE_EXCEEDED, message=message, retryable=True))
 
 

@@ -63,12 +63,13 @@ _FAIL_OVERDUE = Move(
     State.FAILED,
     {
         "finished_at": func.now(),
-        "error": {
-            "code": ErrorCode.DEADLINE_EXCEEDED,
-            "message": "the job's deadline passed while it waited",
-            "retryable": True,
-            "details": {},
-        },
+        "wait_reason": None,
+        "error": func.jsonb_build_object(
+            *("code", ErrorCode.DEADLINE_EXCEEDED.value),
+            *("message", "the job's deadline passed while it waited"),
+            *("retryable", True),
+            *("details", func.jsonb_strip_nulls(func.jsonb_build_object("wait_reason", jobs.c.wait_reason))),
+        ),
     },
 )
 

@@ -421,6 +421,32 @@ def test_a_deadline_ends_a_job_that_the_gateway_keeps_waiting(service: Stack) ->
     assert (job["state"], job["error"]["code"]) == ("failed", "deadline_exceeded")
 
 
+def test_what_is_verified_when_the_deadline_passes_is_offered(service: Stack) -> None:
+    service.behave(faults=[{"fault": "stall", "times": 4}])
+    body = mutable_default(number := unique())
+    body["file"]["content"] = "import os\n" + SOURCE.format(number=number)
+    body["findings"][0] |= {"start_line": 5, "end_line": 5}
+    removal = {"start_line": 1, "start_column": 1, "end_line": 2, "end_column": 1, "text": ""}
+    unused = {
+        "tool": "ruff",
+        "rule": "F401",
+        "message": "`os` imported but unused",
+        "start_line": 1,
+        "end_line": 1,
+        "fixes": [{"safe": True, "edits": [removal]}],
+    }
+
+    job = service.run({**body, "findings": [*body["findings"], unused], "options": {"deadline_s": 3}})
+
+    assert (job["state"], job["outcome"], job["error"]) == ("succeeded", "partial", None)
+    assert [(one["status"], one["reason"]) for one in job["findings"]] == [
+        ("unresolved", "deadline_exceeded"),
+        ("verified", None),
+    ]
+    assert [one["source"] for one in job["suggestions"]] == ["tool"]
+    assert job["usage"]["uncertain_usd"] != "0"
+
+
 def test_logs_never_carry_submitted_text_answers_or_secrets(service: Stack) -> None:
     marker = f"planted_{unique()}"
     service.run(mutable_default(unique(), file={"path": "a.py", "content": f"{marker} = 1\n" + SOURCE}))

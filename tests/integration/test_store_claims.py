@@ -178,6 +178,26 @@ def test_a_deadline_that_passes_while_waiting_ends_the_job(engine: Engine) -> No
     ]
 
 
+def test_the_end_of_an_overdue_job_tells_what_it_waited_for_and_its_event_no_more(engine: Engine) -> None:
+    submitted(engine, deadline_s=60.0)
+    waiting = submitted(engine, deadline_s=60.0)
+    age(engine, "UPDATE jobs SET deadline_at = now() - interval '1 second'")
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE jobs SET wait_reason = 'budget', run_at = now() + interval '1 hour' WHERE id = :id"),
+            {"id": waiting},
+        )
+
+        assert dispatch.fail_overdue(connection, limit=10) == 2
+
+    assert invariants.rows(engine, "SELECT error->'details', wait_reason FROM jobs ORDER BY id") == [
+        ({}, None),
+        ({"wait_reason": "budget"}, None),
+    ]
+    told = "SELECT DISTINCT data->>'to', data->'wait_reason' FROM events WHERE data->>'to' = 'failed'"
+    assert invariants.rows(engine, told) == [("failed", None)]
+
+
 def test_a_job_to_be_cancelled_can_only_end_cancelled(engine: Engine) -> None:
     taken = claimed(engine)
     age(engine, "UPDATE jobs SET cancel_requested = true")
