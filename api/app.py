@@ -46,6 +46,7 @@ from api.waiting import Broadcaster
 from api.waking import Waker
 from patchmill.deliver.post import Poster
 from patchmill.job.ladder import Policy
+from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.dispatch import Broker
 from patchmill.queue.slots import SlotLeases
 from patchmill.settings import Settings, allowed_networks, services
@@ -146,6 +147,7 @@ def _compose(settings: Settings, pace: Pace) -> Parts:
             model=settings.model,
             escalation_model=settings.escalation_model,
             fallback_model=settings.fallback_model,
+            unknown=UnknownPolicy(settings.unknown_policy),
         ),
         call_deadline_s=settings.call_deadline_s,
         lease_ttl_s=settings.lease_ttl_s,

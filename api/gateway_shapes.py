@@ -13,6 +13,7 @@ from api.requests import Body
 from api.schemas import Instant, Pause, Shape, Usd
 from patchmill.job.circuit import Why
 from patchmill.job.ladder import MAX_REPAIRS
+from patchmill.job.retry import UnknownPolicy
 from patchmill.job.turns import MAX_WEIGHT
 from patchmill.store.retention import MAX_DAYS
 
@@ -68,6 +69,10 @@ class PolicyFields(Shape):
     escalate: bool = Field(description="whether the stronger model is asked for what the first could not do")
     fall_back: bool = Field(description="whether the fallback answers while the first model cannot be had")
     reasoning: bool = Field(description="whether the stronger model reasons before it answers")
+    unknown: UnknownPolicy = Field(
+        description="after a call of which nobody can know whether it was billed: `retry` makes another one, "
+        "`fail` ends the job as `call_unknown`"
+    )
 
 
 class Share(Shape):
@@ -111,6 +116,7 @@ class PolicyChange(Body):
     escalate: bool | None = None
     fall_back: bool | None = None
     reasoning: bool | None = None
+    unknown: Annotated[UnknownPolicy, Field(strict=False)] | None = None
 
 
 class ShareChange(Body):
@@ -150,6 +156,7 @@ _POLICY: dict[str, Any] = {
     "escalate": True,
     "fall_back": True,
     "reasoning": False,
+    "unknown": "retry",
 }
 
 GATEWAY: dict[str, Any] = {
@@ -189,6 +196,7 @@ PROJECT: dict[str, Any] = {
 PROJECT_LIST: dict[str, Any] = {"data": [PROJECT], "next_cursor": None}
 PROJECT_CHANGES: dict[str, Any] = {
     "two repairs and no fallback": {"policy": {"repairs": 2, "fall_back": False}},
+    "a person decides": {"policy": {"unknown": "fail"}},
     "twice as much as others, and at most ten jobs at once": {"share": {"weight": 2, "max_in_flight": 10}},
     "a month of history": {"retention_days": 30},
 }

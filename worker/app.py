@@ -88,7 +88,6 @@ class WorkerApp:
             quota=QuotaNote(engine),
             policy=_policy(settings),
             call_deadline_s=settings.call_deadline_s,
-            unknown_policy=UnknownPolicy(settings.unknown_policy),
             terms=_terms(settings),
         )
         self._slots = SlotKeeper(
@@ -203,6 +202,7 @@ def _policy(settings: Settings) -> Policy:
         model=settings.model,
         escalation_model=settings.escalation_model,
         fallback_model=settings.fallback_model,
+        unknown=UnknownPolicy(settings.unknown_policy),
     )
 
 

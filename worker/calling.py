@@ -352,8 +352,10 @@ class Calling:
             billed_calls=self._billed + isinstance(outcome, Unknown),
             server_errors_in_a_row=self._server_errors,
         )
-        policy = self._process.unknown_policy
-        return self._interrupted(decide(outcome.failure, history, policy=policy, rng=self._process.rng))
+        policy = self._process.policy.changed(self._claim.policy)
+        return self._interrupted(
+            decide(outcome.failure, history, policy=policy.unknown, rng=self._process.rng)
+        )
 
     def _interrupted(self, decision: Decision) -> Interrupted:
         """Let the job wait or end; for one whose deadline comes before its next try, this is the end.

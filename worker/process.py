@@ -15,7 +15,6 @@ from patchmill.call.loop import CallLoop
 from patchmill.call.reply import Answered, CallOutcome, Rejected
 from patchmill.call.request import ChatRequest
 from patchmill.job.ladder import Policy
-from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.dispatch import Broker
 from patchmill.store.engine import one_by_one, passes, trouble
 from patchmill.store.workers import Held
@@ -76,7 +75,6 @@ class Process:
     quota: QuotaNote
     policy: Policy  # of projects that have set nothing of their own
     call_deadline_s: float
-    unknown_policy: UnknownPolicy
     terms: bytes  # digest of what this process brings to every job, see `job/work.py`
     rng: random.Random = field(default_factory=random.Random)
     running: InHand = field(default_factory=InHand)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from patchmill.job.record import Options
+from patchmill.job.retry import UnknownPolicy
 
 MAX_REPAIRS = 2
 GROWTH = 4  # an answer that was cut short is asked for again with this many times the tokens
@@ -30,6 +31,7 @@ class Policy:
     """How a project climbs: models, how often the first one is told what was wrong, whether further.
 
     `reasoning` asks the stronger model to reason before it answers; its reasoning is billed as output.
+    `unknown` is what follows a call of which nobody can know whether it was billed.
     """
 
     model: str
@@ -39,10 +41,13 @@ class Policy:
     escalate: bool = True
     fall_back: bool = True
     reasoning: bool = False
+    unknown: UnknownPolicy = UnknownPolicy.RETRY
 
     def changed(self, own: Mapping[str, Any]) -> "Policy":
         """Give this policy with what a project has set for itself; unknown names are ignored."""
         known = {name: value for name, value in own.items() if name in POLICY_FIELDS}
+        if "unknown" in known:
+            known["unknown"] = UnknownPolicy(known["unknown"])
         return replace(self, **known)
 
 

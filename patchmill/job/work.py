@@ -58,9 +58,8 @@ def terms_key(policy: Policy, *, prompts: Iterable[str], gateway: str, version: 
     That is the ladder of projects that set none, the versions of its prompts, whose models answer, and the
     version that verifies.
     """
-    return _digest(
-        {"policy": asdict(policy), "prompts": sorted(prompts), "gateway": gateway, "version": version}
-    )
+    ladder = {name: value for name, value in asdict(policy).items() if name != "unknown"}
+    return _digest({"policy": ladder, "prompts": sorted(prompts), "gateway": gateway, "version": version})
 
 
 def _digest(parts: Any) -> bytes:

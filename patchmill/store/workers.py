@@ -2,15 +2,16 @@
 
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection, and_, case, exists, func, insert, or_, select, tuple_, update
 
 from patchmill.store import shared_time
-from patchmill.store.tables import calls, jobs, workers
+from patchmill.store.tables import calls, jobs, projects, workers
 
 RECENTLY = timedelta(hours=1)  # who ended or fell silent within it is listed
 
@@ -25,6 +26,7 @@ class LostJob:
     fence: int
     losses: int
     orphan: bool
+    policy: Mapping[str, Any]  # what its project has set of its own
 
 
 class Standing(StrEnum):
@@ -139,8 +141,9 @@ def lock_lost_job(
     sent = and_(calls.c.job_id == jobs.c.id, calls.c.state == "sent")
     orphan = tuple_(jobs.c.id, jobs.c.dispatch_no).in_(list(orphans))
     row = connection.execute(
-        select(jobs.c.id, jobs.c.fence, jobs.c.losses, orphan.label("orphan"))
+        select(jobs.c.id, jobs.c.fence, jobs.c.losses, orphan.label("orphan"), projects.c.policy)
         .join(workers, workers.c.id == jobs.c.worker_id)
+        .join(projects, projects.c.id == jobs.c.project_id)
         .where(
             jobs.c.state == "running",
             or_(workers.c.heartbeat_at < silent, workers.c.stopped_at.is_not(None), orphan),
@@ -152,4 +155,4 @@ def lock_lost_job(
     ).one_or_none()
     if row is None:
         return None
-    return LostJob(job_id=row.id, fence=row.fence, losses=row.losses, orphan=row.orphan)
+    return LostJob(job_id=row.id, fence=row.fence, losses=row.losses, orphan=row.orphan, policy=row.policy)

@@ -41,6 +41,19 @@ def test_a_policy_is_set_shown_and_taken_back(run: Callable[..., Done]) -> None:
     assert reset["policy"]["repairs"] == before["policy"]["repairs"]
 
 
+def test_what_follows_an_unknown_call_is_a_projects_own(run: Callable[..., Done]) -> None:
+    before = shown(run("--json"))[0]["policy"]["unknown"]
+    changed = shown(run("policy", "--unknown", "fail", "--json"))
+    refused = run("policy", "--unknown", "perhaps")
+    text = run().data
+    reset = shown(run("policy", "--reset", "unknown", "--json"))
+
+    assert (before, changed["policy"]["unknown"], reset["policy"]["unknown"]) == ("retry", "fail", "retry")
+    assert (changed["own_policy"], reset["own_policy"]) == ({"unknown": "fail"}, {})
+    assert "unknown           fail  (set by the project)" in text
+    assert (refused.code, refused.data) == (2, "")
+
+
 def test_a_share_is_set_shown_and_taken_back(operator: User, patchmill: Command) -> None:
     run = running(operator, patchmill)
     changed = shown(run("share", "--weight", "2", "--max-in-flight", "10", "--json"))

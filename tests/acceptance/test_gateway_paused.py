@@ -149,6 +149,23 @@ def test_a_model_out_of_reach_leaves_the_ladder_and_the_fallback_answers(working
     assert "go on" in run_command(working, "resume", "--model", FLASH)
 
 
+def test_a_project_may_have_its_jobs_fail_when_nobody_knows_whether_a_call_was_billed(working: Stack) -> None:
+    project = read(working, "/v1/projects")["data"][0]["id"]
+    working.behave(faults=[{"fault": "truncate", "times": 2}])
+    with working.http() as http:
+        http.patch(f"/v1/projects/{project}", json={"policy": {"unknown": "fail"}}).raise_for_status()
+
+        failed = working.run(mutable_default(1))
+
+        http.patch(f"/v1/projects/{project}", json={"policy": {"unknown": None}}).raise_for_status()
+    retried = working.run(mutable_default(2))
+
+    assert (failed["state"], failed["error"]["code"]) == ("failed", "call_unknown")
+    assert (failed["usage"]["calls"], retried["usage"]["calls"]) == (1, 2)
+    assert retried["outcome"] == "verified"
+    assert failed["usage"]["uncertain_usd"] == retried["usage"]["uncertain_usd"] != "0"
+
+
 def test_a_project_may_do_without_the_fallback(working: Stack) -> None:
     project = read(working, "/v1/projects")["data"][0]["id"]
     with working.http() as http:

@@ -15,7 +15,7 @@ from patchmill.budget.windows import WindowKind
 from patchmill.queue.app import make_celery
 from patchmill.queue.dispatch import Broker, Dispatch, MessageTemplate
 from patchmill.store import jobs as stored_jobs
-from patchmill.store.access import ensure_project
+from patchmill.store.access import change_policy, ensure_project
 from patchmill.store.budgets import add_budget
 from patchmill.store.engine import open_engine
 from tests.support import faults, invariants
@@ -151,6 +151,29 @@ def test_a_worker_killed_in_the_middle_of_an_answer_keeps_its_hold_and_accepts_n
     all_ended(engine, stack)
     assert calls(engine) == ["uncertain", "settled"]
     assert invariants.rows(engine, "SELECT reply FROM calls WHERE state = 'uncertain'") == [(None,)]
+
+
+def test_what_follows_the_loss_of_a_worker_in_a_call_is_up_to_the_project(
+    stack: Stack, engine: Engine
+) -> None:
+    submitted(engine, project="patient")
+    submitted(engine, 1, project="strict")
+    with engine.begin() as connection:
+        strict = ensure_project(connection, "strict")
+        change_policy(connection, strict, {"unknown": "fail"})
+    victim = start_failing(stack, "answered", FAIL_THREADS="2")
+    assert victim.wait(DEADLINE_S) == -signal.SIGKILL
+
+    stack.start("worker", PATCHMILL_CALL_DEADLINE_S="60")
+
+    ended = """
+        SELECT p.name, j.state, j.error->>'code' FROM jobs j JOIN projects p ON p.id = j.project_id ORDER BY 1
+    """
+    wanted = [("patient", "succeeded", None), ("strict", "failed", "call_unknown")]
+    until(lambda: invariants.rows(engine, ended) == wanted, "both ends", DEADLINE_S)
+    until(lambda: stack.truth()["in_flight"] == 0, "nothing in flight")
+    invariants.check(engine, stack.truth())
+    assert sorted(calls(engine)) == ["settled", "uncertain", "uncertain"]
 
 
 def test_a_message_that_comes_again_after_the_end_does_nothing(stack: Stack, engine: Engine) -> None:

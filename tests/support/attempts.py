@@ -17,7 +17,6 @@ from patchmill.dev.standin.gateway import Options as StandInOptions
 from patchmill.dev.standin.server import running
 from patchmill.job.ladder import Policy
 from patchmill.job.record import ContextFile, Finding, KindName, Options, Task
-from patchmill.job.retry import UnknownPolicy
 from patchmill.queue.dispatch import Broker
 from patchmill.store.access import ensure_project
 from patchmill.store.engine import open_engine
@@ -149,7 +148,6 @@ def attempting(
             quota=QuotaNote(engine),
             policy=Policy(model=FLASH, escalation_model=PRO, fallback_model=FALLBACK),
             call_deadline_s=call_deadline_s,
-            unknown_policy=UnknownPolicy.RETRY,
             terms=b"",
         )
         loop.start()

@@ -13,8 +13,8 @@ from sqlalchemy import Engine, insert
 
 from patchmill.budget.prices import Rates
 from patchmill.budget.windows import WindowKind, bounds
+from patchmill.job.ladder import Policy
 from patchmill.job.record import KindName, Task
-from patchmill.job.retry import UnknownPolicy
 from patchmill.store import dispatch, runs, workers
 from patchmill.store import jobs as stored_jobs
 from patchmill.store.access import add_key, ensure_project
@@ -321,7 +321,7 @@ class Ground:
             "engine": self.engine,
             "lease": lease,
             "running": InHand(),
-            "unknown_policy": UnknownPolicy.RETRY,
+            "policy": Policy(model="flash", escalation_model=None, fallback_model=None),
             "rng": random.Random(1),
         }
         swept = Sweeper(cast("Process", SimpleNamespace(**parts)), lease_ttl_s=LEASE_S).sweep()

@@ -1,5 +1,6 @@
 from patchmill.job.ladder import Policy, Rung, Step, steps
 from patchmill.job.record import Options
+from patchmill.job.retry import UnknownPolicy
 
 POLICY = Policy(model="flash", escalation_model="pro", fallback_model="old")
 
@@ -23,6 +24,7 @@ def test_a_policy_says_how_often_and_how_far() -> None:
     ]
     assert climbed(POLICY.changed({"repairs": 0, "model": "other"}))[0] == (Rung.FIRST, "other", "old")
     assert POLICY.changed({"from_a_later_version": 1}) == POLICY
+    assert POLICY.changed({"unknown": "fail"}).unknown is UnknownPolicy.FAIL
 
 
 def test_a_job_that_names_its_model_gets_that_one_or_the_stronger_one() -> None:

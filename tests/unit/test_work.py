@@ -20,6 +20,7 @@ from patchmill.job.record import (
     ToolEdit,
     ToolFix,
 )
+from patchmill.job.retry import UnknownPolicy
 from patchmill.job.work import task_key, terms_key
 
 texts = st.text(max_size=12)
@@ -236,6 +237,8 @@ def test_the_terms_are_those_of_ladder_prompts_gateway_and_version() -> None:
 
     assert len(set(keys)) == len(keys)
     assert terms_key(POLICY, prompts=["b", "a"], gateway="https://g", version="1") == keys[0]
+    patient = replace(POLICY, unknown=UnknownPolicy.FAIL)  # which changes no answer
+    assert terms_key(patient, prompts=["a", "b"], gateway="https://g", version="1") == keys[0]
 
 
 def test_every_prompt_has_its_version_in_the_terms() -> None:

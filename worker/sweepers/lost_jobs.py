@@ -46,7 +46,8 @@ class Sweeper:
                 connection, lease_ttl_s=self._ttl_s, quarantine_s=self._ttl_s, orphans=orphans
             )
             if job is not None:
-                _take_back(connection, job, self._process.unknown_policy, self._process.rng)
+                policy = self._process.policy.changed(job.policy)
+                _take_back(connection, job, policy.unknown, self._process.rng)
         return job is not None
 
     def _orphans(self) -> list[Held]:

@@ -15,6 +15,7 @@ from patchmill.cli.talk import say, shown
 from patchmill.client.documents import Project
 from patchmill.client.projects import Projects
 from patchmill.errors import ConfigurationError
+from patchmill.job.retry import UnknownPolicy
 from patchmill.job.turns import MAX_WEIGHT
 from patchmill.settings import MAX_RETENTION_DAYS, load
 from patchmill.store import access, auditing
@@ -75,7 +76,12 @@ def create(
     print(subject)
 
 
-@app.command(epilog=ends("patchmill projects policy --repairs 2 --escalation-model deepseek-v4-pro"))
+@app.command(
+    epilog=ends(
+        "patchmill projects policy --repairs 2 --escalation-model deepseek-v4-pro",
+        "patchmill projects policy --unknown fail",
+    )
+)
 def policy(
     *,
     model: Annotated[str | None, typer.Option(help="The model of a first call.")] = None,
@@ -98,6 +104,12 @@ def policy(
         bool | None,
         typer.Option("--reasoning/--no-reasoning", help="Let the stronger model reason first; it is billed."),
     ] = None,
+    unknown: Annotated[
+        UnknownPolicy | None,
+        typer.Option(
+            help="After a call that may have been billed unanswered: make another, or fail the job."
+        ),
+    ] = None,
     reset: Annotated[
         list[str] | None,
         typer.Option(help="Take a field back to the installation's setting, such as repairs."),
@@ -113,6 +125,7 @@ def policy(
         "escalate": escalate,
         "fall_back": fall_back,
         "reasoning": reasoning,
+        "unknown": unknown,
     }
     return _change(lambda projects: projects.change_policy, given, reset, as_json=as_json)
 
