@@ -25,6 +25,7 @@ from patchmill.store.claims import Claim
 from patchmill.store.engine import one_by_one, passes, trouble
 from patchmill.store.ids import from_edge
 from patchmill.store.same_work import lost_race
+from patchmill.store.workers import begin_apart
 from patchmill.telemetry import get_logger
 from patchmill.verify.feedback import quoted
 from worker.asking import answer
@@ -146,11 +147,13 @@ def _work_apart(process: Process, claim: Claim) -> Ended:
     """Do the work of a job that may lose no worker more, one such job at a time in a process.
 
     Of those that were lost together once and again, one may be what the process dies of: the next time it
-    takes none of the others with it.
+    takes none of the others with it, not even those that were claimed just then.
     """
     if not process.suspect.acquire(blocking=False):
         raise Interrupted(apart(claim.fence - claim.attempts, process.rng))
     try:
+        with process.engine.begin() as connection:
+            begin_apart(connection, claim.job_id, claim.fence)
         return _work(process, claim)
     finally:
         process.suspect.release()

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, case, exists, func, insert, or_, select, tuple_, update
 
 from patchmill.store import shared_time
-from patchmill.store.tables import calls, jobs, projects, workers
+from patchmill.store.tables import attempts, calls, jobs, projects, workers
 
 RECENTLY = timedelta(hours=1)  # who ended or fell silent within it is listed
 
@@ -26,6 +26,7 @@ class LostJob:
     fence: int
     losses: int
     orphan: bool
+    apart: bool  # it had begun to work, as one that may lose no worker more
     policy: Mapping[str, Any]  # what its project has set of its own
 
 
@@ -128,6 +129,18 @@ def list_recent(connection: Connection, *, lease_ttl_s: float) -> list[Worker]:
     ]
 
 
+_WORKS_APART = (
+    update(attempts)
+    .where(attempts.c.job_id == bindparam("of_job"), attempts.c.fence == bindparam("of_claim"))
+    .values(apart=True)
+)
+
+
+def begin_apart(connection: Connection, job_id: uuid.UUID, fence: int) -> None:
+    """Note that a job that may lose no worker more begins to work: if it loses this one, that counts."""
+    connection.execute(_WORKS_APART, {"of_job": job_id, "of_claim": fence})
+
+
 def lock_lost_job(
     connection: Connection, *, lease_ttl_s: float, quarantine_s: float, orphans: Collection[Held]
 ) -> LostJob | None:
@@ -141,8 +154,12 @@ def lock_lost_job(
     sent = and_(calls.c.job_id == jobs.c.id, calls.c.state == "sent")
     orphan = tuple_(jobs.c.id, jobs.c.dispatch_no).in_(list(orphans))
     row = connection.execute(
-        select(jobs.c.id, jobs.c.fence, jobs.c.losses, orphan.label("orphan"), projects.c.policy)
+        select(
+            *(jobs.c.id, jobs.c.fence, jobs.c.losses, orphan.label("orphan")),
+            *(attempts.c.apart, projects.c.policy),
+        )
         .join(workers, workers.c.id == jobs.c.worker_id)
+        .join(attempts, and_(attempts.c.job_id == jobs.c.id, attempts.c.fence == jobs.c.fence))
         .join(projects, projects.c.id == jobs.c.project_id)
         .where(
             jobs.c.state == "running",
@@ -155,4 +172,11 @@ def lock_lost_job(
     ).one_or_none()
     if row is None:
         return None
-    return LostJob(job_id=row.id, fence=row.fence, losses=row.losses, orphan=row.orphan, policy=row.policy)
+    return LostJob(
+        job_id=row.id,
+        fence=row.fence,
+        losses=row.losses,
+        orphan=row.orphan,
+        apart=row.apart,
+        policy=row.policy,
+    )

@@ -14,7 +14,7 @@ from patchmill.call.request import ChatRequest
 from patchmill.job.circuit import GATEWAY, Condition, Trip, Why
 from patchmill.job.failure import Failure, FailureClass
 from patchmill.job.record import ContextFile
-from patchmill.store import access, circuits
+from patchmill.store import access, circuits, claims
 from tests.support import invariants
 from tests.support.attempts import FALLBACK, FLASH, PRO, USELESS, Attempts, attempting
 from tests.support.claimed import dispatched
@@ -290,6 +290,32 @@ def test_a_job_whose_message_comes_twice_is_nobodys_orphan(
     job = attempts.job(job_id)
     assert (job["state"], job["attempts"], job["fence"]) == ("succeeded", 1, 1)
     assert not process.running
+
+
+def test_of_those_that_may_lose_no_worker_more_only_the_one_at_work_loses_it(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lease, "steady", lambda _: True)
+    process, engine = attempts.process, attempts.engine
+    process.calls.slots.set_limit(0)
+    at_work, looking = attempts.submit(), attempts.submit()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE jobs SET losses = 2"))
+    numbers = {job_id: number for job_id, number, _ in dispatched(engine)}
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(run_job, process, at_work, numbers[at_work])
+        until(lambda: process.calls.slots.waiting, "the job waiting for a slot")
+        with engine.begin() as connection:  # its worker dies in the moment in which the other one is claimed
+            assert claims.claim(connection, looking, numbers[looking], process.lease.worker_id)
+            connection.execute(text("UPDATE workers SET stopped_at = now()"))
+
+        assert Sweeper(process, lease_ttl_s=60.0).sweep() == 2
+        process.calls.slots.set_limit(1)
+        first.result()
+
+    lost, spared = attempts.job(at_work), attempts.job(looking)
+    assert (lost["state"], lost["error"]["code"], lost["losses"]) == ("failed", "worker_lost", 3)
+    assert (spared["state"], spared["wait_reason"], spared["losses"]) == ("queued", "retry", 2)
 
 
 def test_a_model_that_used_more_than_was_held_is_paused_and_jobs_wait_until_somebody_resumes(

@@ -126,7 +126,9 @@ def test_a_silent_workers_job_is_lost_and_a_beating_ones_is_not(engine: Engine) 
 
     age(engine, "UPDATE workers SET heartbeat_at = now() - interval '31 seconds'")
 
-    assert lost(engine) == workers.LostJob(job_id=taken.job_id, fence=1, losses=0, orphan=False, policy={})
+    assert lost(engine) == workers.LostJob(
+        job_id=taken.job_id, fence=1, losses=0, orphan=False, apart=False, policy={}
+    )
 
 
 def test_a_live_workers_orphan_is_found_by_the_dispatch_that_it_was_claimed_by(engine: Engine) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection
 
 from patchmill.errors import CancelRequested
-from patchmill.job.retry import Decision, Fail, UnknownPolicy, after_loss
+from patchmill.job.retry import MAX_LOSSES, Decision, Fail, UnknownPolicy, after_loss
 from patchmill.job.state import State
 from patchmill.store import claims, ledger
 from patchmill.store.workers import Held, LostJob, lock_lost_job
@@ -61,12 +61,17 @@ class Sweeper:
 
 def _take_back(connection: Connection, job: LostJob, policy: UnknownPolicy, rng: random.Random) -> None:
     unknown = ledger.suspend_open_call(connection, job.job_id, "the worker was lost while the call ran")
-    losses = job.losses if job.orphan else job.losses + 1
+    losses = job.losses if job.orphan or not _has_begun(job) else job.losses + 1
     decision = after_loss(losses, orphan=job.orphan, unknown=unknown, policy=policy, rng=rng)
     try:
         _move_on(connection, job, losses, decision)
     except CancelRequested:
         claims.finish(connection, job.job_id, job.fence, State.CANCELLED)
+
+
+def _has_begun(job: LostJob) -> bool:
+    """Whether it can be what its worker died of: one that may lose none more waits for its turn first."""
+    return job.apart or job.losses < MAX_LOSSES - 1
 
 
 def _move_on(connection: Connection, job: LostJob, losses: int, decision: Decision) -> None:

@@ -285,6 +285,8 @@ attempts = Table(
     Column("fence", Integer, primary_key=True),
     Column("worker_id", Uuid, nullable=False),  # whose row may be pruned by now
     now("started_at"),
+    # Whether a job that may lose no worker more began to work in it, or only had a look at who else does.
+    Column("apart", Boolean, nullable=False, server_default=text("false")),
     at("ended_at"),
     Column("ending", Text),  # the state that the job left this attempt in, or why it was taken back
 )
