@@ -1,7 +1,6 @@
 """Each row of the table in docs/reliability.md that is about a call: what is killed, and what holds then."""
 
 import signal
-import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from patchmill.store.engine import open_engine
 from tests.support import faults, invariants
 from tests.support.claimed import dispatched, submitted
 from tests.support.faults import Told
+from tests.support.nursery import Process
 from tests.support.own_services import OwnPostgres, OwnValkey, own_postgres, own_valkey
 from tests.support.stack import Stack, standing, until
 
@@ -39,7 +39,7 @@ CALLS_OF_JOBS = """
 """
 
 
-def start_failing(stack: Stack, point: str, how: str = "die", **more: str) -> subprocess.Popen[bytes]:
+def start_failing(stack: Stack, point: str, how: str = "die", **more: str) -> Process:
     """Start a worker that comes to its end at a point of its first call."""
     folder = {"FAIL_FOLDER": str(stack.data_dir), "FAIL_AT": point, "FAIL_HOW": how}
     return stack.start("tests.support.failing_worker", **folder, **more)

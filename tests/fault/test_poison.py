@@ -1,6 +1,5 @@
 """Jobs that do harm: one kills whatever process runs it, some are very large, some get endless answers."""
 
-import subprocess
 import time
 from typing import Any
 
@@ -11,6 +10,7 @@ from patchmill.settings import MIB
 from tests.support import faults, invariants
 from tests.support.faults import Told
 from tests.support.jobs import all_ended, named, post, states
+from tests.support.nursery import Process
 from tests.support.poisoned_worker import POISON
 from tests.support.stack import Stack, until
 
@@ -47,7 +47,7 @@ class Fleet:
         self._workers = [self._hire() for _ in range(number)]
         self.died = 0
 
-    def _hire(self) -> subprocess.Popen[bytes]:
+    def _hire(self) -> Process:
         settings = {"PATCHMILL_GATEWAY_CONCURRENCY": str(self._slots)}
         return self._stack.start("tests.support.poisoned_worker", **settings)
 

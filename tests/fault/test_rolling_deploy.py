@@ -2,7 +2,6 @@
 
 import itertools
 import signal
-import subprocess
 import threading
 import time
 import uuid
@@ -21,6 +20,7 @@ from patchmill.store.access import ensure_project
 from tests.support import faults, invariants, plain_http
 from tests.support.faults import Told, percentile
 from tests.support.load import declining
+from tests.support.nursery import Process
 from tests.support.rehearsal import ADDED, FILLED, REMOVED, next_version
 from tests.support.stack import Stack, until
 from tests.support.two_doors import TwoDoors
@@ -48,8 +48,8 @@ class Fleet:
 
     stack: Stack
     ports: tuple[int, int] = field(default_factory=lambda: (free_port(), free_port()))
-    doors: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    doors: list[Process] = field(default_factory=list)
+    workers: list[Process] = field(default_factory=list)
 
     def start(self) -> None:
         """Start all four."""
@@ -72,19 +72,19 @@ class Fleet:
         old, self.workers[number] = self.workers[number], self._worker()
         return _stopped(old)
 
-    def _door(self, port: int) -> subprocess.Popen[bytes]:
+    def _door(self, port: int) -> Process:
         process = self.stack.start("api", PATCHMILL_PORT=str(port))
         until(lambda: _is_ready(f"http://127.0.0.1:{port}"), "a new API process")
         return process
 
-    def _worker(self) -> subprocess.Popen[bytes]:
+    def _worker(self) -> Process:
         log = self.stack.data_dir / f"worker-{len(self.stack.processes)}.log"
         process = self.stack.start("worker")
         until(lambda: "worker ready" in log.read_text(), "a new worker")
         return process
 
 
-def _stopped(process: subprocess.Popen[bytes]) -> int:
+def _stopped(process: Process) -> int:
     process.send_signal(signal.SIGTERM)
     return process.wait(timeout=120)
 

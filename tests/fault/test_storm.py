@@ -1,7 +1,6 @@
 """Workers are killed at random under load, while the gateway fails too."""
 
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tests.fault.test_webhook_outbox import LOOPBACK, subscribe
 from tests.support import faults, invariants
 from tests.support.faults import Told
 from tests.support.load import Load, declining
+from tests.support.nursery import Process
 from tests.support.receiver import Receiver
 from tests.support.stack import Stack, until
 
@@ -65,7 +65,7 @@ class Kills:
             self._due_at = None
         return self.made == KILLS
 
-    def _hire(self) -> tuple[subprocess.Popen[bytes], Path]:
+    def _hire(self) -> tuple[Process, Path]:
         log = self._stack.data_dir / f"worker-{len(self._stack.processes)}.log"
         return self._stack.start("worker"), log
 

@@ -7,7 +7,6 @@ on a budget that fits 50, as `make ledger-proof` does.
 import os
 import random
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from patchmill.store.budgets import add_budget
 from patchmill.store.engine import open_engine
 from tests.support import invariants, ledger_audit
 from tests.support.claimed import submitted
+from tests.support.nursery import Process
 from tests.support.own_services import OwnPostgres, own_postgres
 from tests.support.stack import Stack, until
 
@@ -174,7 +174,7 @@ class Chaos:
         self._engine = engine
         self._rng = random.Random(SEED)
         self._outages = [FITTING // 4, FITTING // 2]  # after so many calls
-        self._victims: list[tuple[subprocess.Popen[bytes], Path]] = []
+        self._victims: list[tuple[Process, Path]] = []
         self._doomed: dict[int, float] = {}  # by process id: when it is killed
         self.kills = 0
         for _ in range(WORKERS):
@@ -198,7 +198,7 @@ class Chaos:
         log = self._stack.data_dir / f"worker-{len(self._stack.processes)}.log"
         self._victims.append((self._stack.start("worker"), log))
 
-    def _threaten(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def _threaten(self, process: Process, log: Path) -> None:
         if self.kills == KILLS:
             return
         if process.pid not in self._doomed:

@@ -1,7 +1,6 @@
 """The clocks of machines are an hour wrong, and jump: what is decided goes by other clocks."""
 
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from tests.support import faults, invariants
 from tests.support.clocks import WrongClock
 from tests.support.faults import Told
 from tests.support.jobs import all_ended, named, post, states, submit
+from tests.support.nursery import Process
 from tests.support.receiver import Receiver
 from tests.support.requests import mutable_default
 from tests.support.stack import Stack, until
@@ -54,7 +54,7 @@ def one(engine: Engine, statement: str) -> Any:
     return value
 
 
-def killed_in_a_call(stack: Stack, engine: Engine, victim: subprocess.Popen[bytes], first: int) -> float:
+def killed_in_a_call(stack: Stack, engine: Engine, victim: Process, first: int) -> float:
     """Kill a worker while a call of its own is on the wire; give the seconds until that is given up."""
     mine = f"""
         SELECT c.id FROM calls c JOIN jobs j ON j.id = c.job_id JOIN workers w ON w.id = j.worker_id

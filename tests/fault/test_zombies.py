@@ -1,7 +1,6 @@
 """Workers stand still for longer than their lease, each at a point of its call, and wake when all is done."""
 
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from sqlalchemy import Engine, text
 from tests.support import faults, invariants
 from tests.support.faults import Told
 from tests.support.jobs import all_succeeded, let_deadlines_pass, submit
+from tests.support.nursery import Process
 from tests.support.stack import Stack, until
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(faults.timeout_s(300))]
@@ -33,7 +33,7 @@ BUT_COSTS = {
 }
 
 
-def frozen_at(stack: Stack, point: str) -> subprocess.Popen[bytes]:
+def frozen_at(stack: Stack, point: str) -> Process:
     """Start a worker that stops itself at a point of its first call."""
     folder = stack.data_dir / point
     folder.mkdir()
@@ -42,7 +42,7 @@ def frozen_at(stack: Stack, point: str) -> subprocess.Popen[bytes]:
     )
 
 
-def stopped(process: subprocess.Popen[bytes]) -> bool:
+def stopped(process: Process) -> bool:
     status = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2]
     return status.split()[0] == "T"
 

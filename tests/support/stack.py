@@ -25,6 +25,7 @@ from patchmill.store.access import add_key, ensure_project
 from patchmill.store.engine import open_engine
 from patchmill.store.prices import add_prices_if_none
 from tests.support import plain_http
+from tests.support.nursery import Process, nursery
 from tests.support.services import fresh_database
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,17 @@ def until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_
     return result
 
 
+def _started(module: str, environment: dict[str, str], log: Path) -> Process:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", module],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
 @dataclass
 class Stack:
     """Running processes and the addresses to reach them; short leases, so that recovery is quick."""
@@ -50,7 +62,7 @@ class Stack:
     gateway_url: str  # of the stand-in, ending in /v1
     data_dir: Path
     settings: dict[str, str] = field(default_factory=dict)
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
     api_url: str = ""
     key: str = ""
 
@@ -70,17 +82,16 @@ class Stack:
             **self.settings,
         }
 
-    def start(self, module: str, **settings: str) -> subprocess.Popen[bytes]:
+    def start(self, module: str, **settings: str) -> Process:
         """Start `python -m module` and remember it; its log goes to a file of its own."""
-        log = (self.data_dir / f"{module}-{len(self.processes)}.log").open("wb")
-        process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            cwd=ROOT,
-            env=self.environment() | settings,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+        log = self.data_dir / f"{module}-{len(self.processes)}.log"
+        log.touch()
+        environment = self.environment() | settings
+        process = (
+            _started(module, environment, log)
+            if "PYTHONPATH" in environment  # which changes what is loaded
+            else nursery("api" if module == "api" else "worker").start(module, environment, log)
         )
-        log.close()
         self.processes.append(process)
         return process
 
