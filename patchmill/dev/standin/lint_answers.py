@@ -154,6 +154,8 @@ def _without_orphans(task: Task, current: SourceText) -> SourceText:
 
     Excerpts do not show all uses; there an import goes only once a repair turn complained about it.
     """
+    if "import" not in current.text:
+        return current
     before, now = (
         ruff_process.check(text, path=task.path, rules=[_UNUSED], target_version=task.target_version)
         for text in (task.source, current)
