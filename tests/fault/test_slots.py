@@ -23,18 +23,16 @@ SETTINGS = {"PATCHMILL_GATEWAY_CONCURRENCY": str(CAP)}
 
 
 def start(stack: Stack, **settings: str) -> list[Any]:
+    """Start two workers on jobs that are all there, however long it takes to submit them."""
     stack.settings |= SETTINGS | settings
     answer_after(stack, 300)
     stack.start_api()
+    post(stack, *map(declined, range(JOBS)))
     return [stack.start("worker") for _ in range(2)]
 
 
 def answer_after(stack: Stack, latency_ms: int) -> None:
     stack.behave(latency_ms=latency_ms, concurrency=CAP, script=declining())
-
-
-def submit_all(stack: Stack) -> None:
-    post(stack, *map(declined, range(JOBS)))
 
 
 def check_the_cap(truth: dict[str, Any]) -> None:
@@ -45,7 +43,6 @@ def check_the_cap(truth: dict[str, Any]) -> None:
 
 def test_two_workers_fill_the_cap_and_never_pass_it(stack: Stack, engine: Engine) -> None:
     start(stack)
-    submit_all(stack)
     until(lambda: all_succeeded(engine, JOBS), "all jobs succeeded")
 
     truth = stack.truth()
@@ -56,7 +53,6 @@ def test_two_workers_fill_the_cap_and_never_pass_it(stack: Stack, engine: Engine
 
 def test_the_slots_of_a_killed_worker_come_back(stack: Stack, engine: Engine) -> None:
     victim, _ = start(stack)
-    submit_all(stack)
     until(lambda: succeeded(engine) >= 10, "the first jobs")
     victim.send_signal(signal.SIGKILL)
     victim.wait()
@@ -68,7 +64,6 @@ def test_the_slots_of_a_killed_worker_come_back(stack: Stack, engine: Engine) ->
 
 def test_a_frozen_worker_starts_nothing_on_slots_that_were_given_away(stack: Stack, engine: Engine) -> None:
     frozen, _ = start(stack, PATCHMILL_LEASE_TTL_S="8", PATCHMILL_CALL_DEADLINE_S="60")
-    submit_all(stack)
     until(lambda: succeeded(engine) >= 10, "the first jobs")
     answer_after(stack, 1500)  # so that the other has work for longer than a lease
     frozen.send_signal(signal.SIGSTOP)
