@@ -48,7 +48,12 @@ def pytest_collection() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of a real model server where it is not installed; `make test-real` installs it."""
+    """Begin with the longest, and leave out those of a real model server where it is not installed.
+
+    The longest wait most of their time: others have the processors meanwhile, and none of them is the last to
+    end, alone. `make test-real` installs the server.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("fault") is None)
     if all(importlib.util.find_spec(name) for name in REAL_SERVER):
         return
     left_out = [item for item in items if item.get_closest_marker("real_server")]
