@@ -141,6 +141,7 @@ def _job(
         created_at=row.created_at,
         finished_at=row.finished_at,
         served_from=None if row.served_from is None else to_edge("job", row.served_from),
+        erased_at=row.erased_at,
     )
 
 

@@ -127,6 +127,7 @@ QUEUED_JOB: dict[str, Any] = {
     "created_at": _CREATED_AT,
     "finished_at": None,
     "served_from": None,
+    "erased_at": None,
 }
 
 JOB: dict[str, Any] = {

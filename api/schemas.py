@@ -171,6 +171,9 @@ class JobDocument(Shape):
     served_from: str | None = Field(
         description="the job of the same work whose result this one was given; null: it did the work itself"
     )
+    erased_at: Instant | None = Field(
+        description="when its code was erased: texts of suggestions are empty since then, and no deletions"
+    )
 
 
 class JobList(Shape):

@@ -1,7 +1,7 @@
 """Jobs as people read them: how they stand, diffs, evidence, what is left, and what it cost."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -58,8 +58,8 @@ def print_job(
         console.print(f"  instruction: {_one_line(job['instruction'])}")
     if waits:
         console.print(Text(f"  waits: {waits}", style="yellow"))
-    if job.get("served_from"):  # not said by an earlier service
-        console.print(f"  served from the store: {job['served_from']} did the same work")
+    for told in _how_it_came(job):
+        console.print(f"  {told}")
     if declined:
         console.print(Text(f"  nothing is changed: {_one_line(declined)}", style="yellow"))
     if job["error"]:
@@ -73,6 +73,14 @@ def print_job(
         if finding["status"] != "verified":
             _print_left(console, job["file"]["path"], finding)
     console.print(f"  {usage_text(job['usage'])}")
+
+
+def _how_it_came(job: Job) -> Iterator[str]:
+    """Say where the result is from and where its code has gone; an earlier service tells neither."""
+    if job.get("served_from"):
+        yield f"served from the store: {job['served_from']} did the same work"
+    if job.get("erased_at"):
+        yield f"its code was erased at {moment(job['erased_at'] or '')}"
 
 
 def _print_error(console: Console, job_id: str, error: JobError) -> None:

@@ -55,7 +55,9 @@ def changes(tree: Tree, jobs: Sequence[Job]) -> list[Change]:
     encodings: dict[str, str] = {}
     refused: list[str] = []
     for job in jobs:
-        if job["suggestions"]:
+        if job["suggestions"] and job.get("erased_at"):
+            refused.append(f"the code of {job['id']} was erased")
+        elif job["suggestions"]:
             path, sha256 = job["file"]["path"], job["file"]["sha256"]
             encodings[path] = job["file"].get("encoding", UTF_8)  # earlier servers know no other
             suggestions.setdefault(path, []).extend(job["suggestions"])

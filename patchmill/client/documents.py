@@ -116,6 +116,7 @@ class Job(TypedDict):
     created_at: str
     finished_at: str | None
     served_from: str | None
+    erased_at: str | None
 
 
 class JobCounts(TypedDict):

@@ -57,7 +57,7 @@ _ERASE = (
     update(calls).where(calls.c.job_id == _THIS).values(ERASED_CALL),
     update(suggestions)
     .where(suggestions.c.job_id == _THIS)
-    .values(original="", replacement="", title="", explanation=""),
+    .values(original="", replacement="", title="", explanation="", committable=False),
     update(checks).where(checks.c.job_id == _THIS).values(detail=""),
     update(findings).where(findings.c.job_id == _THIS).values(message="", fixes=[]),
     update(jobs)

@@ -181,6 +181,8 @@ def test_erasing_leaves_no_code_and_everything_else(service: Stack) -> None:
     assert [(each["start_line"], each["original"], each["replacement"]) for each in left["suggestions"]] == [
         (each["start_line"], "", "") for each in job["suggestions"]
     ]
+    assert [each["committable"] for each in left["suggestions"]] == [False]  # it would look like a deletion
+    assert (job["erased_at"] is None, left["erased_at"] is None) == (True, False)
     assert [(call["messages"], call["reply"]) for call in calls] == [([], None)]
     assert calls[0]["usage"]["output_tokens"] > 0
     assert (suggestions.status_code, suggestions.json()["code"]) == (404, "not_found")

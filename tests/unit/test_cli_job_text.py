@@ -49,6 +49,12 @@ def test_a_job_that_may_end_otherwise_the_next_time_says_how_to_try_it_again() -
     assert "\n  `patchmill jobs retry job_1` tries it again\n" in printed(failed("gateway_unavailable"))
 
 
+def test_a_job_whose_code_was_erased_says_so() -> None:
+    erased = cast("Job", {**failed("internal"), "erased_at": "2026-11-27T09:00:00.5Z"})
+
+    assert "\n  its code was erased at 2026-11-27 09:00:00 UTC\n" in printed(erased)
+
+
 @pytest.mark.parametrize(
     "job",
     [

@@ -20,6 +20,7 @@ def job(path: str, source: str, *suggestions: dict[str, Any]) -> Job:
     return cast(
         "Job",
         {
+            "id": "job_1",
             "file": {"path": path, "sha256": sha256},
             "suggestions": [{"id": "sug_1", **s} for s in suggestions],
         },
@@ -89,6 +90,17 @@ def test_every_file_that_does_not_fit_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(NotApplied, match=r"a\.py.*b\.py"):
         apply(tmp_path, job("a.py", OLD, TWO), job("b.py", OLD, TWO))
+
+
+def test_what_is_left_of_an_erased_job_is_no_deletion(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(OLD)
+    erased = job("a.py", OLD, {**TWO, "original": "", "replacement": ""})
+    erased["erased_at"] = "2026-11-27T09:00:00Z"
+
+    with pytest.raises(NotApplied, match="was erased"):
+        apply(tmp_path, erased)
+
+    assert (tmp_path / "a.py").read_text() == OLD
 
 
 @pytest.mark.parametrize("path", ["../out.py", "/etc/passwd"])
