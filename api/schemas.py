@@ -154,7 +154,9 @@ class JobDocument(Shape):
     outcome: Outcome | None
     attempt: int
     wait_reason: WaitReason | None
-    run_at: Instant | None
+    run_at: Instant | None = Field(
+        description="while it waits: when it goes on at the latest; what it waits for may let it go on before"
+    )
     paused_by: Pause | None = Field(description="what it waits for while `wait_reason` is `paused`")
     cancel_requested: bool
     file: JobFile

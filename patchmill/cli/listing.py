@@ -1,13 +1,17 @@
 """What commands that list have in common: how they are grouped, how many, which labels, and JSON."""
 
-from typing import Annotated, Any
+from collections.abc import Iterable
+from itertools import islice
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
 from patchmill.cli.exits import ends
+from patchmill.cli.talk import say
 
 LIMIT = 50
+Listed = TypeVar("Listed")
 
 Label = Annotated[list[str] | None, typer.Option(help="A label as KEY=VALUE; may be repeated.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
@@ -59,5 +63,13 @@ def label_filters(labels: list[str] | None) -> dict[str, str]:
 
 
 def page(limit: int) -> dict[str, str]:
-    """Ask for no longer a page than is shown; the API has its own bound."""
-    return {"limit": str(min(limit, 200))}
+    """Ask for no longer a page than `first` looks at; the API has its own bound."""
+    return {"limit": str(min(limit + 1, 200))}
+
+
+def first(listed: Iterable[Listed], limit: int) -> list[Listed]:
+    """Take so many, and tell when that is not all."""
+    found = list(islice(listed, limit + 1))
+    if len(found) > limit:
+        say(f"there are more; --limit shows more than {limit}")
+    return found[:limit]

@@ -134,7 +134,9 @@ def test_jobs_are_listed_narrowed_and_cut(project: Project, run_id: str) -> None
     assert len(lines) == 2
     assert all("verified" in line and "src/" in line for line in lines)
 
-    assert len(json.loads(project.run("jobs", "--run", run_id, "--limit", "1", "--json").data)) == 1
+    cut = project.run("jobs", "--run", run_id, "--limit", "1", "--json")
+    assert (len(json.loads(cut.data)), cut.talk) == (1, "there are more; --limit shows more than 1\n")
+    assert project.run("jobs", "--run", run_id, "--limit", "2").talk == ""
     assert project.run("jobs", "--run", run_id, "--state", "failed").data == ""
     by_rule = json.loads(project.run("jobs", "--run", run_id, "--rule", "B006", "--json").data)
     assert [job["file"]["path"] for job in by_rule] == ["src/app.py"]

@@ -1,13 +1,12 @@
 """`patchmill calls`: calls of which nobody knows whether they were billed, and what became of them."""
 
 import json
-from itertools import islice
 from typing import Annotated
 
 import typer
 
 from patchmill.cli.exits import Exit, ends
-from patchmill.cli.listing import LIMIT, AsJson, Limit, Subcommands, page
+from patchmill.cli.listing import LIMIT, AsJson, Limit, Subcommands, first, page
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
 from patchmill.errors import ConfigurationError
@@ -40,7 +39,7 @@ def uncertain(*, limit: Limit = LIMIT, as_json: AsJson = False) -> int:
     Their holds count against the budgets until evidence comes, or `patchmill calls decide`.
     """
     with served() as service:
-        found = list(islice(service.client.uncertain.list(**page(limit)), limit))
+        found = first(service.client.uncertain.list(**page(limit)), limit)
     if as_json:
         print(json.dumps(found, indent=2))
         return Exit.DONE

@@ -1,14 +1,13 @@
 """`patchmill jobs`: list them, cancel or start anew one, or all that match."""
 
 import json
-from itertools import islice
 from typing import Annotated
 
 import typer
 
 from patchmill.cli.exits import Exit, ends
 from patchmill.cli.job_text import job_lines
-from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, group, label_filters, page
+from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, first, group, label_filters, page
 from patchmill.cli.many_jobs import act_on_many, beginning, filters_of, refuse_filters
 from patchmill.cli.outcome import standing_of_job
 from patchmill.cli.serving import served
@@ -74,7 +73,7 @@ def jobs(
     }
     filters = {name: value for name, value in given.items() if value is not None}
     with served() as service:
-        found = list(islice(service.client.jobs(**filters, **label_filters(label), **page(limit)), limit))
+        found = first(service.client.jobs(**filters, **label_filters(label), **page(limit)), limit)
     if as_json:
         print(json.dumps(found, indent=2))
         return Exit.DONE

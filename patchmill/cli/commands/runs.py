@@ -1,14 +1,13 @@
 """`patchmill runs`: list them, cancel one."""
 
 import json
-from itertools import islice
 from typing import Annotated
 
 import typer
 
 from patchmill.cli.exits import Exit, ends
 from patchmill.cli.job_text import run_lines
-from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, group, label_filters, page
+from patchmill.cli.listing import LIMIT, AsJson, Label, Limit, first, group, label_filters, page
 from patchmill.cli.outcome import standing_of_run
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown
@@ -37,7 +36,7 @@ def runs(
     given = {"state": state, "repository": repository}
     filters = {name: value for name, value in given.items() if value is not None}
     with served() as service:
-        found = list(islice(service.client.runs(**filters, **label_filters(label), **page(limit)), limit))
+        found = first(service.client.runs(**filters, **label_filters(label), **page(limit)), limit)
     if as_json:
         print(json.dumps(found, indent=2))
         return Exit.DONE

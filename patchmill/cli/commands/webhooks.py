@@ -1,13 +1,12 @@
 """`patchmill webhooks`: list, create, test and delete them; see deliveries and send them once more."""
 
 import json
-from itertools import islice
 from typing import Annotated
 
 import typer
 
 from patchmill.cli.exits import Exit, ends
-from patchmill.cli.listing import LIMIT, AsJson, Limit, group, page
+from patchmill.cli.listing import LIMIT, AsJson, Limit, first, group, page
 from patchmill.cli.serving import served
 from patchmill.cli.talk import say, shown, some
 from patchmill.client.documents import Delivery
@@ -95,7 +94,7 @@ def deliveries(
     filters = {} if state is None else {"state": state}
     with served() as service:
         listed = service.client.webhooks.deliveries(identity, **filters, **page(limit))
-        found = list(islice(listed, limit))
+        found = first(listed, limit)
     if as_json:
         print(json.dumps(found, indent=2))
         return Exit.DONE
