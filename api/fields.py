@@ -2,7 +2,6 @@
 
 import difflib
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from patchmill.budget.windows import time_zones
 from patchmill.edit.encoding import canonical, lacking
 from patchmill.edit.formats import EDIT_FORMATS
 from patchmill.edit.span import line_content, split_lines
+from patchmill.job.naming import wrong_with
 
 MAX_INT = 2**31 - 1
 MAX_TOKENS = 2**63 - 1
@@ -24,15 +24,7 @@ MAX_PATH = 1_024
 MAX_COMPONENT_BYTES = 255
 MAX_ZONE = 64
 
-_DRIVE = re.compile(r"[A-Za-z]:")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
-_UNPRINTED = frozenset({"Cc", "Zl", "Zp"})
-_GIT_FOLDERS = frozenset({".git", "git~1"})  # the second is what Windows calls the first
-# What Windows keeps for devices, in every folder, in any case, and before any ending.
-_DEVICES = frozenset(
-    {"con", "prn", "aux", "nul", "conin$", "conout$"}
-    | {f"{port}{number}" for port in ("com", "lpt") for number in "123456789\xb9\xb2\xb3"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +54,14 @@ def fault(
 
 
 def _path(text: str) -> str:
-    segments = text.split("/")
-    if text.startswith("/") or _DRIVE.match(text):
-        raise fault("not_allowed", "must be relative to the repository's root")
-    if "\\" in text:
-        raise fault("not_allowed", "has a backslash; separate folders with /")
-    if any(unicodedata.category(character) in _UNPRINTED for character in text):
-        raise fault("not_allowed", "has a control character")
-    if not all(segments):
-        raise fault("not_allowed", "has an empty segment; it must name a file, as in src/app.py")
-    names = [_as_seen(segment) for segment in segments]
-    if not {"", ".", ".."}.isdisjoint(names):
-        raise fault("not_allowed", "has a segment `.` or `..`, or one that stands for such a one")
-    if any(":" in name or name[-1] in ". " for name in names):
-        raise fault(
-            "not_allowed", "has a colon, or a point or blank at a segment's end; Windows reads another"
-        )
-    if not _GIT_FOLDERS.isdisjoint(names):
-        raise fault("not_allowed", "leads into a repository's .git folder")
-    device = next((name for name in names if name.partition(".")[0].rstrip() in _DEVICES), None)
-    if device is not None:
-        raise fault("not_allowed", f"has the segment {device}, which is a device on Windows")
-    if any(len(segment.encode("utf-8", "surrogatepass")) > MAX_COMPONENT_BYTES for segment in segments):
+    wrong = wrong_with(text)
+    if wrong is not None:
+        raise fault("not_allowed", wrong)
+    if any(
+        len(segment.encode("utf-8", "surrogatepass")) > MAX_COMPONENT_BYTES for segment in text.split("/")
+    ):
         raise fault("too_long", f"has a segment of more than {MAX_COMPONENT_BYTES} bytes")
     return text
-
-
-def _as_seen(segment: str) -> str:
-    """A segment in small letters, without what cannot be seen: Apple's file system leaves that out."""
-    return "".join(character for character in segment if unicodedata.category(character) != "Cf").casefold()
 
 
 def _encoding(name: str, info: ValidationInfo) -> str:

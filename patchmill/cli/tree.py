@@ -12,9 +12,11 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from patchmill.cli.talk import say, shown
 from patchmill.edit import encoding as encodings
 from patchmill.edit.encoding import UTF_8, canonical, declared
 from patchmill.errors import ConfigurationError
+from patchmill.job.naming import wrong_with
 from patchmill.kinds.languages import LANGUAGES, language_of
 
 # Folders that hold what others wrote, or what was generated; hidden ones are passed over, too.
@@ -99,8 +101,12 @@ class Tree:
         """Read a file.
 
         Raises:
-            ConfigurationError: as for `place`, or nobody says in which encoding it is.
+            ConfigurationError: as for `place`, no service takes a file of this name, or nobody says in
+                which encoding it is.
         """
+        wrong = wrong_with(path)
+        if wrong is not None:
+            raise ConfigurationError(f"{shown(path)} {wrong}")
         try:
             data = self.place(path).read_bytes()
         except OSError as error:
@@ -119,7 +125,8 @@ class Tree:
     def find(self, names: Sequence[str], languages: Collection[str]) -> list[str]:
         """Give the paths that these names stand for, in order and each once.
 
-        A folder stands for its files of these languages, without hidden folders, links and `NOT_SOURCE`.
+        A folder stands for its files of these languages, without hidden folders, links and `NOT_SOURCE`, and
+        without those whose name no service takes, which is said.
 
         Raises:
             ConfigurationError: a name is nothing that is here.
@@ -144,7 +151,12 @@ class Tree:
             for name in sorted(files):
                 place = Path(folder, name)
                 if language_of(name) in languages and not place.is_symlink():
-                    yield place.relative_to(self.folder).as_posix()
+                    found = place.relative_to(self.folder).as_posix()
+                    wrong = wrong_with(found)
+                    if wrong is None:
+                        yield found
+                    else:
+                        say(f"left out: {found} {wrong}")
 
 
 def _declared(path: str, data: bytes) -> str | None:

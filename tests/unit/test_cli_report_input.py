@@ -111,8 +111,9 @@ def test_only_files_inside_are_read_and_the_others_are_said(
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "a.py").write_text("a")
+    (folder / "nul.py").write_text("a")
     (tmp_path / "secret.py").write_text("secret")
-    names = ["a.py", str(folder / "a.py"), (folder / "a.py").as_uri(), "../secret.py", "gone.py"]
+    names = ["a.py", str(folder / "a.py"), (folder / "a.py").as_uri(), "../secret.py", "gone.py", "nul.py"]
 
     files = read_named(Tree(folder), names)
 
@@ -120,3 +121,4 @@ def test_only_files_inside_are_read_and_the_others_are_said(
     talk = capsys.readouterr().err
     assert "1 file that the report names outside" in talk
     assert "left out: gone.py" in talk
+    assert "left out: nul.py has the segment nul.py, which is a device" in talk

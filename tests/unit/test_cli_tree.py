@@ -50,6 +50,19 @@ def test_a_file_that_is_not_utf8_is_named_with_the_byte(tree: Tree) -> None:
         tree.read("latin.py")
 
 
+def test_a_file_whose_name_no_service_takes_is_left_out_of_a_folder_and_refused_alone(
+    tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree.folder / "src" / "aux.py").write_text("x = 1\n")
+
+    assert tree.find(["."], EVERY_LANGUAGE) == ["src/app.py"]
+    assert capsys.readouterr().err == (
+        "left out: src/aux.py has the segment aux.py, which is a device on Windows\n"
+    )
+    with pytest.raises(ConfigurationError, match=r"^src/aux\.py has the segment aux\.py"):
+        tree.read("src/aux.py")
+
+
 def test_a_link_that_leads_out_is_not_followed(tree: Tree) -> None:
     (tree.folder.parent / "secret").write_text("secret")
     (tree.folder / "link.py").symlink_to(tree.folder.parent / "secret")
