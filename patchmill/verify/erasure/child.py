@@ -113,10 +113,16 @@ class _Comparison:
     def _imports(self) -> None:
         """Take in the names of new imports first: hints may stand before them."""
         there = {item.words for item in self._old if item.kind == "import"}
-        for item in self._new:
+        for number, item in enumerate(self._new):
             if item.kind == "import" and item.words not in there:
                 try:
-                    self._imported |= check_import(item, words=self._words, is_module=self._is_module)
+                    self._imported |= check_import(
+                        item,
+                        words=self._words,
+                        is_module=self._is_module,
+                        before=self._new[:number],
+                        after=self._new[number + 1 :],
+                    )
                 except Broken as broken:
                     self._refuse(broken.rule, item, broken.detail)
 

@@ -1,10 +1,10 @@
 """What an added annotation, import or comment may be, and where it may stand; raises `Broken` for others."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from patchmill.verify.erasure.tokens import Item, leaves
+from patchmill.verify.erasure.tokens import Item, bare_parameter, leaves
 from patchmill.verify.proof.refusal import Broken, Rule
 
 _PLAIN = frozenset(
@@ -65,7 +65,15 @@ _DECLARATIONS = frozenset(
         *("abstract_method_signature",),
     }
 )
-_BODIES = frozenset({"program", "class_body", "interface_body", "object_type"})
+_BODIES = frozenset(
+    {"program", "class_body", "interface_body", "object_type", "statement_block", "object", "enum_body"}
+)
+# Words that, as the name of a field without more, take what follows on the next line for their own.
+_MODIFIERS = frozenset(
+    """
+    abstract accessor async declare get override private protected public readonly set static
+    """.split()  # noqa: SIM905 - it reads better than a dozen strings
+)
 _DOCSTRING = re.compile(r"/\*\*[^*/].*\*/", re.DOTALL)
 _TAGS = frozenset(
     {
@@ -80,15 +88,20 @@ _TAGS = frozenset(
         "typeParam",
         "template",
         "yields",
+        *("arg", "argument", "async", "author", "default", "defaultValue", "desc", "description"),
+        *("exception", "func", "function", "generator", "method", "since", "summary", "todo", "version"),
+        *("yield",),
     }
 )
-_TAG = re.compile(r"@(\w*)")
+_TAG = re.compile(r"(?<![\w.+-])@(\w*)")
 # What tools obey in a comment, whatever stands around it.
 _OBEYED = re.compile(
     r"(?i)\b(?:eslint|tslint|oxlint|biome|prettier|dprint|istanbul|jshint|jslint|deno-lint|cspell|spellchecker"
     r"|codeql|nosemgrep|nosec|nosonar|noinspection|stryker|webpack\w+|sourceMappingURL|sourceURL)\b"
     r"|\b(?:c8|v8|node:coverage)\s+\w|__\w+__|<(?:reference|amd)|-\*-|\bvim?:|#(?:end)?region"
 )
+# A comment about the next line.
+_ABOUT_NEXT = re.compile(r"(?i)@ts-expect|next-line|\bignore\b|\bwebpack")
 # What every program has, or most have; a type that nothing binds would say nothing.
 _GLOBALS = frozenset(
     re.findall(
@@ -112,7 +125,9 @@ _GLOBALS = frozenset(
 _GLOBAL = re.compile(r"(?:HTML|SVG)[A-Za-z]*Element")
 
 
-def check_annotation(item: Item, after: Item | None, *, known: frozenset[str], decorated: bool) -> None:
+def check_annotation(  # noqa: C901 - one case for each owner
+    item: Item, after: Item | None, *, known: frozenset[str], decorated: bool
+) -> None:
     """Refuse an annotation that is not plain, that some tool reads, or that may run on into the code."""
     node, owner = item.node, item.node.parent
     if decorated and _within(node, {"class_body"}):
@@ -126,6 +141,8 @@ def check_annotation(item: Item, after: Item | None, *, known: frozenset[str], d
             raise Broken(Rule.HINT_NOT_PLAIN, "what is caught is unknown or any")
     elif owner.type not in _PARAMETERS | _VALUES:
         raise Broken(Rule.CODE_CHANGED, "no annotation may stand here")
+    elif owner.type == "public_field_definition" and _named(owner) in _MODIFIERS:
+        raise Broken(Rule.CODE_CHANGED, f"{_named(owner)} may belong to what follows, and be no field")
     for one in _below(node):
         if one.is_named and one.type not in _PLAIN and one.type not in {"string_fragment", "comment"}:
             raise Broken(Rule.HINT_NOT_PLAIN, f"a hint may not contain a {one.type.replace('_', ' ')}")
@@ -142,7 +159,9 @@ def _check_return(node: Any, owner: Any) -> None:
         or _named(owner) == "constructor"
     ):
         raise Broken(Rule.HINT_NOT_PLAIN, "this takes no type of what it returns")
-    if owner.type == "arrow_function" and _within(owner, {"ternary_expression"}, up_to={"statement_block"}):
+    if owner.type != "arrow_function":
+        return
+    if _within(owner, {"ternary_expression"}, up_to={"statement_block"}):
         raise Broken(Rule.HINT_NOT_PLAIN, "between ? and : nobody can tell where the type ends")
     waiting = list(node.children)
     while waiting:
@@ -173,6 +192,8 @@ def _check_name(leaf: Any, known: frozenset[str]) -> None:
 
 def _check_end(owner: Any, after: Item | None) -> None:
     """What follows must end the type for every reader."""
+    if owner.type in _PARAMETERS and bare_parameter(owner.parent) is not None:
+        return  # a bracket closes it, which the items leave out
     word = "" if after is None or after.kind == "comment" else after.words[0]
     ends = (
         {",", ")", "="}
@@ -190,8 +211,11 @@ def _check_end(owner: Any, after: Item | None) -> None:
         raise Broken(Rule.HINT_NOT_PLAIN, "what comes after the type might be read as a part of it")
 
 
-def check_import(item: Item, *, words: frozenset[str], is_module: bool) -> frozenset[str]:
+def check_import(
+    item: Item, *, words: frozenset[str], is_module: bool, before: Sequence[Item], after: Sequence[Item]
+) -> frozenset[str]:
     """Refuse an import that is not of types alone, or whose names the file has; give its names."""
+    _check_import_place(item, before, after)
     if item.node.parent.type != "program" or not is_module:
         raise Broken(Rule.IMPORT_PLACEMENT, "an import would make a module of the file")
     if item.words[1] != "type" or any(
@@ -214,13 +238,36 @@ def check_import(item: Item, *, words: frozenset[str], is_module: bool) -> froze
     return frozenset(names)
 
 
+def _check_import_place(item: Item, before: Sequence[Item], after: Sequence[Item]) -> None:
+    """What tools look for at the head of a file stays there, and what a comment is about right below it."""
+    last = next((one for one in reversed(before) if one.kind != "import"), None)
+    if last is not None and last.kind == "comment" and _ABOUT_NEXT.search(last.words[0]):
+        raise Broken(Rule.COMMENT_CHANGED, "it stands between a comment and what that is about")
+    code = any(one.kind == "token" and one.node.type != "hash_bang_line" for one in before)
+    if code and not _is_directive(item.node.next_named_sibling):
+        return
+    first = next((one for one in after if one.kind != "import"), None)
+    if first is not None and (first.kind == "comment" or _is_directive(item.node.next_named_sibling)):
+        raise Broken(Rule.IMPORT_PLACEMENT, "it has to stand below the comments and directives of the head")
+
+
+def _is_directive(node: Any) -> bool:
+    while node is not None and node.type in {"comment", "import_statement"}:
+        node = node.next_named_sibling
+    return (
+        node is not None
+        and node.type == "expression_statement"
+        and [child.type for child in node.named_children] == ["string"]
+    )
+
+
 def check_docstring(item: Item, before: Item | None, after: Item | None) -> None:
     """Refuse a comment that a tool obeys, that parts another from what it is about, or stands elsewhere."""
     text = item.words[0]
     following = item.node.next_named_sibling
     if _DOCSTRING.fullmatch(text) is None or "*/" in text[:-2]:
         raise Broken(Rule.DOCSTRING_NOT_PLAIN, "only /** … */ may be added")
-    if following is None or following.type not in _DECLARATIONS or item.node.parent.type not in _BODIES:
+    if item.node.parent.type not in _BODIES or not _may_be_told_of(following):
         raise Broken(Rule.COMMENT_CHANGED, "a comment may be added right before a declaration")
     if before is not None and (not item.ends_line or (before.kind == "comment" and before.ends_line)):
         raise Broken(Rule.COMMENT_CHANGED, "it stands between a comment, or code, and what that is about")
@@ -230,6 +277,16 @@ def check_docstring(item: Item, before: Item | None, after: Item | None) -> None
     if unknown or _OBEYED.search(text):
         words = f"@{unknown[0]}" if unknown else "it"
         raise Broken(Rule.DOCSTRING_NOT_PLAIN, f"a tool may obey what {words:.40} says")
+
+
+def _may_be_told_of(node: Any) -> bool:
+    """Whether something is declared here: by a declaration, a member of an object, or as `x.y = ...`."""
+    if node is None:
+        return False
+    if node.type == "expression_statement":
+        inner = node.named_children[0] if node.named_children else None
+        return inner is not None and inner.type in {"assignment_expression", "internal_module"}
+    return node.type in _DECLARATIONS or (node.type == "pair" and node.parent.type == "object")
 
 
 def _named(owner: Any) -> str:
