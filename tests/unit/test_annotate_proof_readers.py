@@ -668,7 +668,12 @@ def test_a_body_that_is_moved_without_a_docstring_is_not_the_source() -> None:
     [
         ("import numpy as np", "np.ndarray", []),
         ("import numpy as np", "np.ndaray", ["name_not_bound"]),
-        ("from . import nodes", "nodes.Template", []),
+        ("import numpy as np", "np.float64 | None", []),
+        ("import requests", "requests.Response", []),
+        ("import requests", "requests.HTTPResponse", ["name_not_bound"]),
+        ("from . import nodes", "nodes.Template", ["name_not_bound"]),
+        ("from . import nodes", "'nodes.Template'", []),
+        ("from . import nodes\nprint(nodes.Template)", "nodes.Template", []),
         ("from . import nodes\nprint(nodes.Template)", "nodes.Templte", ["name_not_bound"]),
         ("from . import nodes", "nodes.template", ["name_not_bound"]),
         (
@@ -678,7 +683,7 @@ def test_a_body_that_is_moved_without_a_docstring_is_not_the_source() -> None:
         ),
     ],
 )
-def test_a_type_of_an_imported_module_is_believed_by_its_name(
+def test_a_type_of_an_imported_module_is_well_known_or_used_in_the_file(
     imported: str, hint: str, rules: list[str]
 ) -> None:
     source = f"{imported}\ndef f(a):\n    return a\n"

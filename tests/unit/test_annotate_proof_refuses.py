@@ -253,12 +253,12 @@ def f(a):
 =====
 def f(a: int):
     return (a)
-### trailing_comma_added tokens_changed py310
+### trailing_comma_added_to_a_call tokens_changed py310
 def f(a):
-    return a
+    return f(a)
 =====
-def f(a: int,):
-    return a
+def f(a: int):
+    return f(a,)
 ### hint_changed existing_hint_changed py310
 def f(a: int, b):
     return a

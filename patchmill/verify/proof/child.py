@@ -64,7 +64,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         source = _File(request["source"])
-        facts = Facts(source.tree)
+        facts = Facts(source.tree, request["path"])
     except _CannotParse as error:
         return {"source_error": _words(error), "proofs": []}
     target = (int(request["target"][0]), int(request["target"][1]))

@@ -3,19 +3,24 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from patchmill.verify.proof.additions import Function, Scope
 from patchmill.verify.proof.flow import CONSTRUCTORS, Flow
 from patchmill.verify.proof.itself import Itself
+from patchmill.verify.proof.metaclasses import collector_of
 from patchmill.verify.proof.names import EVERYTHING, FUNCTION, LOCAL, MODULE, UNKNOWN, VALUE, Names, Node
 from patchmill.verify.proof.readers import (
     DOC_FRAMEWORKS,
     IMPORT_HOOKS,
     INJECTORS,
+    LISTED_FILES,
+    LISTING,
     NAMED_BY,
     Reads,
     decorates,
     is_standard,
+    of_any,
     reads_fields,
 )
 from patchmill.verify.proof.scopes import Scopes
@@ -47,7 +52,7 @@ class Facts:
     `names_are_listed` leaves out what only looks up names one by one.
     """
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, path: str = "") -> None:
         self.words: set[str] = set()
         self.bound = Scopes(tree).visible
         dotted: set[str] = set()
@@ -67,7 +72,7 @@ class Facts:
                     dotted.update(alias.name for alias in names)
         self.dotted = frozenset(dotted)
         self.future_annotations = "__future__.annotations" in dotted
-        exposed = _Exposed(tree, self.words)
+        exposed = _Exposed(tree, self.words, path)
         self.exposures = [
             exposed.of(node) for node in ast.walk(tree) if isinstance(node, Function | ast.ClassDef)
         ]
@@ -75,23 +80,27 @@ class Facts:
         self.module_names = exposed.module_names
         self.text_is_read = exposed.text
         main = "__main__" if "__main__" in dotted else None
+        self.text_is_read = self.text_is_read or main
         self.names_are_listed = exposed.names_listed or main
         self.names_are_read = exposed.names_read or main
         self.hints_are_checked = next(
             (hook for hook in sorted(IMPORT_HOOKS) if any(path.startswith(hook) for path in dotted)), None
         )
-        self.runs_examples = "doctest" in self.words
+        self.runs_examples = any("doctest" in word for word in self.words)
 
 
 class _Exposed:
     """What gets to a reader in one file, asked once for each function and class."""
 
-    def __init__(self, tree: ast.Module, words: set[str]) -> None:
+    def __init__(self, tree: ast.Module, words: set[str], path: str) -> None:
         self._names = names = Names(tree)
         flow = Flow(names)
-        self._hints, self._docs, self._fields, self._deep, self._handed, source = (
+        self._hints, self._docs, self._fields, self._values, self._deep, self._handed, source = (
             flow.read(what)
-            for what in (Reads.HINTS, Reads.DOCS, Reads.NAMES, Reads.DEEP, Reads.HANDED, Reads.SOURCE)
+            for what in (
+                *(Reads.HINTS, Reads.DOCS, Reads.NAMES, Reads.VALUES),
+                *(Reads.DEEP, Reads.HANDED, Reads.SOURCE),
+            )
         )
         own = {*names.nodes.values(), EVERYTHING, MODULE}
         itself = Itself(names, words)
@@ -102,9 +111,12 @@ class _Exposed:
         self.module_names = names.module.bound
         self._roots = names.roots
         self._injector = next(iter(sorted(self._roots & INJECTORS)), None)
-        self._shows = next(iter(sorted(self._roots & DOC_FRAMEWORKS)), None)
+        self._shows = _imports_any(names, DOC_FRAMEWORKS)
+        self._lists = _imports_any(names, LISTING)
+        self._file = PurePath(path).name
+        own_hints = "__annotations__" if "__annotations__" in self.module_names else None
         self.module = Exposure(
-            hints=self._fields.get(EVERYTHING) or self._hints.get(EVERYTHING),
+            hints=own_hints or self._fields.get(EVERYTHING) or self._hints.get(EVERYTHING),
             docs=self._docs.get(MODULE) or self._docs.get(EVERYTHING),
         )
 
@@ -145,8 +157,16 @@ class _Exposed:
 
     def _read_fields(self, node: ast.ClassDef, own: Node) -> str | None:
         found = self._first(own, self._fields) or self._hints.get(own) or self._handed.get(own)
-        found = found or self._listed_in.get(node) or next(self._made_of(node), None)
+        found = found or self._listed_in.get(node) or next(self._made_of(node), None) or self._kept_in(node)
         return found or next(self._derived(node), None)
+
+    def _kept_in(self, node: ast.ClassDef) -> str | None:
+        """A class around this one whose base, decorator or metaclass may look at all that is in it."""
+        around = self._names.places[node].parent
+        outer = around.node if around is not None else None
+        if isinstance(outer, ast.ClassDef) and (outer.bases or outer.keywords or outer.decorator_list):
+            return f"class {outer.name}"
+        return None
 
     def _made_of(self, node: ast.ClassDef) -> Iterator[str]:
         """Frameworks that give the class its attributes, and may read what they are told of by hints."""
@@ -180,7 +200,9 @@ class _Exposed:
         return self._injector if public and inside and not nested else None
 
     def _read_docs(self, node: Function | ast.ClassDef, own: Node, owner: ast.ClassDef | None) -> str | None:
-        found = self._first(own, self._docs)
+        found = self._first(own, self._docs) or self._listed(node, owner)
+        if isinstance(node, ast.ClassDef):
+            found = found or self._first(own, self._values) or collector_of(node, self._names)
         if found is None and owner is not None:
             found = self._deep.get(self._names.nodes[owner]) or self._named(node.name, owner)
         if found is None and "ply" in self._roots and node.name.startswith(("p_", "t_")):
@@ -190,6 +212,13 @@ class _Exposed:
             if isinstance(node, ast.ClassDef) and self._bases(node):
                 found = found or self._shows
         return found
+
+    def _listed(self, node: Function | ast.ClassDef, owner: ast.ClassDef | None) -> str | None:
+        """A tool that shows the docstrings of all that a file offers."""
+        start = LISTED_FILES.get(self._file)
+        if start is not None and owner is None and node.name.startswith(start):
+            return self._file
+        return None if node.name.startswith("_") else self._lists
 
     def _named(self, name: str, owner: ast.ClassDef) -> str | None:
         """A framework that finds methods by their names."""
@@ -222,6 +251,12 @@ class _Exposed:
 
     def _first(self, own: Node, read: dict[Node, str]) -> str | None:
         return read.get(own) or read.get(EVERYTHING)
+
+
+def _imports_any(names: Names, packages: frozenset[str]) -> str | None:
+    """The first of some packages that a file imports."""
+    found = {of_any(path, packages) for path in names.imported}
+    return min((one for one in found if one is not None), default=None)
 
 
 def in_order(tree: ast.Module) -> list[Scope]:

@@ -10,6 +10,18 @@ from collections.abc import Iterable, Iterator
 
 from patchmill.verify.proof.additions import Function
 from patchmill.verify.proof.assigned import constant, targets
+from patchmill.verify.proof.lookups import (
+    BLIND_IN_CODE,
+    BY_NAME,
+    IN_CODE,
+    KEEP,
+    READ_ATTRIBUTES,
+    SPELLED,
+    attributes_of,
+    digests_code,
+    is_command,
+    looks_up,
+)
 from patchmill.verify.proof.names import (
     ATTRIBUTES,
     EVERYTHING,
@@ -27,46 +39,6 @@ from patchmill.verify.proof.names import (
 from patchmill.verify.proof.readers import HINT_FRAMEWORKS, Reads, decorates, is_reader, reads
 from patchmill.verify.proof.values import Callee, Values
 
-_ATTRIBUTES = {
-    "__annotations__": Reads.HINTS | Reads.NAMES,
-    "__annotate__": Reads.HINTS | Reads.NAMES,
-    "__doc__": Reads.DOCS,
-    "__dict__": Reads.NAMES,
-}
-# Words that read in code that stands in a string.
-_IN_CODE = {
-    **_ATTRIBUTES,
-    "get_type_hints": Reads.HINTS | Reads.NAMES,
-    "getsource": Reads.SOURCE,
-    "help(": Reads.HINTS | Reads.DOCS,
-    "signature": Reads.HINTS,
-}
-# Strings that name such an attribute, wherever they stand.
-_SPELLED = frozenset({"__annotations__", "__annotate__", "__doc__"})
-_BY_NAME = frozenset({"builtins.getattr", "builtins.setattr", "builtins.hasattr", "builtins.delattr"})
-_BLIND_IN_CODE = frozenset(
-    """
-    co_argcount co_cellvars co_filename co_flags co_freevars co_kwonlyargcount co_name co_names co_nlocals
-    co_posonlyargcount co_qualname co_stacksize co_varnames
-    """.split()  # noqa: SIM905 - it reads better than a dozen strings
-)
-# Methods that only keep what they are given, whosoever they are.
-_KEEP = frozenset({"append", "appendleft", "extend", "insert", "setdefault", "update"})
-
-_LOOK_UP = frozenset(
-    {
-        "__dict__",
-        "__getattribute__",
-        "attrgetter",
-        "eval",
-        "exec",
-        "getattr_static",
-        "globals",
-        "locals",
-        "methodcaller",
-        "vars",
-    }
-)
 _WRAP = frozenset({"functools.update_wrapper", "functools.wraps()"})
 # Methods by which a class is called.
 CONSTRUCTORS = frozenset({"__init__", "__new__", "__call__"})
@@ -83,7 +55,7 @@ class Flow:
         self._values = Values(names)
         self._insides: dict[Node, set[Node]] = {}
         self._sinks: list[tuple[Node, Reads, str]] = []
-        self._looks_up = any(_looks_up(node) for node, _ in names.all)
+        self._looks_up = any(looks_up(node) for node, _ in names.all)
         self._asks = bool(names.roots & HINT_FRAMEWORKS)
         # Mentions that are accounted for by what they stand in: what is called, decorates or gets a name.
         self._seen: set[int] = set()
@@ -125,11 +97,11 @@ class Flow:
             found[node] = words
             waiting += [(other, words) for other in self._into[node]]
             waiting += [(other, words) for other in self._inside(node)]
-            if what is not Reads.NAMES:
+            if what not in {Reads.NAMES, Reads.VALUES}:
                 waiting += [(other, words) for other in self._above[node]]
             owner = self._names.firsts.get(node)
             instance = node.name == "self" or node.name.endswith(")")
-            if owner is not None and not (instance and what in {Reads.NAMES, Reads.HANDED}):
+            if owner is not None and not (instance and what in {Reads.NAMES, Reads.VALUES, Reads.HANDED}):
                 waiting += [(other, words) for other in self._family(self._names.nodes[owner])]
         return found
 
@@ -139,7 +111,9 @@ class Flow:
             return set()
         if node not in self._insides:
             self._insides[node] = set()
-            whole = self._reached([(base, "") for base in self._values.parts[node]], Reads.DEEP)
+            # What is within an instance are no methods, but what they give it.
+            kind = Reads.NAMES if node in self._values.spaces else Reads.DEEP
+            whole = self._reached([(base, "") for base in self._values.parts[node]], kind)
             found = {EVERYTHING} & set(whole)
             for each in whole:
                 given = self._names.given.get(each)
@@ -147,6 +121,8 @@ class Flow:
                     found |= {
                         Node(ATTRIBUTES, part.name) for part in owner.body if isinstance(part, Function)
                     }
+                first = self._names.firsts.get(each)
+                found |= {Node(ATTRIBUTES, name) for name in attributes_of(first)}
             self._insides[node] = found
         return self._insides[node]
 
@@ -161,15 +137,17 @@ class Flow:
                 waiting += self._below[one]
         return found
 
-    def _call(self, call: ast.Call, place: Place) -> None:
+    def _call(  # noqa: C901 - one case for each callee
+        self, call: ast.Call, place: Place
+    ) -> None:
         given = self._values.given(call, place)
         words = ast.unparse(call.func)[:80]
         self._seen.add(id(call.func))
         origins = self._names.origins(call.func, place)
-        if origins & _BY_NAME and len(call.args) > 1:
+        if origins & BY_NAME and len(call.args) > 1:
             self._seen.add(id(call.args[1]))
         for origin in origins:
-            kept = isinstance(call.func, ast.Attribute) and call.func.attr in _KEEP
+            kept = isinstance(call.func, ast.Attribute) and call.func.attr in KEEP
             if origin in {FUNCTION, LOCAL}:
                 self._pass(call, place)
             elif origin == VALUE or (origin == UNKNOWN and kept):
@@ -177,8 +155,10 @@ class Flow:
             elif origin == UNKNOWN:
                 if self._asks or not self._is_own_name(call.func, place):
                     self._sink(given, Reads.HANDED, words)
-            elif origin == "builtins.getattr":
+            elif origin in {"builtins.getattr", "builtins.hasattr"}:
                 self._looked_up(call, given, place, words)
+            elif digests_code(origin, call):
+                self._sink(given, Reads.SOURCE, words)
             elif reads(origin):
                 takes_all = origin == "fire.Fire" and not call.args
                 self._sink([*given, EVERYTHING] if takes_all else given, reads(origin), words)
@@ -208,8 +188,8 @@ class Flow:
     def _looked_up(self, call: ast.Call, given: set[Node], place: Place, words: str) -> None:
         """`getattr`: of a name that is known it is an attribute; of any other it may be any."""
         name = constant(call.args[1]) if len(call.args) > 1 else None
-        if name is not None and name in _ATTRIBUTES:
-            self._sink(given, _ATTRIBUTES[name], f"{words}(..., {name!r})")
+        if name is not None and name in READ_ATTRIBUTES:
+            self._sink(given, READ_ATTRIBUTES[name], f"{words}(..., {name!r})")
         elif name is None and call.args and isinstance(call.args[0], ast.Name):
             node = self._names.resolve(call.args[0].id, place)
             own = self._names.given.get(node) if node is not None else None
@@ -220,7 +200,7 @@ class Flow:
         """Code in a string reads what it names."""
         text = constant(call.args[0]) if call.args else None
         if text is not None and self._names.origins(call.func, place) & {"builtins.eval", "builtins.exec"}:
-            for word, kind in _IN_CODE.items():
+            for word, kind in IN_CODE.items():
                 if word in text:
                     self._sink([EVERYTHING], kind, ast.unparse(call)[:80])
 
@@ -313,11 +293,12 @@ class Flow:
                 self._give(own, self._values.given(decorator, place))
             elif origin not in {VALUE, LOCAL} and not (origin == UNKNOWN and _is_accessor(decorator)):
                 kind = Reads.HANDED if origin == UNKNOWN else decorates(origin)
+                kind |= Reads.DOCS if is_command(decorator) else Reads.NOTHING
                 self._sink([own], kind, f"@{ast.unparse(decorator)[:80]}")
 
     def _look(self, node: ast.Attribute, place: Place) -> None:
-        kind = _ATTRIBUTES.get(node.attr)
-        if kind is None and node.attr.startswith("co_") and node.attr not in _BLIND_IN_CODE:
+        kind = READ_ATTRIBUTES.get(node.attr)
+        if kind is None and node.attr.startswith("co_") and node.attr not in BLIND_IN_CODE:
             kind = Reads.SOURCE | Reads.HINTS | Reads.DOCS
         if kind is not None:
             self._sink(self._values.refs(node.value, place), kind, ast.unparse(node)[:80])
@@ -328,12 +309,12 @@ class Flow:
         """A reader that is no called function may be called anywhere."""
         if (
             isinstance(node, ast.Name)
-            and node.id in _ATTRIBUTES
+            and node.id in READ_ATTRIBUTES
             and self._names.resolve(node.id, place) is None
         ):
             inner = self._names.nodes.get(place.node) if place.is_class and place.node is not None else None
             whole = MODULE if node.id == "__doc__" else EVERYTHING
-            self._sink([inner or whole], _ATTRIBUTES[node.id], node.id)
+            self._sink([inner or whole], READ_ATTRIBUTES[node.id], node.id)
         if id(node) not in self._seen:
             for origin in self._names.origins(node, place):
                 if is_reader(origin):
@@ -342,8 +323,8 @@ class Flow:
     def _spelled(self, node: ast.expr) -> None:
         """The name of such an attribute in a string may be looked up of anything, if names are looked up."""
         text = constant(node) if id(node) not in self._seen else None
-        if text is not None and text in _SPELLED and self._looks_up:
-            self._sink([EVERYTHING], _ATTRIBUTES[text], repr(text))
+        if text is not None and text in SPELLED and self._looks_up:
+            self._sink([EVERYTHING], READ_ATTRIBUTES[text], repr(text))
 
     def _assign(self, target: ast.expr, given: set[Node], place: Place) -> None:
         if isinstance(target, ast.Attribute | ast.Subscript):
@@ -368,17 +349,6 @@ class Flow:
     def _sink(self, nodes: Iterable[Node], kind: Reads, words: str) -> None:
         if kind:
             self._sinks += [(node, kind, words) for node in nodes]
-
-
-def _looks_up(node: ast.AST) -> bool:
-    """Whether something looks names up that are given as values."""
-    match node:
-        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name) if name in _LOOK_UP:
-            return True
-        case ast.Call(func=ast.Name(id="getattr"), args=[_, key, *_]):
-            return constant(key) is None
-        case _:
-            return False
 
 
 def _constructors(target: Callee) -> list[Function | ast.Lambda]:

@@ -27,6 +27,7 @@ _HANDS_ON = (
 # The names of a frame are those of the module, or of the class whose body it runs.
 _OF_FRAMES = frozenset({"f_globals", "f_locals"})
 _GLOBALS = "globals()"
+_OPENS = frozenset({"Path", "getmtime", "getsize", "open", "read_text", "run_path", "stat"})
 _DEEPEST = 4
 _LOOKS_ELSEWHERE = frozenset({"get", "update", "setdefault", "pop"})
 
@@ -42,7 +43,9 @@ class Itself:
         self._names = names
         self._parents: dict[int, ast.AST] = {}
         loads = _LOADERS & words if _LOADER_READS & words else set()
-        self.text = min(loads, default=None)
+        self.text = min(loads | ({"code_context"} & words), default=None)
+        if {"argv", "co_filename"} & words and self.text is None:
+            self.text = next((words_of for node, _ in names.all if (words_of := _opens_itself(node))), None)
         self.hook = _module_hook(names)
         self.listed = min(_OF_FRAMES & words, default=None)
         self.listed_in: dict[ast.AST, str] = {}
@@ -109,6 +112,21 @@ class Itself:
             case _:
                 known = False
         return None if known else f"{node.func.id}()"
+
+
+def _opens_itself(node: ast.AST) -> str | None:
+    """`open(sys.argv[0])` and the like, by whatever name of the file."""
+    if not isinstance(node, ast.Call) or _last(node.func) not in _OPENS:
+        return None
+    for value in node.args:
+        match value:
+            case ast.Attribute(attr="co_filename"):
+                return "co_filename"
+            case ast.Subscript(
+                value=ast.Attribute(attr="argv") | ast.Name(id="argv"), slice=ast.Constant(value=0)
+            ):
+                return "argv[0]"
+    return None
 
 
 def _module_hook(names: Names) -> str | None:

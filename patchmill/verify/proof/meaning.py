@@ -7,17 +7,25 @@ imported (`any | None`, `Optional[int, str]`, a subscript on a plain class) rais
 
 import ast
 import builtins
-import difflib
+import collections.abc
 import importlib
 import operator
-import re
+import sys
 import typing
 from types import ModuleType
 from typing import Any
 
 from patchmill.verify.proof.hints import is_literal
+from patchmill.verify.proof.known_types import CLASS_NAME, is_no_class, known_class, types_of
 from patchmill.verify.proof.refusal import Broken, Rule
 from patchmill.verify.proof.scopes import Binder, BinderKind, Bound
+from patchmill.verify.proof.stand_ins import (
+    AnyGeneric,
+    Opaque,
+    class_for,
+    is_stand_in,
+    plain_class,
+)
 from patchmill.verify.proof.standard_names import has, missing_in, plain_in
 from patchmill.verify.proof.typing_names import (
     ABC,
@@ -37,37 +45,11 @@ _LOOKED_AT = frozenset(
     xml zipfile zoneinfo
     """.split()  # noqa: SIM905 - it reads better than fifty strings
 )
-_CLASS_NAME = re.compile(r"_*[A-Z]\w*[a-z]\w*|_*[A-Z]")
 _MAKES_CLASS = frozenset(
     {"NewType", "NamedTuple", "TypedDict", "namedtuple", "Enum", "IntEnum", "StrEnum", "Flag"}
 )
-_HARMLESS_DECORATORS = frozenset(
-    {"dataclass", "final", "total_ordering", "runtime_checkable", "unique", "define"}
-)
-# Types of well-known modules; of these modules no other is believed to exist unless the file uses it.
-_KNOWN_TYPES = {
-    "numpy": frozenset({"ndarray", "dtype", "generic", "number", "integer", "floating", "ufunc"}),
-    "pandas": frozenset(
-        {"DataFrame", "Series", "Index", "MultiIndex", "Timestamp", "Timedelta", "Categorical"}
-    ),
-    "torch": frozenset({"Tensor", "device", "dtype", "Size", "Generator"}),
-}
-_HARMLESS_METACLASSES = frozenset({"ABCMeta", "EnumMeta", "EnumType"})
 _DEEPEST_ALIAS = 5
-
-
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-
-
-class Opaque:
-    """Something bound, of which nothing is known: it may be a hint, but no part of a union."""
-
-
-class _Generic:
-    """Stands for a class that can be subscripted."""
-
-    def __class_getitem__(cls, _item: object) -> type:
-        return cls
+_CALLABLES = (typing.Callable, collections.abc.Callable)
 
 
 class Meaning:
@@ -111,7 +93,7 @@ class Meaning:
     def _name(self, name: str) -> Any:
         binders = self._bound.get(name)
         if binders is None:
-            return self._builtin(name)
+            return Opaque if self._may_be_rebound(name) else self._builtin(name)
         if not binders or (name.startswith("__") and not name.endswith("__")):
             raise Broken(
                 Rule.NAME_NOT_BOUND, f"{name} is not bound here for certain when this runs; quote it"
@@ -120,16 +102,22 @@ class Meaning:
         if all(meaning is meanings[0] for meaning in meanings):
             return meanings[0]
         return (
-            _plain_class()
+            plain_class()
             if all(isinstance(meaning, type) and meaning is not Opaque for meaning in meanings)
             else Opaque
         )
+
+    def _may_be_rebound(self, name: str) -> bool:
+        """Whether a star import of nobody knows what stands before this, and may bring a builtin's name."""
+        stars = self._bound.get("*") or ()
+        roots = {star.module.partition(".")[0] for star in stars}
+        return hasattr(builtins, name) and not roots <= sys.stdlib_module_names
 
     def _builtin(self, name: str) -> Any:
         self._in_target("builtins", name)
         if not hasattr(builtins, name):
             if has(self._target, "builtins", name):
-                return _plain_class()
+                return plain_class()
             raise Broken(Rule.NAME_NOT_BOUND, f"{name} is not bound here when this runs; import or quote it")
         value = getattr(builtins, name)
         if not isinstance(value, type):
@@ -147,7 +135,7 @@ class Meaning:
             case Binder(kind=BinderKind.IMPORT):
                 return self._import(binder)
             case Binder(kind=BinderKind.CLASS, node=ast.ClassDef() as node):
-                return _class(node)
+                return class_for(node, self._bound)
             case Binder(kind=BinderKind.FUNCTION):
                 raise Broken(Rule.HINT_FAILS, f"{name} is a function, not a type")
             case Binder(kind=BinderKind.TYPE_PARAMETER):
@@ -170,7 +158,7 @@ class Meaning:
             )
             if made in {"TypeVar", "ParamSpec"}:
                 return getattr(typing, made)(name)
-            return _plain_class() if made in _MAKES_CLASS else Opaque
+            return plain_class() if made in _MAKES_CLASS else Opaque
         if self._depth >= _DEEPEST_ALIAS or not isinstance(
             value, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp
         ):
@@ -190,10 +178,11 @@ class Meaning:
         if known is not None and binder.name is not None:
             found = getattr(known, binder.name, None)
             if found is None and binder.module in {TYPING, ABC} and since(binder.module, binder.name):
-                return _Generic
+                return AnyGeneric
             return Opaque if found is None else found
-        if binder.name is not None and _CLASS_NAME.fullmatch(binder.name):
-            return _plain_class()
+        path = _imported(binder)
+        if binder.name is not None and CLASS_NAME.fullmatch(binder.name) and not is_no_class(path):
+            return known_class(path)
         return Opaque
 
     def _attribute(self, hint: ast.Attribute) -> Any:
@@ -205,7 +194,7 @@ class Meaning:
             self._in_target(base.__name__, hint.attr)
             found = getattr(base, hint.attr, None)
             if found is None and has(self._target, base.__name__, hint.attr):
-                return _plain_class()
+                return plain_class()
             if found is None or (isinstance(found, ModuleType) and path not in self._dotted):
                 raise Broken(Rule.NAME_NOT_BOUND, f"{path} does not exist, or is not imported")
             return found
@@ -218,21 +207,17 @@ class Meaning:
             raise Broken(Rule.NAME_NOT_BOUND, f"{path} may not exist when this runs; quote it")
         if path not in self._dotted and not self._is_nested_class(hint):
             self._believed(root, hint)
-        return _plain_class() if _CLASS_NAME.fullmatch(hint.attr) else Opaque
+        module = self.module_of(root)
+        known = module is not None and path.count(".") == 1 and hint.attr in types_of(module)
+        if not known and (not CLASS_NAME.fullmatch(hint.attr) or is_no_class(f"{module}.{hint.attr}")):
+            return Opaque
+        return known_class(f"{module}{path.removeprefix(root)}")
 
     def _believed(self, root: str, hint: ast.Attribute) -> None:
         """Raise Broken unless an imported module has, by what is known or by its name, such a type."""
         path = ast.unparse(hint)
-        known = _KNOWN_TYPES.get(self.module_of(root) or "")
-        if known is not None:
-            exists = isinstance(hint.value, ast.Name) and hint.attr in known
-        else:
-            start, _, name = path.rpartition(".")
-            others = [other.rpartition(".")[2] for other in self._dotted if other.startswith(f"{start}.")]
-            exists = bool(_CLASS_NAME.fullmatch(name)) and not difflib.get_close_matches(
-                name, others, cutoff=0.8
-            )
-        if not exists:
+        known = types_of(self.module_of(root) or "")
+        if not (isinstance(hint.value, ast.Name) and hint.attr in known):
             raise Broken(Rule.NAME_NOT_BOUND, f"nothing in the file shows that {path} exists; quote it")
 
     def _is_nested_class(self, hint: ast.Attribute) -> bool:
@@ -261,7 +246,8 @@ class Meaning:
         if base is Opaque:
             words = f"whether {ast.unparse(hint.value)} can be subscripted is not known; quote it"
             raise Broken(Rule.HINT_FAILS, words)
-        from_typing = getattr(base, "__module__", "") == TYPING or base is _Generic
+        own = is_stand_in(base)
+        from_typing = getattr(base, "__module__", "") == TYPING or own
         if not from_typing and self._target < GENERIC_BUILTINS_SINCE:
             words = f"{ast.unparse(hint.value)}[...] needs Python 3.9, the target is {_dotted(self._target)}"
             raise Broken(Rule.TOO_NEW_FOR_TARGET, words)
@@ -269,11 +255,14 @@ class Meaning:
         if plain is not None:
             raise Broken(Rule.TOO_NEW_FOR_TARGET, f"{plain}, the target is {_dotted(self._target)}")
         inner = hint.slice
+        if base in _CALLABLES and self._target < UNIONS_SINCE and not _lists_arguments(inner):
+            words = f"{ast.unparse(hint)}: what it is called with has to stand in a list"
+            raise Broken(Rule.HINT_FAILS, words)
         argument = self.of(inner) if not is_literal(hint) else 0
         arguments = argument if isinstance(argument, tuple) else (argument,)
         if from_typing and Opaque in arguments and self._target < (3, 11):
             raise Broken(Rule.HINT_FAILS, f"whether {ast.unparse(hint)} works is not known; quote it")
-        if getattr(base, "__module__", "") == __name__ and base is not _Generic:
+        if own and base is not AnyGeneric and not issubclass(base, typing.Generic):
             words = f"nothing in the file shows that {ast.unparse(hint.value)} takes a subscript; quote it"
             raise Broken(Rule.HINT_FAILS, words)
         try:
@@ -312,38 +301,9 @@ def _standard(module: str) -> ModuleType | None:
         return None
 
 
-def _class(node: ast.ClassDef) -> type:
-    """A stand-in for a class of the file."""
-    for decorator in node.decorator_list:
-        called = decorator.func if isinstance(decorator, ast.Call) else decorator
-        if ast.unparse(called).rpartition(".")[2] not in _HARMLESS_DECORATORS:
-            return Opaque
-    made_by = [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg in {"metaclass", None}]
-    if any(metaclass.rpartition(".")[2] not in _HARMLESS_METACLASSES for metaclass in made_by):
-        return Opaque  # what it does with `|` or a subscript is its own code
-    subscripted = [
-        part for part in node.body if isinstance(part, _FUNCTIONS) and part.name == "__class_getitem__"
-    ]
-    generic = any(isinstance(base, ast.Subscript) for base in node.bases) or getattr(node, "type_params", [])
-    if subscripted:
-        generic = all(map(_only_returns, subscripted))
-    return _Generic if generic else _plain_class()
-
-
-def _only_returns(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether calling it does nothing but give a class, or a `GenericAlias`."""
-    *before, last = function.body
-    if any(not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)) for part in before):
+def _lists_arguments(arguments: ast.expr) -> bool:
+    """Whether `Callable` gets a list, or `...`, as older Pythons want it."""
+    if not isinstance(arguments, ast.Tuple) or not arguments.elts:
         return False
-    match last:
-        case ast.Return(value=ast.Name()):
-            return True
-        case ast.Return(value=ast.Call(func=called, args=arguments, keywords=[])):
-            plain = all(isinstance(argument, ast.Name) for argument in arguments)
-            return plain and ast.unparse(called).rpartition(".")[2] == "GenericAlias"
-        case _:
-            return False
-
-
-def _plain_class() -> type:
-    return type("StandIn", (), {})
+    first = arguments.elts[0]
+    return isinstance(first, ast.List) or (isinstance(first, ast.Constant) and first.value is Ellipsis)

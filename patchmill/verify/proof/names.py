@@ -29,6 +29,7 @@ _MOST_PARTS = 16
 _MOST_IN_ALL = 400_000
 _PASSES_ON = frozenset({"functools.partial", "functools.partialmethod"})
 _IMPORTS = frozenset({"importlib.import_module", "builtins.__import__"})
+_DISPATCH = frozenset({"functools.singledispatch", "functools.singledispatchmethod"})
 
 
 class Node(NamedTuple):
@@ -108,9 +109,14 @@ class Names:
             self._bind(node, place)
 
     @property
+    def imported(self) -> set[str]:
+        """The dotted paths of all that the file imports."""
+        return {path for given in self.given.values() for path in given.imports}
+
+    @property
     def roots(self) -> set[str]:
         """The packages that the file imports; an empty name for its own."""
-        return {path.partition(".")[0] for given in self.given.values() for path in given.imports}
+        return {path.partition(".")[0] for path in self.imported}
 
     def resolve(self, name: str, place: Place) -> Node | None:
         """The node that a name means at a place; None if only a builtin can be meant."""
@@ -142,7 +148,7 @@ class Names:
             self._known[id(expression)] = found
         return found
 
-    def _origins(  # noqa: PLR0911, C901 - one for each form
+    def _origins(  # noqa: PLR0911, PLR0912, C901 - one for each form
         self, expression: ast.expr, place: Place, depth: int
     ) -> Origins:
         match expression:
@@ -151,6 +157,8 @@ class Names:
                 if node is None:
                     return frozenset({f"builtins.{name}"}) if hasattr(builtins, name) else _NOT_KNOWN
                 return self._of_node(node, depth)
+            case ast.Attribute(value=ast.Name(id=name), attr="register") if self._dispatching(name, place):
+                return frozenset({f"{self._dispatching(name, place)}().register"})
             case ast.Attribute(value=value, attr=attr):
                 return self._attribute(self.origins(value, place, depth), attr, place, depth)
             case ast.Call():
@@ -174,6 +182,14 @@ class Names:
                 return frozenset({VALUE}).union(*(self.origins(part, place, depth) for part in named))
             case _:
                 return frozenset({VALUE})
+
+    def _dispatching(self, name: str, place: Place) -> str | None:
+        """The decorator by which a function of the file calls another by the class of its argument."""
+        node = self.resolve(name, place)
+        given = self.given[node].functions if node is not None and node in self.given else []
+        decorators = [each for own in given for each in own.decorator_list]
+        found = {origin for each in decorators for origin in self.origins(each, place, 1)}
+        return next(iter(sorted(found & _DISPATCH)), None)
 
     def _of_node(self, node: Node, depth: int) -> Origins:
         given = self.given.get(node)

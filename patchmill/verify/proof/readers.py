@@ -17,6 +17,7 @@ class Reads(Flag):
     NAMES = auto()  # the names in it, `__annotations__` of a class among them
     SOURCE = auto()  # its text, or the numbers of its lines
     DEEP = auto()  # the functions in it are read, too
+    VALUES = auto()  # the values of these names, the docstring of a class among them
     HANDED = auto()  # nobody knows: it is handed to code that is not here
 
 
@@ -36,16 +37,20 @@ _BLIND_IN_INSPECT = frozenset(
 _KNOWN = {
     "builtins.dir": Reads.NAMES,
     "builtins.help": ALL,
-    "builtins.vars": Reads.NAMES,
+    "builtins.vars": Reads.NAMES | Reads.VALUES,
     "dataclasses.dataclass": Reads.NAMES,
     "dataclasses.dataclass()": Reads.NAMES,
     "dataclasses.make_dataclass": Reads.NAMES,
+    "flask.cli": Reads.DOCS,
+    "functools.singledispatch().register": Reads.HINTS,
+    "functools.singledispatchmethod().register": Reads.HINTS,
     "rich.inspect": ALL,
     "inspect.Signature.from_callable": Reads.HINTS,
     "inspect.get_annotations": Reads.HINTS | Reads.NAMES,
     "inspect.getdoc": Reads.DOCS,
     "inspect.getfullargspec": Reads.HINTS,
     "inspect.signature": Reads.HINTS,
+    "torch.jit": FRAMEWORK | Reads.SOURCE,
     "typing.get_overloads": Reads.HINTS,
     "typing.get_type_hints": Reads.HINTS | Reads.NAMES,
     "typing_extensions.get_annotations": Reads.HINTS | Reads.NAMES,
@@ -75,6 +80,7 @@ _FIELDS_OF = HINT_FRAMEWORKS | {"attr", "attrs", "dataclasses", "sqlalchemy", "s
 IMPORT_HOOKS = frozenset(
     {
         "beartype.claw",
+        "cython",
         "jaxtyping.install_import_hook",
         "typeguard.install_import_hook",
         "typeguard.importhook",
@@ -83,13 +89,30 @@ IMPORT_HOOKS = frozenset(
 # Frameworks that show or obey the docstrings of what is registered with them, or derived from their classes.
 DOC_FRAMEWORKS = HINT_FRAMEWORKS | frozenset(
     """
-    apispec apiflask aiohttp_swagger click connexion dagster django_typer docopt flasgger flask_restful
-    flask_restx graphene invoke langchain langchain_core ninja nose plac ply prefect pyparsing rest_framework
-    robot rply sly smolagents spyne asyncclick rich_click
+    agents agno aiohttp_swagger airflow apiflask apispec argh asyncclick autogen autogen_agentchat
+    autogen_core behave cement chainlit cleo click click_extra cliff clize cloup connexion crescent crewai
+    dagster defopt disnake django_typer docopt doit drf_spectacular drf_yasg dspy duty ell errbot fabric
+    flasgger flask_openapi3 flask_restful flask_restx flask_smorest google.adk google.genai
+    google.generativeai gradio graphene guidance haystack interactions invoke IPython kfp langchain
+    langchain_core lightbulb livekit llama_index luigi magentic marvin metaflow mirascope ninja nose nox
+    ollama plac ply prefect promptflow pyparsing quart_schema redbot rest_framework rich_click robot rply
+    semantic_kernel sly smolagents sopel spectree spyne strands traitlets transformers
     """.split()  # noqa: SIM905 - as above
 )
+# Those of them that find the functions of a file, however these are registered, and show their docstrings.
+LISTING = frozenset(
+    """
+    aiohttp_swagger apiflask apispec doit drf_spectacular drf_yasg fabric flasgger flask_apispec
+    flask_openapi3 flask_restful flask_restx flask_smorest quart_schema spectree starlette.schemas
+    """.split()  # noqa: SIM905 - as above
+)
+# Files whose functions, called so, are found by a tool that shows their docstrings.
+LISTED_FILES = {"dodo.py": "task_", "fabfile.py": "", "noxfile.py": ""}
 # Frameworks that find methods by how their names begin, and read the docstrings of these.
 NAMED_BY = {
+    "AccessControl": "",
+    "OFS": "",
+    "Products": "",
     "cmd": "do_",
     "cmd2": "do_",
     "flask_restful": "",
@@ -126,12 +149,18 @@ def reads(path: str) -> Reads:
         return FRAMEWORK
     if root in {"attr", "attrs"}:
         return Reads.NAMES
+    known = next((_KNOWN[start] for start in _starts(path) if start in _KNOWN), None)
     if root in _READING_MODULES:
         return _KNOWN.get(path, Reads.NOTHING if _is_blind(path) else ALL)
-    docs = Reads.DOCS if root in DOC_FRAMEWORKS else Reads.NOTHING
-    if is_standard(path) or root in BLIND_PACKAGES:
-        return next((_KNOWN[start] for start in _starts(path) if start in _KNOWN), docs)
-    return docs | Reads.HANDED
+    docs = Reads.DOCS if of_any(path, DOC_FRAMEWORKS) is not None else Reads.NOTHING
+    if known is not None:
+        return known
+    return docs if is_standard(path) or root in BLIND_PACKAGES else docs | Reads.HANDED
+
+
+def of_any(path: str, packages: frozenset[str]) -> str | None:
+    """Give the one of some packages that a path is of, if it is of any."""
+    return next((start for start in _starts(path) if start in packages), None)
 
 
 def decorates(path: str) -> Reads:

@@ -3,6 +3,7 @@
 import ast
 import builtins
 import re
+from pathlib import PurePath
 from typing import TypeGuard
 
 from patchmill.verify.proof.additions import HINTS, Addition, Function, Kind, is_guard
@@ -20,7 +21,8 @@ EXISTING_TYPES = "existing_types"
 # An example that would do more than compute, if somebody ran the examples of the file.
 _ACTING_EXAMPLE = re.compile(
     r"(?m)^[ \t]*(?:>>>|\.\.\.)[^\n]*?\b(?:__\w+__|(?:exec|eval|compile|open|input|breakpoint|exit)[ ]*\("
-    r"|(?:os|subprocess|shutil|sys|socket|importlib|ctypes)\b)"
+    r"|(?:os|subprocess|shutil|sys|socket|importlib|ctypes)\b"
+    r"|(?:rmdir|rmtree|unlink|write_bytes|write_text)[ ]*\()"
 )
 _ACCESSORS = frozenset({"setter", "getter", "deleter"})
 
@@ -46,6 +48,9 @@ class Rules:
         self._target = target
         self._typed_lines = typed_lines
         self._stub = path.endswith(".pyi")
+        # What an import may find this file as, if it stands in the folder that is searched first.
+        stem = PurePath(path).stem
+        self._named_like = {TYPING: {TYPING}, "collections": {ABC}}.get(stem, set())
         self._top = {id(statement) for statement in edited.body}
         self._guards = {
             id(inner): part
@@ -104,12 +109,25 @@ class Rules:
     def _docstring(self, addition: Addition) -> None:
         text = addition.node.value.value  # type: ignore[union-attr]  # the walk has seen that it is a string
         by = self._exposure(addition.owner).docs
+        if by is None and isinstance(addition.owner, ast.ClassDef) and _has_slot(addition.owner):
+            raise Broken(
+                Rule.DOCSTRING_NOT_PLAIN, "the class has a slot for its docstring, and would not be made"
+            )
+        self._before_type_comment(addition)
         if by is not None:
             raise Broken(Rule.DOCSTRINGS_ARE_READ, f"{by} may read this docstring at run time")
         if ">>>" in text and self._facts.runs_examples:
             raise Broken(Rule.DOCSTRING_EXAMPLE, "the file runs the examples in docstrings as tests")
         if _ACTING_EXAMPLE.search(text):
             raise Broken(Rule.DOCSTRING_EXAMPLE, "an example may be run as a test, and this one acts")
+
+    def _before_type_comment(self, addition: Addition) -> None:
+        """The comment that gives the types of a function stands first in its body."""
+        if not isinstance(addition.owner, Function) or not isinstance(addition.node, ast.stmt):
+            return
+        after = addition.owner.body[1].lineno if len(addition.owner.body) > 1 else addition.node.lineno
+        if not self._typed_lines.isdisjoint(range(addition.node.lineno + 1, after)):
+            raise Broken(Rule.TYPE_COMMENT, "it parts the comment that gives the types from its function")
 
     def _hint(self, addition: Addition, bound: Bound) -> None:
         node = addition.node
@@ -274,6 +292,8 @@ class Rules:
                 self._runs(module, member)
 
     def _runs(self, module: str, member: str | None) -> None:
+        if module in self._named_like and module not in self._facts.dotted:
+            raise Broken(Rule.IMPORT_NOT_ALLOWED, f"run as a script, the file itself is found as {module}")
         if module not in {TYPING, ABC}:
             words = f"an import of {module}: only typing, collections.abc, or under TYPE_CHECKING"
             raise Broken(Rule.IMPORT_NOT_ALLOWED, words)
@@ -295,6 +315,27 @@ def _is_accessor(decorator: ast.expr, bound: Bound) -> bool:
             return [binder.kind for binder in bound.get(name) or ()] == [BinderKind.FUNCTION]
         case _:
             return False
+
+
+def _has_slot(node: ast.ClassDef) -> bool:
+    """Whether a class has `__doc__` among its slots, beside which it can have no docstring."""
+    slots = (
+        part.value
+        for part in node.body
+        if isinstance(part, ast.Assign | ast.AnnAssign)
+        and part.value is not None
+        and _assigns(part, "__slots__")
+    )
+    return any(
+        isinstance(word, ast.Constant) and word.value == "__doc__"
+        for value in slots
+        for word in ast.walk(value)
+    )
+
+
+def _assigns(node: ast.Assign | ast.AnnAssign, name: str) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return any(isinstance(target, ast.Name) and target.id == name for target in targets)
 
 
 def _placed(node: ast.AST) -> TypeGuard[ast.stmt | ast.expr]:

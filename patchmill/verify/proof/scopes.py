@@ -1,7 +1,8 @@
 """Which names are bound for certain when a hint is evaluated, and to what: a walk in execution order."""
 
 import ast
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -33,6 +34,11 @@ class Binder(NamedTuple):
 
 Binders = tuple[Binder, ...]
 
+# Contexts that let every error out.
+_SUPPRESS_NOTHING = frozenset(
+    {"catch_warnings", "closing", "nullcontext", "open", "patch", "redirect_stdout"}
+)
+
 
 class Bound:
     """The names that may be bound at one point, each with all that may have bound it.
@@ -53,6 +59,10 @@ class Bound:
                 return layer.own[name]
             layer = layer._under  # noqa: SLF001 - another layer of the same thing
         return None
+
+    def names(self) -> set[str]:
+        """All names that may be bound here."""
+        return set(self.own) | (self._under.names() if self._under is not None else set())
 
     def merge(self, *ways: "Bound | None") -> bool:
         """Take over what is bound whichever way was taken; None is a way that never ends. False if none does.
@@ -94,7 +104,7 @@ class Scopes:
 
     def walk(self, visit: Visit) -> None:
         """Visit every statement."""
-        _Walk(visit, self._unsteady).block(self._tree.body, Bound(), None)
+        _Walk(visit, self._unsteady).module(self._tree.body)
 
 
 class _Walk:
@@ -103,6 +113,13 @@ class _Walk:
     def __init__(self, visit: Visit, unsteady: set[str]) -> None:
         self._visit = visit
         self._unsteady = unsteady
+        # All that each scope around ever binds: a function may be called at any time.
+        self._around: list[dict[str, Binders]] = []
+
+    def module(self, body: list[ast.stmt]) -> None:
+        """Walk the statements of a module."""
+        self._around.append(self._all_binders(body))
+        self.block(body, Bound(), None)
 
     def block(self, body: Iterable[ast.stmt], bound: Bound, outer: Bound | None) -> Bound | None:
         """Walk statements and bind what they bind; None if their end is never reached."""
@@ -134,7 +151,11 @@ class _Walk:
                 return self._loop(node, bound, outer)
             case ast.With() | ast.AsyncWith():
                 self._bind(bound, _bindings(node))
-                return self.block(node.body, bound, outer) is not None
+                if not _may_suppress(node):
+                    return self.block(node.body, bound, outer) is not None
+                torn = Bound(bound)
+                self.block(node.body, torn, outer)
+                return bound.merge(Bound(bound), torn)
             case ast.Match():
                 return bound.merge(Bound(bound), *(self._case(case, bound, outer) for case in node.cases))
             case _ if isinstance(node, ast.Try | getattr(ast, "TryStar", ast.Try)):
@@ -148,14 +169,38 @@ class _Walk:
         arguments = node.args
         extra = [argument for argument in (arguments.vararg, arguments.kwarg) if argument is not None]
         inside = Bound(outer if outer is not None else bound, parameters)
+        for binders in self._around:
+            self._whenever(inside, binders)
         inside.own.update(dict.fromkeys(local_names(node), ()))
         for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra):
             inside.own[argument.arg] = (Binder(BinderKind.OTHER, argument),)
+        self._around.append(self._all_binders(node.body))
         self.block(node.body, inside, None)
+        self._around.pop()
         self._bind(bound, [(node.name, Binder(BinderKind.FUNCTION, node))])
+
+    def _whenever(self, bound: Bound, binders: Mapping[str, Binders]) -> None:
+        """Count with all that some names are ever given, since nobody knows when this is looked at."""
+        for name, ever in binders.items():
+            now = bound.get(name)
+            if now and any(isinstance(binder.node, ast.Delete | ast.ExceptHandler) for binder in ever):
+                bound.own[name] = ()
+            elif now and not set(ever) <= set(now):
+                bound.own[name] = tuple(dict.fromkeys((*now, *ever)))
+
+    def _all_binders(self, body: Iterable[ast.AST]) -> dict[str, Binders]:
+        """All that statements bind in their scope."""
+        found: dict[str, Binders] = {}
+        for statement in _statements(body):
+            for name, binder in _bindings(statement):
+                steady = name not in self._unsteady or isinstance(binder.node, ast.Delete)
+                one = binder if steady else Binder(BinderKind.OTHER, binder.node)
+                found[name] = (*found.get(name, ()), one)
+        return found
 
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While, bound: Bound, outer: Bound | None) -> bool:
         inside = Bound(bound)
+        self._whenever(inside, self._all_binders(node.body))
         self._bind(inside, _bindings(node))
         self.block(node.body, inside, outer)
         # A break may leave the body at any point, with names bound to whatever they were just then.
@@ -193,10 +238,39 @@ class _Walk:
         for name, binder in bindings:
             if isinstance(binder.node, ast.Delete):
                 bound.own[name] = ()
+            elif name == "*":
+                self._starred(bound, binder)
             elif name in self._unsteady:
                 bound.own[name] = (Binder(BinderKind.OTHER, binder.node),)
             else:
                 bound.own[name] = (binder,)
+
+    def _starred(self, bound: Bound, star: Binder) -> None:
+        """What a star import brings nobody knows; of the standard library nothing that hints name."""
+        bound.own["*"] = (*(bound.get("*") or ()), star)
+        if star.module.partition(".")[0] in sys.stdlib_module_names:
+            return
+        for name in bound.names():
+            before = bound.get(name)
+            if before and name != "*":
+                bound.own[name] = (*before, Binder(BinderKind.OTHER, star.node))
+
+
+def _may_suppress(node: ast.With | ast.AsyncWith) -> bool:
+    """Whether the block may be left before its end, and what follows reached all the same."""
+    called = {item.context_expr.func for item in node.items if isinstance(item.context_expr, ast.Call)}
+    names = {ast.unparse(function).rpartition(".")[2] for function in called}
+    return len(called) < len(node.items) or not names <= _SUPPRESS_NOTHING
+
+
+def _statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """The nodes of a scope, without those of the scopes in it."""
+    waiting = list(body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, Scope | ast.Lambda):
+            waiting.extend(ast.iter_child_nodes(node))
 
 
 def _flat(upper: Bound, lower: Bound) -> Bound:
@@ -210,7 +284,9 @@ def _type_parameters(node: ast.AST) -> dict[str, Binders]:
     return {each.name: (Binder(BinderKind.TYPE_PARAMETER, each),) for each in parameters}
 
 
-def _bindings(node: ast.AST) -> list[tuple[str, Binder]]:  # noqa: PLR0911 - as above
+def _bindings(  # noqa: PLR0911, PLR0912, C901 - as above
+    node: ast.AST,
+) -> list[tuple[str, Binder]]:
     """The names that a simple statement, or the head of a compound one, binds."""
     match node:
         case ast.Import(names=names):
@@ -241,6 +317,14 @@ def _bindings(node: ast.AST) -> list[tuple[str, Binder]]:  # noqa: PLR0911 - as 
             return _targets(target, node)
         case ast.With(items=items) | ast.AsyncWith(items=items):
             return [pair for item in items for pair in _targets(item.optional_vars, node)]
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return [(name, Binder(BinderKind.FUNCTION, node))]
+        case ast.ClassDef(name=name):
+            return [(name, Binder(BinderKind.CLASS, node))]
+        case ast.ExceptHandler(name=str(name)):
+            return [(name, Binder(BinderKind.OTHER, node))]
+        case ast.match_case(pattern=pattern):
+            return _pattern(pattern)
         case _:
             return []
 
@@ -278,14 +362,7 @@ def local_names(function: Function) -> set[str]:
 
 def names_in(body: Iterable[ast.AST]) -> set[str]:
     """The names that statements bind in their own scope, on whichever way."""
-    names: set[str] = set()
-    waiting = list(body)
-    while waiting:
-        node = waiting.pop()
-        names.update(_names_bound_by(node))
-        if not isinstance(node, Scope | ast.Lambda):
-            waiting.extend(ast.iter_child_nodes(node))
-    return names
+    return {name for node in _statements(body) for name in _names_bound_by(node)}
 
 
 def _names_bound_by(node: ast.AST) -> list[str]:  # noqa: PLR0911 - as above

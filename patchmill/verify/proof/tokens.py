@@ -1,7 +1,9 @@
 """The proof proper: without the additions, the edited file's tokens are the source's, comments included.
 
-Blank lines and the breaking of lines inside brackets are left out of account; a comment is compared with
-the number of tokens before it on its line, so that it still stands behind the same content.
+Blank lines and the breaking of lines inside brackets are left out of account, and with them the last comma
+of a function's parameters and the brackets around imported names, which come and go as lines are broken. A
+comment is compared with the number of tokens before it on its line, so that it still stands behind the same
+content, and one of a script's metadata with its distance from the line that begins these.
 """
 
 import ast
@@ -10,7 +12,7 @@ import io
 import re
 import tokenize
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from patchmill.verify.proof.additions import Addition, Kind
 from patchmill.verify.proof.refusal import Refusal, Rule
@@ -18,7 +20,10 @@ from patchmill.verify.proof.refusal import Refusal, Rule
 _LAYOUT = frozenset({tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER, tokenize.ENCODING})
 # Comments that mean something to a tool only where they stand: in the first lines, or above all code.
 _FIRST_LINES = re.compile(r"#!|#.*?coding[:=]")
-_ABOVE_CODE = re.compile(r"#.*?\b(?:type:\s*ignore|mypy:|pyright:|pylint:|flake8:|ruff:|isort:|fmt:)")
+_ABOVE_CODE = re.compile(
+    r"#.*?\b(?:type:\s*ignore|mypy:|pyright:|pylint:|flake8:|ruff:|isort:|fmt:|cython:|distutils:)"
+)
+_METADATA = re.compile(r"# /// [a-zA-Z0-9-]+")
 _TYPE_COMMENT = re.compile(r"#\s*type:\s*(?!ignore\b)\S")
 
 Key = tuple[object, ...]
@@ -39,9 +44,14 @@ class Tokens:
         )
 
     @functools.cached_property
+    def spare(self) -> frozenset[int]:
+        """The numbers of tokens that may be there or not."""
+        return frozenset(_spare(self.all))
+
+    @functools.cached_property
     def keys(self) -> list[tuple[Key, int]]:
         """What is compared of the whole file."""
-        return keys(self, set())
+        return keys(self, self.spare)
 
     def position(self, line: int, utf8_column: int) -> tuple[int, int]:
         """A place as the tree gives it, in bytes, as tokens give it, in code points."""
@@ -55,11 +65,12 @@ class Tokens:
         return bisect_left(self._starts, self.position(line, utf8_column))
 
 
-def keys(tokens: Tokens, removed: set[int]) -> list[tuple[Key, int]]:
+def keys(tokens: Tokens, removed: Collection[int]) -> list[tuple[Key, int]]:
     """What is compared: for each token that is not removed its key, and its line for reports."""
     listed: list[tuple[Key, int]] = []
     on_line: dict[int, int] = {}
     code_seen = False
+    metadata: int | None = None  # the line on which they begin
     for number, token in enumerate(tokens.all):
         code = token.type not in {tokenize.COMMENT, tokenize.NEWLINE}
         if number not in removed:
@@ -67,7 +78,13 @@ def keys(tokens: Tokens, removed: set[int]) -> list[tuple[Key, int]]:
             if token.type == tokenize.COMMENT:
                 fixed = line if line <= 2 and _FIRST_LINES.match(token.string) else 0  # noqa: PLR2004 - PEP 263
                 above = not code_seen and _ABOVE_CODE.match(token.string) is not None
-                listed.append(((token.type, token.string, on_line.get(line, 0), fixed, above), line))
+                if metadata is None and _METADATA.fullmatch(token.string):
+                    metadata = line
+                within = -1 if metadata is None else line - metadata
+                if within > 0 and token.string == "# ///":
+                    metadata = None
+                place = (on_line.get(line, 0), fixed, above, within)
+                listed.append(((token.type, token.string, *place), line))
             elif token.type == tokenize.NEWLINE:
                 listed.append(((token.type,), line))
             else:
@@ -75,6 +92,40 @@ def keys(tokens: Tokens, removed: set[int]) -> list[tuple[Key, int]]:
                 on_line[token.end[0]] = on_line.get(token.end[0], 0) + 1
         code_seen = code_seen or code
     return listed
+
+
+def _spare(tokens: Sequence[tokenize.TokenInfo]) -> Iterator[int]:
+    """The last comma of each function's parameters, and what is around the names of each `from` import."""
+    for number, token in enumerate(tokens):
+        before = tokens[number - 1].string if number else ""
+        if token.string == "(" and before == "import":
+            closing = _closing(tokens, number)
+            yield from (number, closing)
+            yield from (at for at in [closing - 1] if tokens[at].string == ",")
+        elif token.string == "def" and token.type == tokenize.NAME:
+            opening = number + 2
+            if opening < len(tokens) and tokens[opening].string == "[":
+                opening = _closing(tokens, opening) + 1
+            closing = _closing(tokens, opening)
+            last = next((at for at in range(closing - 1, opening, -1) if not _is_comment(tokens[at])), 0)
+            yield from (at for at in [last] if tokens[at].string == ",")
+
+
+def _is_comment(token: tokenize.TokenInfo) -> bool:
+    return token.type == tokenize.COMMENT
+
+
+def _closing(tokens: Sequence[tokenize.TokenInfo], opening: int) -> int:
+    """The number of the bracket that closes another."""
+    depth = 0
+    for number in range(opening, len(tokens)):
+        if tokens[number].type == tokenize.OP and tokens[number].string in "([{":
+            depth += 1
+        elif tokens[number].type == tokenize.OP and tokens[number].string in ")]}":
+            depth -= 1
+            if depth == 0:
+                return number
+    return len(tokens) - 1
 
 
 def difference(source: Tokens, edited: Tokens, added: Iterable[Addition]) -> Refusal | None:
@@ -91,10 +142,11 @@ def difference(source: Tokens, edited: Tokens, added: Iterable[Addition]) -> Ref
             line = edited.all[comment].start[0]
             return Refusal(Rule.COMMENT_CHANGED, line, "a comment comes with the addition")
         removed.update(span)
+    removed |= edited.spare
     gone = _replaced(source, added)
     if isinstance(gone, Refusal):
         return gone
-    whole, left = keys(source, gone) if gone else source.keys, keys(edited, removed)
+    whole, left = keys(source, gone | source.spare) if gone else source.keys, keys(edited, removed)
     for (old, _), (new, line) in zip(whole, left, strict=False):
         if old != new:
             return _changed(old, new, line)

@@ -48,6 +48,7 @@ _HOLD = frozenset(
 )
 _LOOK_INTO = frozenset({"copy", "get", "items", "pop", "values"})
 _NAMESPACES = frozenset({"builtins.globals", "builtins.locals", "builtins.vars", "builtins.dir"})
+_IMPORTS = frozenset({"importlib.import_module", "builtins.__import__"})
 _DEEPEST = 30
 _ALIASES = 4
 _MOST_VALUES = 8
@@ -56,11 +57,15 @@ Callee = Function | ast.Lambda | ast.ClassDef
 
 
 class Values:
-    """Looks at expressions; `parts` tells for some nodes of what things they may be any part."""
+    """Looks at expressions; `parts` tells for some nodes of what things they may be any part.
+
+    Those among `spaces` may be what these have in their own namespaces, in `__dict__`, alone.
+    """
 
     def __init__(self, names: Names) -> None:
         self._names = names
         self.parts: dict[Node, set[Node]] = {}
+        self.spaces: set[Node] = set()
         self._known_parts: dict[frozenset[Node], Node] = {}
 
     def refs(self, expression: ast.expr, place: Place, depth: int = 0) -> set[Node]:  # noqa: PLR0911, C901 - one for each form
@@ -76,7 +81,7 @@ class Values:
                 if attr == "__class__":
                     return self._classes(within)
                 if attr == "__dict__":
-                    return {self.part(self.refs(value, place, depth + 1))}
+                    return {self.space(self.refs(value, place, depth + 1))}
                 return {Node(ATTRIBUTES, attr)} | within
             case ast.Call():
                 return self._result(expression, place, depth + 1)
@@ -108,6 +113,16 @@ class Values:
         self.parts[node] = whole
         return node
 
+    def space(self, whole: set[Node]) -> Node:
+        """A node for any part of the own namespaces of some things."""
+        node = self.part(whole)
+        if node == EVERYTHING:
+            return node
+        own = Node(-2, f"space of {node.name}")
+        self.parts[own] = whole
+        self.spaces.add(own)
+        return own
+
     def _classes(self, nodes: Iterable[Node]) -> set[Node]:
         """The classes of things: for `self`, whose class it is."""
         found = set()
@@ -119,7 +134,9 @@ class Values:
             found.add(of)
         return found
 
-    def _result(self, call: ast.Call, place: Place, depth: int) -> set[Node]:
+    def _result(  # noqa: C901 - one case for each callee
+        self, call: ast.Call, place: Place, depth: int
+    ) -> set[Node]:
         """What a call may give: what it was given, unless it is known better."""
         found: set[Node] = set()
         given: set[Node] | None = None
@@ -128,11 +145,15 @@ class Values:
                 name = constant(call.args[1])
                 whole = self.refs(call.args[0], place, depth)
                 found.add(Node(ATTRIBUTES, name) if name is not None else self.part(whole))
+            elif origin in _IMPORTS and any(
+                isinstance(one, ast.Name) and one.id == "__name__" for one in call.args
+            ):
+                found |= {EVERYTHING, MODULE}
             elif origin == "operator.attrgetter()" and isinstance(call.func, ast.Call):
                 names = [constant(value) for value in call.func.args]
                 found |= {EVERYTHING if name is None else Node(ATTRIBUTES, name) for name in names}
             elif origin == "builtins.vars" and call.args:
-                found.add(self.part(self.refs(call.args[0], place, depth)))
+                found.add(self.space(self.refs(call.args[0], place, depth)))
             elif origin == "builtins.type":
                 found |= self._classes(self.given(call, place, depth))
             elif origin in _NAMESPACES and not call.args:
