@@ -8,7 +8,7 @@ _CODE = re.compile(r"`([^`]+)`")
 # What a forge turns into a link, a notice to somebody, or a mention on another issue's page. Whatever has `://`
 # counts, so that nobody needs to know which schemes it knows; a revision is neither a number nor a word.
 _LINKED = re.compile(
-    r"(?:[a-z0-9+.-]*://|www\.|mailto:)[^\s`]*|@[\w/-]*|#[0-9]+|(?<![^\W_])gh-[0-9]+"
+    r"[\w+.-]{0,99}(?:://|www\.|mailto:)[^\s`]*|@[\w/-]*|#[0-9]+|(?<![^\W_])gh-[0-9]+"
     r"|(?<![^\W_])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,40}(?![^\W_])",
     re.IGNORECASE,
 )

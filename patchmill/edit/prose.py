@@ -50,6 +50,7 @@ _BREAK = (
     (re.compile(r"\[(?=(?:issue|epic|work_item|vulnerability|feature_flag|wiki_page|contact):)"), "[ "),
     (re.compile(r"(?<![^\W_]|~)~(?=[A-Za-z\"])|(?<![^\W_]|%)%(?=[\d\"])"), r"\g<0> "),
     (re.compile(r":(?=//)"), ": "),
+    (re.compile(r"/(?=/[\w-]+\.)"), "/ "),  # an address for some readers, even without a scheme
     (re.compile(r"[#@](?=\w)|(?<![^\W_])!(?=\d)|\$(?=[\d$])"), r"\g<0> "),
     (re.compile(_START + r"(GH)-(?=\d)", re.IGNORECASE), r"\1 - "),
     # Addresses without a scheme; after other dots than these stand the attributes of code as well.

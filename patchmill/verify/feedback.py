@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from patchmill.edit.span import Hunk, line_content, split_lines
 from patchmill.verify.candidate import lines_of
-from patchmill.verify.evidence import Result
+from patchmill.verify.evidence import CheckName, Result
 from patchmill.verify.grouping import Judgement
 
+# Their words stand in the complaints, each with its lines.
+_TOLD_IN_FULL = frozenset({CheckName.PARSES, CheckName.SAME_BEHAVIOUR})
 _MOST_ITEMS = 20
 _MOST_COMPLAINTS = 8
 _MOST_HUNKS = 3
@@ -28,9 +30,14 @@ def refusals(judgements: Iterable[Judgement]) -> list[str]:
     paragraphs: list[str] = []
     for judgement in judgements:
         failed = [check for check in judgement.checks if check.result is Result.FAILED]
-        lines = [f"The edit of {lines_of(judgement.hunks)} was refused."]
+        place = lines_of(judgement.hunks)
+        lines = [f"The edit {place if place.startswith('before') else f'of {place}'} was refused."]
         lines += [line for hunk in judgement.hunks[:_MOST_HUNKS] for line in _both_ways(hunk)]
-        lines += [f"- {check.check}: {check.detail}" for check in failed]
+        told = bool(judgement.complaints)
+        lines += [
+            f"- {check.check}{'' if told and check.check in _TOLD_IN_FULL else f': {check.detail}'}"
+            for check in failed
+        ]
         lines += judgement.complaints[:_MOST_COMPLAINTS]
         paragraphs.append("\n".join(lines))
     return paragraphs

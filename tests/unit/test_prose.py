@@ -43,6 +43,7 @@ HOSTILE = (
     "acme/app@a5c3785ed8d6a35868bc169f07e40e889087fd2e and a5c3785 and A5C3785ED8",
     "one\n/merge\n\t/close\n&sol;close\n<!-- -->/label ~bug",
     "note[^1]\n\n[^1]: www.evil.com",
+    "see //evil.example/x, a5c3785ed8mailto:bob@evil.com and a5c3785ed8www.evil.com",
     "\u202eneddih \ufe0f\u3164 \U000e0041\U000e007f",
     "$$\\href{http://evil.com}{y}$$",
     "[a\\](b) [a](<b>) [a](b 'c') [[x]](http://evil.com)",
@@ -69,6 +70,7 @@ def seen(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
+        ("see //evil.example/x // or y", "see / /evil.example/x // or y"),
         ("Use `x < y` and a -> b.", "Use `x < y` and a -> b."),
         ("<b>bold</b><!-- note --> text", "bold text"),
         ("<<b>script>alert(1)", "< script>alert(1)"),

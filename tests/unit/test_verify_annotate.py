@@ -101,6 +101,16 @@ def test_a_refused_edit_is_explained_and_does_not_spoil_the_others() -> None:
     assert "4 | def f(a: print()) -> int:" in verdict.feedback
 
 
+def test_what_is_told_of_a_name_that_is_not_bound_says_how_to_bind_it_and_says_it_once() -> None:
+    verdict = verify([hunk(4, 4, "def f(a: Path) -> Any:\n"), hunk(2, 1, "from pathlib import Path\n")])
+
+    assert lines(verdict) == []
+    assert "The edit before line 2 was refused." in verdict.feedback
+    assert "    4 | def f(a):" in verdict.feedback
+    assert verdict.feedback.count("Path is not bound here when this runs; quote it, and import it under") == 1
+    assert verdict.feedback.count("Any is not bound here when this runs; import it from typing.") == 1
+
+
 def test_the_target_version_of_the_settings_bounds_hints() -> None:
     edits = [hunk(8, 8, "def g(b: str | None = None) -> str:\n")]
 

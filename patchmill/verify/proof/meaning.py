@@ -118,7 +118,8 @@ class Meaning:
         if not hasattr(builtins, name):
             if has(self._target, "builtins", name):
                 return plain_class()
-            raise Broken(Rule.NAME_NOT_BOUND, f"{name} is not bound here when this runs; import or quote it")
+            words = f"{name} is not bound here when this runs; {_how_to_bind(name)}"
+            raise Broken(Rule.NAME_NOT_BOUND, words)
         value = getattr(builtins, name)
         if not isinstance(value, type):
             raise Broken(Rule.HINT_FAILS, f"{name} is a builtin, but no type")
@@ -299,6 +300,13 @@ def _standard(module: str) -> ModuleType | None:
         return importlib.import_module(module)
     except ImportError:
         return None
+
+
+def _how_to_bind(name: str) -> str:
+    module = next((each for each in (TYPING, ABC) if since(each, name) is not None), None)
+    if module is not None:
+        return f"import it from {module}"
+    return "quote it, and import it under `if TYPE_CHECKING:` where it is not in the file"
 
 
 def _lists_arguments(arguments: ast.expr) -> bool:
