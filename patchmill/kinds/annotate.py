@@ -9,7 +9,8 @@ RULES = """\
 You add type hints and docstrings to one file, and change nothing else.
 - Add a hint only where the code leaves no doubt about the type.
 - A hint is a name, an attribute, a subscript, None, or such joined by |, without calls. Its names are bound
-  before that line at run time; quote a name that is bound later.
+  before that line at run time; quote a name that is bound later, and a type of an imported module that the
+  file does not use.
 - New imports only from typing or collections.abc, or under `if TYPE_CHECKING:`.
 - Write X | None and list[int] only where the target version has them.
 - Do not touch existing hints, docstrings, comments or code. Add no bare annotation inside a function, and

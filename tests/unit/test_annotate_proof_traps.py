@@ -383,6 +383,73 @@ def f(): return 1
 pytest.main(["--doctest-modules"])
 -----
 def f(): return 1 => def f():\n    """Give two.\n\n    >>> f()\n    2\n    """\n    return 1
+### class_is_handed_to_a_descriptor py310
+class D:
+    def __set_name__(self, owner, name):
+        self.kind = owner.__annotations__.get(name)
+class A:
+    x = D()
+-----
+x = => x: int =
+### class_is_handed_to_a_getter py310
+class D:
+    def __get__(self, instance, owner):
+        return getattr(owner, "__annotations__", {})
+class A:
+    x = D()
+    y = 1
+-----
+y = => y: int =
+### reader_is_applied_to_a_list py310
+import inspect
+def f(a): pass
+print(sorted([f], key=lambda one: str(inspect.signature(one))))
+-----
+a) => a: int)
+### reader_is_applied_by_name py310
+import inspect
+def f(a): pass
+def show(one): return inspect.signature(one)
+print(list(map(show, [f])))
+-----
+f(a) => f(a: int)
+### reader_stands_in_compiled_code py310
+import inspect
+def f(a): pass
+exec(compile("print(inspect.signature(f))", "x", "exec"))
+-----
+f(a) => f(a: int)
+### pattern_looks_at_annotations py310
+def f(a): pass
+match f:
+    case object(__annotations__={}): print("none")
+-----
+f(a) => f(a: int)
+### module_is_handed_on py310
+import sys, lib
+def f(a): pass
+lib.scan(sys.modules[__name__])
+-----
+f(a) => f(a: int)
+### names_of_the_module_are_handed_on py310
+import lib
+def f(a): pass
+lib.scan(globals())
+-----
+f(a) => f(a: int)
+### member_does_not_exist py310
+from typing import Literal
+import enum
+class C(enum.Enum): RED = 1
+def f(a): pass
+-----
+a) => a: Literal[C.BLUE])
+### file_is_read_by_its_name py310
+from importlib import resources
+def f(a): pass
+print(resources.files(__package__).joinpath("app.py").read_text())
+-----
+f(a) => f(a: int)
 ### example_takes_a_file_away py310
 def f(): return 1
 -----
@@ -521,6 +588,27 @@ class Meta(type):
 class A(metaclass=Meta):
     """An A."""
     y = 1
+### members_and_keys py310
+from typing import Literal
+import enum
+class C(enum.Enum):
+    RED = 1
+def f(a, b):
+    return sorted(b, key=lambda one: one.name)
+def g(a):
+    return max(map(f, a))
+=====
+from typing import Literal
+import enum
+class C(enum.Enum):
+    """Colours."""
+    RED = 1
+def f(a: Literal[C.RED], b: list[C]) -> list[C]:
+    """Sort."""
+    return sorted(b, key=lambda one: one.name)
+def g(a: list[int]) -> int:
+    """Apply."""
+    return max(map(f, a))
 ### module_of_an_image py310
 from PIL import Image
 def f(a):

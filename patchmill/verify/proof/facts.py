@@ -17,6 +17,7 @@ from patchmill.verify.proof.readers import (
     LISTED_FILES,
     LISTING,
     NAMED_BY,
+    READ_FILES,
     Reads,
     decorates,
     is_standard,
@@ -80,13 +81,17 @@ class Facts:
         self.module_names = exposed.module_names
         self.text_is_read = exposed.text
         main = "__main__" if "__main__" in dotted else None
-        self.text_is_read = self.text_is_read or main
+        self.text_is_read = self.text_is_read or main or self._by_its_name(PurePath(path).name)
         self.names_are_listed = exposed.names_listed or main
         self.names_are_read = exposed.names_read or main
         self.hints_are_checked = next(
             (hook for hook in sorted(IMPORT_HOOKS) if any(path.startswith(hook) for path in dotted)), None
         )
         self.runs_examples = any("doctest" in word for word in self.words)
+
+    def _by_its_name(self, name: str) -> str | None:
+        """The name of the file itself, where something of such a name may be read."""
+        return name if name in self.words and self.words & READ_FILES else None
 
 
 class _Exposed:

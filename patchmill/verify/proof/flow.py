@@ -11,14 +11,18 @@ from collections.abc import Iterable, Iterator
 from patchmill.verify.proof.additions import Function
 from patchmill.verify.proof.assigned import constant, targets
 from patchmill.verify.proof.lookups import (
+    APPLIERS,
     BLIND_IN_CODE,
     BY_NAME,
     IN_CODE,
     KEEP,
+    OWNER_IN,
     READ_ATTRIBUTES,
+    RUN_CODE,
     SPELLED,
     attributes_of,
     digests_code,
+    hands_module,
     is_command,
     looks_up,
 )
@@ -36,7 +40,7 @@ from patchmill.verify.proof.names import (
     Node,
     Place,
 )
-from patchmill.verify.proof.readers import HINT_FRAMEWORKS, Reads, decorates, is_reader, reads
+from patchmill.verify.proof.readers import HINT_FRAMEWORKS, Reads, decorates, is_reader, is_standard, reads
 from patchmill.verify.proof.values import Callee, Values
 
 _WRAP = frozenset({"functools.update_wrapper", "functools.wraps()"})
@@ -66,7 +70,7 @@ class Flow:
                     self._seen.add(id(value))
                 self._assign(target, self._values.refs(value, place), place)
 
-    def _watch(self, node: ast.AST, place: Place) -> None:
+    def _watch(self, node: ast.AST, place: Place) -> None:  # noqa: C901 - one case for each form
         match node:
             case ast.Call():
                 self._call(node, place)
@@ -80,6 +84,9 @@ class Flow:
                 self._definition(node, place)
             case ast.AugAssign(target=ast.Attribute() as target):
                 self._look(target, place)
+            case ast.MatchClass(kwd_attrs=attributes):
+                for attr in READ_ATTRIBUTES.keys() & set(attributes):
+                    self._sink([EVERYTHING], READ_ATTRIBUTES[attr], f"a pattern with {attr}")
             case ast.Return(value=ast.expr() as value) | ast.Yield(value=ast.expr() as value):
                 if isinstance(place.node, Function):
                     self._give(self._names.nodes[place.node].result, self._values.refs(value, place))
@@ -166,7 +173,22 @@ class Flow:
                 self._wrap(call, place)
             else:
                 self._keep(call.func, self._values.held(call, origin, place, 0), place)
+            if not is_standard(origin) and hands_module(call):
+                self._sink([EVERYTHING], Reads.HINTS | Reads.NAMES, words)
         self._evaluated(call, place)
+        self._apply(call, given, place)
+
+    def _apply(self, call: ast.Call, given: set[Node], place: Place) -> None:
+        """A function that is applied to the other arguments, as by `map` and `sorted`, gets them."""
+        values = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "key")]
+        applied = [value for value in values if isinstance(value, ast.Lambda | ast.Name)]
+        if not APPLIERS & {_last_word(call.func)} or not applied:
+            return
+        whole = given | self._values.receiver(call.func, place)
+        for value in applied:
+            for target in self._values.called(value, place):
+                for function in _constructors(target):
+                    self._fill(function, [whole], {}, spread=True)
 
     def _is_own_name(self, function: ast.expr, place: Place) -> bool:
         """Whether a thing that somebody gave is itself called, as in `app(...)`, and no method of it."""
@@ -199,7 +221,7 @@ class Flow:
     def _evaluated(self, call: ast.Call, place: Place) -> None:
         """Code in a string reads what it names."""
         text = constant(call.args[0]) if call.args else None
-        if text is not None and self._names.origins(call.func, place) & {"builtins.eval", "builtins.exec"}:
+        if text is not None and self._names.origins(call.func, place) & RUN_CODE:
             for word, kind in IN_CODE.items():
                 if word in text:
                     self._sink([EVERYTHING], kind, ast.unparse(call)[:80])
@@ -272,6 +294,11 @@ class Flow:
             ):
                 for parameter in self._named(node):
                     self._give(parameter, self._values.refs(default, place))
+            owner = OWNER_IN.get(node.name)
+            if owner is not None and place.is_class and owner < len(node.args.args):
+                # Python itself hands it the class that it stands in, whichever that is.
+                parameter = Node(self._names.places[node].number, node.args.args[owner].arg)
+                self._give(parameter, {EVERYTHING})
         for decorator in node.decorator_list:
             self._seen.add(id(decorator))
             self._decorated(decorator, own, place)
@@ -349,6 +376,10 @@ class Flow:
     def _sink(self, nodes: Iterable[Node], kind: Reads, words: str) -> None:
         if kind:
             self._sinks += [(node, kind, words) for node in nodes]
+
+
+def _last_word(function: ast.expr) -> str:
+    return ast.unparse(function).rpartition(".")[2]
 
 
 def _constructors(target: Callee) -> list[Function | ast.Lambda]:

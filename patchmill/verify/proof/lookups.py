@@ -46,6 +46,11 @@ _LOOK_UP = frozenset(
         "vars",
     }
 )
+RUN_CODE = frozenset({"builtins.compile", "builtins.eval", "builtins.exec"})
+# What calls a function that it is given with the other things that it is given.
+APPLIERS = frozenset({"filter", "map", "max", "min", "reduce", "sort", "sorted", "starmap"})
+# Methods that Python calls with the class in whose body a descriptor stands, and at which place.
+OWNER_IN = {"__get__": 2, "__set_name__": 1}
 _DIGESTS = frozenset({"builtins.hash", "builtins.repr", "marshal.dump", "marshal.dumps"})
 # What makes a command, or a tool for a model, of a function, and shows its docstring.
 _COMMANDS = frozenset({"botcmd", "command", "group", "subcommand", "tool"})
@@ -66,6 +71,19 @@ def is_command(decorator: ast.expr) -> bool:
     """Whether a decorator is, by its name, one that makes a command: `@app.cli.command("go")`."""
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
     return isinstance(called, ast.Attribute) and called.attr in _COMMANDS
+
+
+def hands_module(call: ast.Call) -> bool:
+    """Whether a call is given the module itself, or all of its names."""
+    return any(
+        (
+            isinstance(value, ast.Call)
+            and not value.args
+            and ast.unparse(value.func) in {"globals", "locals", "vars"}
+        )
+        or (isinstance(value, ast.Subscript) and ast.unparse(value.value) == "sys.modules")
+        for value in [*call.args, *(keyword.value for keyword in call.keywords)]
+    )
 
 
 def digests_code(origin: str, call: ast.Call) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 from patchmill.verify.proof.hints import is_literal
 from patchmill.verify.proof.known_types import CLASS_NAME, is_no_class, known_class, types_of
 from patchmill.verify.proof.refusal import Broken, Rule
-from patchmill.verify.proof.scopes import Binder, BinderKind, Bound
+from patchmill.verify.proof.scopes import Binder, BinderKind, Bound, names_in
 from patchmill.verify.proof.stand_ins import (
     AnyGeneric,
     Opaque,
@@ -229,6 +229,23 @@ class Meaning:
             for binder in binders or ()
         )
 
+    def _literal(self, inner: ast.expr) -> int:
+        """Look at the members of enumerations that a literal names; its other values do nothing."""
+        for part in inner.elts if isinstance(inner, ast.Tuple) else [inner]:
+            if isinstance(part, ast.Attribute):
+                self.of(part.value)
+                if ast.unparse(part) not in self._dotted and not self._has_member(part):
+                    words = f"nothing in the file shows that {ast.unparse(part)} exists; quote the hint"
+                    raise Broken(Rule.NAME_NOT_BOUND, words)
+        return 0
+
+    def _has_member(self, path: ast.Attribute) -> bool:
+        binders = (self._bound.get(path.value.id) or ()) if isinstance(path.value, ast.Name) else ()
+        return bool(binders) and all(
+            isinstance(binder.node, ast.ClassDef) and path.attr in names_in(binder.node.body)
+            for binder in binders
+        )
+
     def _union(self, hint: ast.BinOp, left: Any, right: Any) -> Any:
         if self._target < UNIONS_SINCE:
             raise Broken(
@@ -259,7 +276,7 @@ class Meaning:
         if base in _CALLABLES and self._target < UNIONS_SINCE and not _lists_arguments(inner):
             words = f"{ast.unparse(hint)}: what it is called with has to stand in a list"
             raise Broken(Rule.HINT_FAILS, words)
-        argument = self.of(inner) if not is_literal(hint) else 0
+        argument = self.of(inner) if not is_literal(hint) else self._literal(inner)
         arguments = argument if isinstance(argument, tuple) else (argument,)
         if from_typing and Opaque in arguments and self._target < (3, 11):
             raise Broken(Rule.HINT_FAILS, f"whether {ast.unparse(hint)} works is not known; quote it")

@@ -4,7 +4,6 @@ This is no walk in the order of execution, as in `scopes`: whatever a name is gi
 """
 
 import ast
-import builtins
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from patchmill.verify.proof.additions import Function
 from patchmill.verify.proof.assigned import targets
 from patchmill.verify.proof.scopes import local_names, names_in
+from patchmill.verify.proof.standard_names import BUILTINS
 
 # Origins that are no path of an import.
 UNKNOWN = "?"
@@ -155,7 +155,7 @@ class Names:
             case ast.Name(id=name):
                 node = self.resolve(name, place)
                 if node is None:
-                    return frozenset({f"builtins.{name}"}) if hasattr(builtins, name) else _NOT_KNOWN
+                    return frozenset({f"builtins.{name}"}) if name in BUILTINS else _NOT_KNOWN
                 return self._of_node(node, depth)
             case ast.Attribute(value=ast.Name(id=name), attr="register") if self._dispatching(name, place):
                 return frozenset({f"{self._dispatching(name, place)}().register"})

@@ -106,6 +106,8 @@ LISTING = frozenset(
     flask_openapi3 flask_restful flask_restx flask_smorest quart_schema spectree starlette.schemas
     """.split()  # noqa: SIM905 - as above
 )
+# Words of what reads files by their names.
+READ_FILES = frozenset({"get_data", "getline", "open", "open_text", "read_binary", "read_bytes", "read_text"})
 # Files whose functions, called so, are found by a tool that shows their docstrings.
 LISTED_FILES = {"dodo.py": "task_", "fabfile.py": "", "noxfile.py": ""}
 # Frameworks that find methods by how their names begin, and read the docstrings of these.

@@ -1,7 +1,6 @@
 """The rules for each addition: where hints may stand, what they may name, which imports may come along."""
 
 import ast
-import builtins
 import re
 from pathlib import PurePath
 from typing import TypeGuard
@@ -12,6 +11,7 @@ from patchmill.verify.proof.hints import check_form, lazy_names, quoted_names
 from patchmill.verify.proof.meaning import Meaning, check_since
 from patchmill.verify.proof.refusal import Broken, Refusal, Rule
 from patchmill.verify.proof.scopes import BinderKind, Bound, Scopes, names_in
+from patchmill.verify.proof.standard_names import BUILTINS
 from patchmill.verify.proof.typing_names import ABC, TYPING
 
 TYPES = "types"
@@ -161,13 +161,11 @@ class Rules:
 
     def _known(self, names: frozenset[str], addition: Addition) -> None:
         """Names that no one evaluates must at least be bound somewhere, or they mean nothing."""
-        unknown = {name for name in names if name not in self._scopes.visible and not hasattr(builtins, name)}
+        unknown = {name for name in names if name not in self._scopes.visible and name not in BUILTINS}
         if addition.kind in {Kind.PARAMETER, Kind.RETURN} and isinstance(addition.scope, Function):
             # What a function binds itself its own signature cannot see.
             inside = names_in([addition.scope.args, *addition.scope.body])
-            unknown |= {
-                name for name in names & inside - self._facts.module_names if not hasattr(builtins, name)
-            }
+            unknown |= {name for name in names & inside - self._facts.module_names if name not in BUILTINS}
         if unknown and "*" not in self._scopes.visible:
             raise Broken(Rule.NAME_UNKNOWN, f"nothing in the file binds {', '.join(sorted(unknown))}")
 
@@ -302,7 +300,7 @@ class Rules:
 
     def _free(self, name: str) -> None:
         """A new name must be new: nothing in the source may mean anything else by it."""
-        if name in self._facts.words or name in self._facts.bound or hasattr(builtins, name):
+        if name in self._facts.words or name in self._facts.bound or name in BUILTINS:
             raise Broken(Rule.IMPORT_REBINDS, f"the file uses the name {name} already")
         if "*" in self._facts.bound:
             raise Broken(Rule.IMPORT_REBINDS, f"a star import may bring the name {name} already")

@@ -3,6 +3,10 @@
 The oldest Python whose library is told apart is 3.9; what older ones lack in it, few hints name.
 """
 
+import builtins
+
+# Those that `site` adds as well, which is not loaded where hostile text is read.
+BUILTINS = frozenset({*dir(builtins), "copyright", "credits", "exit", "help", "license", "quit"})
 _SINCE = {
     (3, 9): "graphlib.TopologicalSorter types.GenericAlias zoneinfo.ZoneInfo",
     (3, 10): """
