@@ -24,6 +24,22 @@ def f(a):
 import asyncio
 def f(a: asyncio.TaskGroup):
     pass
+### function_of_a_later_library too_new_for_target py39
+import itertools
+def f(a):
+    pass
+=====
+import itertools
+def f(a: itertools.pairwise):
+    pass
+### subscript_of_a_handler too_new_for_target py310
+import logging.handlers
+def f(a):
+    pass
+=====
+import logging.handlers
+def f(a: logging.handlers.RotatingFileHandler[int]):
+    pass
 ### builtin_of_a_later_python too_new_for_target py310
 x = 1
 def f(a):

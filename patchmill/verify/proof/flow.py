@@ -24,6 +24,7 @@ from patchmill.verify.proof.lookups import (
     digests_code,
     hands_module,
     is_command,
+    last_word,
     looks_up,
 )
 from patchmill.verify.proof.names import (
@@ -173,7 +174,8 @@ class Flow:
                 self._wrap(call, place)
             else:
                 self._keep(call.func, self._values.held(call, origin, place, 0), place)
-            if not is_standard(origin) and hands_module(call):
+            foreign = origin == UNKNOWN or not (origin in WORDS or is_standard(origin))
+            if foreign and hands_module(call, inside=place.number != MODULE_SCOPE):
                 self._sink([EVERYTHING], Reads.HINTS | Reads.NAMES, words)
         self._evaluated(call, place)
         self._apply(call, given, place)
@@ -182,7 +184,7 @@ class Flow:
         """A function that is applied to the other arguments, as by `map` and `sorted`, gets them."""
         values = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "key")]
         applied = [value for value in values if isinstance(value, ast.Lambda | ast.Name)]
-        if not APPLIERS & {_last_word(call.func)} or not applied:
+        if not APPLIERS & {last_word(call.func)} or not applied:
             return
         whole = given | self._values.receiver(call.func, place)
         for value in applied:
@@ -376,10 +378,6 @@ class Flow:
     def _sink(self, nodes: Iterable[Node], kind: Reads, words: str) -> None:
         if kind:
             self._sinks += [(node, kind, words) for node in nodes]
-
-
-def _last_word(function: ast.expr) -> str:
-    return ast.unparse(function).rpartition(".")[2]
 
 
 def _constructors(target: Callee) -> list[Function | ast.Lambda]:

@@ -67,20 +67,22 @@ def looks_up(node: ast.AST) -> bool:
             return False
 
 
+def last_word(function: ast.expr) -> str:
+    """Give the name by which something is called, without what it belongs to."""
+    return ast.unparse(function).rpartition(".")[2]
+
+
 def is_command(decorator: ast.expr) -> bool:
     """Whether a decorator is, by its name, one that makes a command: `@app.cli.command("go")`."""
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
     return isinstance(called, ast.Attribute) and called.attr in _COMMANDS
 
 
-def hands_module(call: ast.Call) -> bool:
-    """Whether a call is given the module itself, or all of its names."""
+def hands_module(call: ast.Call, *, inside: bool) -> bool:
+    """Whether a call, at the top of the file or `inside` something, is given the module or all its names."""
+    names = {"globals"} if inside else {"globals", "locals", "vars"}
     return any(
-        (
-            isinstance(value, ast.Call)
-            and not value.args
-            and ast.unparse(value.func) in {"globals", "locals", "vars"}
-        )
+        (isinstance(value, ast.Call) and not value.args and ast.unparse(value.func) in names)
         or (isinstance(value, ast.Subscript) and ast.unparse(value.value) == "sys.modules")
         for value in [*call.args, *(keyword.value for keyword in call.keywords)]
     )

@@ -93,7 +93,8 @@ DOC_FRAMEWORKS = HINT_FRAMEWORKS | frozenset(
     autogen_core behave cement chainlit cleo click click_extra cliff clize cloup connexion crescent crewai
     dagster defopt disnake django_typer docopt doit drf_spectacular drf_yasg dspy duty ell errbot fabric
     flasgger flask_openapi3 flask_restful flask_restx flask_smorest google.adk google.genai
-    google.generativeai gradio graphene guidance haystack interactions invoke IPython kfp langchain
+    google.generativeai gradio graphene guidance haystack interactions invoke
+    IPython.core.magic IPython.core.magic_arguments kfp langchain
     langchain_core lightbulb livekit llama_index luigi magentic marvin metaflow mirascope ninja nose nox
     ollama plac ply prefect promptflow pyparsing quart_schema redbot rest_framework rich_click robot rply
     semantic_kernel sly smolagents sopel spectree spyne strands traitlets transformers
