@@ -1,12 +1,17 @@
 """What a checker is: a static tool that reads several versions of one file and reports what it finds."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from itertools import islice, takewhile
+from typing import Any, Protocol, Self, runtime_checkable
 
 from patchmill.job.record import ToolEdit
 from patchmill.verify.evidence import tellable
+
+# Where a file cannot be parsed, the fault may be some lines away from where it shows.
+_BROKEN_NEAR = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,10 @@ class Diagnostic:
         """The lines; an end before the first column of a line does not touch that line."""
         return tuple((edit.start_line, edit.end_line - (edit.end_column == 1)) for edit in self.repair)
 
+    def with_marks(self, *lines: tuple[int, int]) -> Self:
+        """The same, with further lines that it points at."""
+        return replace(self, marks=(*self.marks, *lines))
+
     def __post_init__(self) -> None:
         """Take out of the message what could not be told: it quotes what was read."""
         object.__setattr__(self, "message", tellable(self.message))
@@ -47,9 +56,31 @@ class FileReport:
 
     @classmethod
     def of(cls, diagnostics: Sequence[Diagnostic], *, syntax_error: str) -> Self:
-        """Give the report of a checker that calls syntax errors by this rule."""
-        first = next((found for found in diagnostics if found.rule == syntax_error), None)
-        return cls(diagnostics=tuple(diagnostics), syntax_error=first)
+        """Give the report of a checker that calls syntax errors by this rule: each may be some lines away."""
+        told = tuple(
+            found.with_marks((found.start_line - _BROKEN_NEAR, found.end_line + _BROKEN_NEAR))
+            if found.rule == syntax_error
+            else found
+            for found in diagnostics
+        )
+        first = next((found for found in told if found.rule == syntax_error), None)
+        return cls(diagnostics=told, syntax_error=first)
+
+    def with_repairs(self, repairs: Mapping[str, Sequence[ToolEdit]]) -> Self:
+        """The report with what the checker's own repairs, by rule, change in the lines of what tells none."""
+        return replace(
+            self,
+            diagnostics=tuple(
+                found if found.repair else replace(found, repair=_within(repairs.get(found.rule, ()), found))
+                for found in self.diagnostics
+            ),
+        )
+
+
+def _within(edits: Sequence[ToolEdit], found: Diagnostic) -> tuple[ToolEdit, ...]:
+    """Those edits, which are in order, that change lines of a diagnostic."""
+    first = bisect_left(edits, found.start_line, key=lambda edit: edit.end_line - (edit.end_column == 1))
+    return tuple(takewhile(lambda edit: edit.start_line <= found.end_line, islice(edits, first, None)))
 
 
 class FailureReason(StrEnum):
@@ -113,5 +144,19 @@ class Checker(Protocol):
         """Check versions of the file at `path`, in one process, for `rules` and for plain errors.
 
         `rules` are canonical; `settings` are this checker's own. Gives one report for each version, in order.
+        """
+        ...
+
+
+@runtime_checkable
+class Mending(Protocol):
+    """A checker that makes repairs of its own and does not tell them in its report."""
+
+    def mended(
+        self, source: str, *, path: str, rules: Collection[str], settings: Mapping[str, Any]
+    ) -> Mapping[str, str]:
+        """A file as it is once all that can be repaired of a rule is, safe or not, for each rule by itself.
+
+        Rules of which nothing is repaired are left out.
         """
         ...

@@ -13,7 +13,7 @@ from typing import Any
 
 from patchmill.edit.encoding import UTF_8
 from patchmill.edit.span import Hunk, split_lines
-from patchmill.job.record import Finding, FindingStatus
+from patchmill.job.record import Finding, FindingStatus, ToolEdit
 from patchmill.kinds.checker_settings import target_version
 from patchmill.verify.candidate import Candidate, Hunks, Meant, candidate
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FailureReason, FileReport
@@ -125,11 +125,14 @@ class FixJudge:
             return [None for _ in texts]
         if self._base is not None:
             return self._diagnose(texts)
-        base, *reports = self._diagnose([self.source, *texts])
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            mending = beside.submit(self._own_repairs)
+            base, *reports = self._diagnose([self.source, *texts])
         if isinstance(base, CheckerFailure) and texts:
             # Whose fault was it? If the unchanged file passes alone, a candidate's.
             base = self._diagnose([self.source])[0]
         if isinstance(base, FileReport):
+            base = base.with_repairs(mending.result())
             self._base = Version(text=self.source, report=base)
             if self._panel is not None:
                 self.targets = self.targets.met(base, self._panel, self._settings)
@@ -138,6 +141,13 @@ class FixJudge:
             if self._panel is not None:
                 self.targets = self.targets.failed(base)
         return reports
+
+    def _own_repairs(self) -> Mapping[str, Sequence[ToolEdit]]:
+        """What the checkers' own repairs change in the unchanged file, where they do not tell it anyway."""
+        if self._panel is None:
+            return {}
+        rules = sorted(set(self.targets.rules.values()))
+        return self._panel.repairs(self.source, path=self._path, rules=rules, settings=self._settings)
 
     def _diagnose(self, texts: Sequence[str]) -> list[FileReport | CheckerFailure | None]:
         if self._reader is None or not texts:

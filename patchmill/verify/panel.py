@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from patchmill.verify.checker import Checker, CheckerFailure, FailureReason, FileReport
+from patchmill.job.record import ToolEdit
+from patchmill.verify.checker import Checker, CheckerFailure, FailureReason, FileReport, Mending
 from patchmill.verify.checkers import BY_LANGUAGE
+from patchmill.verify.repairs import edits_between
 from patchmill.verify.syntax.grammar import BY_LANGUAGE as GRAMMARS
 
 NO_CHECKER = "no_checker"
@@ -107,6 +109,17 @@ class Panel:
                 return answer
             reports.append(answer)
         return [_together(parts) for parts in zip(*reports, strict=True)]
+
+    def repairs(
+        self, source: str, *, path: str, rules: Collection[str], settings: Mapping[str, Any]
+    ) -> dict[str, tuple[ToolEdit, ...]]:
+        """What the checkers' own repairs change, by rule, as far as their reports do not tell it."""
+        mended = [
+            checker.mended(source, path=path, rules=rules, settings=settings.get(checker.name, {}))
+            for checker in self.checkers
+            if isinstance(checker, Mending)
+        ]
+        return {rule: edits_between(source, text) for each in mended for rule, text in each.items()}
 
     def _owner(self, rule: str) -> Checker | None:
         return next((one for one in self.checkers if one.canonical_rule(rule) == rule), None)

@@ -111,7 +111,7 @@ def test_what_one_checker_finds_new_refuses_a_fix_for_the_other() -> None:
 
     verdict = verify(WORKFLOW, findings, [edit], language="yaml", path=".github/workflows/a.yml")
 
-    assert failed(verdict) == [CheckName.NOTHING_NEW]
+    assert CheckName.NOTHING_NEW in failed(verdict)
 
 
 @needs("zizmor")
@@ -205,7 +205,7 @@ def test_settings_of_shellcheck_decide_what_is_reproduced(
 
 @needs("yamllint")
 def test_settings_of_yamllint_are_its_rules_options() -> None:
-    source = f"a: {'b ' * 30}\n"
+    source = f"a: {'b ' * 29}  \n"
     edit = hunk(source, 1, f"a: >-\n  {'b ' * 28}b\n".replace(" \n", "\n"))
     found = [finding("yamllint", "line-length", 1)]
 

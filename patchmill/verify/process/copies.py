@@ -56,6 +56,11 @@ def write(folder: Path, name: str, texts: Iterable[str]) -> list[str]:
     return written
 
 
+def read(folder: Path, paths: Iterable[str]) -> list[str]:
+    """What has become of the texts at paths that `write` gave."""
+    return [(folder / path).read_bytes().decode("utf-8", "replace") for path in paths]
+
+
 def number_of(path: str) -> int:
     """Which of the texts is at a path that `write` gave."""
     return int(PurePosixPath(path).parent.name)
