@@ -7,7 +7,7 @@ from itertools import takewhile
 
 from patchmill.edit.span import line_content, split_lines
 
-_RULE = re.compile(r"no-dupe-keys|key-duplicates|repeated-key|duplicate(?:object)?(?:keys|properties)")
+_RULE = re.compile(r"no-dupe-keys|key-duplicates|repeated-key|duplicate-?(?:object-?)?(?:keys|properties)")
 _ENTRY = re.compile(r"""([ \t]*(?:-[ \t]+)?)(["']?)([\w.$/-]+)\2[ \t]*:(?:\s|$)""")
 _SHOWN = 60
 _NEAR = 1_000  # lines

@@ -15,6 +15,7 @@ from patchmill.verify.guards.extent import strays
 from patchmill.verify.guards.ground import Ground
 from patchmill.verify.guards.imports import names_of, no_new_import
 from patchmill.verify.guards.invisible import no_invisible
+from patchmill.verify.guards.literal import LITERAL, said_otherwise
 from patchmill.verify.guards.lookalikes import disguised, lookalikes
 from patchmill.verify.guards.losses import Losses
 from patchmill.verify.guards.suppression import no_suppression
@@ -120,16 +121,25 @@ class Guards:
             hashes = self._language not in _SLASHES
             wrong = Exchanges(self._lines, seen.own_hunks, self._ground, hashes=hashes).found()
             waits = bool(wrong)
+        if not wrong and self._language in LITERAL:
+            wrong = said_otherwise(
+                self._lines, seen.own_hunks, self._ground, messages=self._messages(matches)
+            )
+            waits = bool(wrong)
         if not wrong:
             return None
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         detail = "; ".join(wrong[:_SHOWN]) + more
         return Check(check=CheckName.IN_SCOPE, result=Result.FAILED, detail=detail), waits
 
+    def _messages(self, matches: Mapping[int, Diagnostic]) -> list[str]:
+        """What the findings and their checkers say."""
+        told = [finding.message for finding in self._findings.values()]
+        return told + [found.message for found in matches.values()]
+
     def checks(self, trial: Candidate, seen: Seen, matches: Mapping[int, Diagnostic]) -> list[Check]:
         """The checks that stand beside the checker's."""
-        words = [self._instruction, *(found.message for found in self._findings.values())]
-        words += [found.message for found in matches.values()]
+        words = [self._instruction, *self._messages(matches)]
         known = self._outline.names if self._outline else ()
         alike = lookalikes(seen.whole.names, known) if seen.whole else []
         alike += disguised("".join(hunk.replacement for hunk in trial.hunks), self._source)
