@@ -16,7 +16,10 @@ from patchmill.verify.evidence import Check, CheckName, Result
 _WORDS = re.compile(
     r"""(?ix)
     (?: \b (?:
-        nosec | nosemgrep | nosonar | noinspection | no_type_check | skipcq
+        nosec | nosemgrep | nosonar | nopmd | cpd-off | (?<=!) oclint | swift-format-ignore (?:-file)?
+      | codecoverageignore (?:start)? | infection-ignore-all | tflint-ignore (?:-file)?
+      | phan-(?:file-)? suppress | clazy : exclude [\w-]* | nullable [ \t]+ disable
+      | noinspection | no_type_check | skipcq
       | (?:trunk|cx|lint)-(?:ignore|fixme) (?:-all|-begin|-end)? | pyre-unsafe | ggignore | nohorus
       | deepcode [ \t]+ ignore | kics-scan [ \t]+ (?:ignore|disable) (?:-line|-block)?
       | lizard [ \t]+ forgives
@@ -31,6 +34,7 @@ _WORDS = re.compile(
       | (?:autopep8|autoflake) [ \t]* : [ \t]* (?:off|skip|skip_file)
       | pragma [ \t]* : [ \t]* (?: no [ \t]* (?:cover|branch|qa) | exclude
             | (?:allow|white)list [ \t]+ (?:nextline [ \t]+)? secret )
+      | (?:periphery|steep|exhaustive|gosec|staticcheck|detekt) [ \t]* : [ \t]* (?:ignore|disable)
       | (?:codespell|deptry|bandit|typed|trivy|tfsec|hadolint|zizmor|actionlint|basedpyright|dodgy
             |interrogate|megalinter|pyflakes|typos|wps|wss|devskim) [ \t]* : [ \t]* ignore
       | (?:hadolint|actionlint) [ \t]+ (?:global [ \t]+)? ignore | hadolint [ \t]+ shell (?= [ \t]* =)
