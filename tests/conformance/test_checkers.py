@@ -2,6 +2,7 @@ import pkgutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -238,8 +239,12 @@ def test_nothing_is_left_behind(
     ],
 )
 def test_hostile_text_gives_a_report_or_a_failure_and_never_an_exception(
-    language: str, checker: Checker, text: str
+    language: str, checker: Checker, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    module = sys.modules[type(checker).__module__]
+    # Some of them would use up any time.
+    monkeypatch.setattr(module, "_LIMITS", replace(module._LIMITS, wall_s=10.0, cpu_s=2))
+
     reports = checker.diagnose([text], path=sample_of(language, checker).path, rules=[], settings={})
 
     assert isinstance(reports, CheckerFailure) or len(reports) == 1

@@ -139,10 +139,15 @@ def test_memory_is_limited(tmp_path: Path) -> None:
 
 
 def test_processor_time_is_limited(tmp_path: Path) -> None:
-    completed = python("while True: pass", tmp_path, limits=Limits(cpu_s=1))
+    completed = python("while True: pass", tmp_path, limits=Limits(cpu_s=1, wall_s=120.0))
 
-    assert completed.returncode < 0
-    assert "SIG" in (completed.failure or "")
+    assert completed.spent
+    assert completed.failure == "it was ended by SIGXCPU"
+
+
+@pytest.mark.parametrize(("characters", "cpu_s"), [(0, 5), (8_192 * 3, 8), (1 << 30, 30)])
+def test_processor_time_is_given_by_what_there_is_to_read(characters: int, cpu_s: int) -> None:
+    assert Limits(cpu_s=30, wall_s=30.0).for_text(characters) == Limits(cpu_s=cpu_s, wall_s=30.0)
 
 
 def test_files_that_grow_too_large_are_refused(tmp_path: Path) -> None:

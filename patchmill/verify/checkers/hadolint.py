@@ -95,7 +95,8 @@ class Hadolint:
                 "--",
                 *copies.write(folder, _NAME, [_undirected(each.copy) for each in laid_out]),
             ]
-            completed = PROGRAM.run(arguments, cwd=folder, limits=_LIMITS)
+            limits = _LIMITS.for_text(sum(map(len, texts)))
+            completed = PROGRAM.run(arguments, cwd=folder, limits=limits)
         if isinstance(completed, CheckerFailure):
             return completed
         try:

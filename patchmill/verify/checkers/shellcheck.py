@@ -104,7 +104,10 @@ class Shellcheck:
             texts = [_undirected(copies.plain(text)) for text in versions]
             arguments += copies.write(folder, name, texts)
             completed = PROGRAM.run(
-                arguments, cwd=folder, limits=_LIMITS, fine=frozenset({0, _FINDINGS_LEFT})
+                arguments,
+                cwd=folder,
+                limits=_LIMITS.for_text(sum(map(len, texts))),
+                fine=frozenset({0, _FINDINGS_LEFT}),
             )
         if isinstance(completed, CheckerFailure):
             return completed

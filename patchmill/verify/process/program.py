@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Program:
             detail = str(error) if isinstance(error, FileNotFoundError) else f"{self.name}: {error}"
             return CheckerFailure(reason=FailureReason.CHECKER_UNAVAILABLE, detail=detail)
         if completed.failure is not None and completed.returncode not in fine:
-            return self.failed(completed.failure)
+            return replace(self.failed(completed.failure), lasting=completed.spent)
         return completed
 
     def failed(self, why: str) -> CheckerFailure:
