@@ -1,10 +1,9 @@
 """What a checker is: a static tool that reads several versions of one file and reports what it finds."""
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import islice, takewhile
 from typing import Any, Protocol, Self, runtime_checkable
 
 from patchmill.job.record import ToolEdit
@@ -67,20 +66,29 @@ class FileReport:
         return cls(diagnostics=told, syntax_error=first)
 
     def with_repairs(self, repairs: Mapping[str, Sequence[ToolEdit]]) -> Self:
-        """The report with what the checker's own repairs, by rule, change in the lines of what tells none."""
+        """The report with what the checker's own repairs change, by rule, for what tells none itself.
+
+        What is changed belongs to the last diagnostic of its rule that begins before, or on that line.
+        """
+        begins: dict[str, list[int]] = {}
+        for found in self.diagnostics:
+            if found.rule in repairs and not found.repair:
+                begins.setdefault(found.rule, []).append(found.start_line)
+        changed: dict[tuple[str, int], list[ToolEdit]] = {}
+        for rule, lines in begins.items():
+            lines.sort()
+            for edit in repairs[rule]:
+                last = edit.end_line - (edit.end_column == 1)
+                line = lines[max(0, bisect_right(lines, max(last, edit.start_line)) - 1)]
+                changed.setdefault((rule, line), []).append(edit)
+        told = (changed.get((found.rule, found.start_line)) for found in self.diagnostics)
         return replace(
             self,
             diagnostics=tuple(
-                found if found.repair else replace(found, repair=_within(repairs.get(found.rule, ()), found))
-                for found in self.diagnostics
+                replace(found, repair=tuple(edits)) if edits and not found.repair else found
+                for found, edits in zip(self.diagnostics, told, strict=True)
             ),
         )
-
-
-def _within(edits: Sequence[ToolEdit], found: Diagnostic) -> tuple[ToolEdit, ...]:
-    """Those edits, which are in order, that change lines of a diagnostic."""
-    first = bisect_left(edits, found.start_line, key=lambda edit: edit.end_line - (edit.end_column == 1))
-    return tuple(takewhile(lambda edit: edit.start_line <= found.end_line, islice(edits, first, None)))
 
 
 class FailureReason(StrEnum):
@@ -92,10 +100,14 @@ class FailureReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckerFailure:
-    """A checker that could not do its work, and what became of it in words."""
+    """A checker that could not do its work, and what became of it in words.
+
+    `lasting` says that the same work would end so again.
+    """
 
     reason: FailureReason
     detail: str
+    lasting: bool = False
 
     def __post_init__(self) -> None:
         """Take out of the detail what could not be told: it may quote what was read."""

@@ -29,6 +29,7 @@ from patchmill.verify.targets import NOT_REPRODUCED, Targets
 from patchmill.verify.verdict import Group
 
 _SHOWN = 5
+_NAMES_KNOWN = frozenset({"python", "javascript"})
 _IMPORT = re.compile(r"\s*(?:import|from|use|using|require|#include)\b")
 
 
@@ -62,9 +63,10 @@ class FixJudge:
         self._panel = panel if panel.checkers else None
         self._reader: Panel | Grammar | None = self._panel or GRAMMARS.get(language)
         self.targets = Targets.of(findings, panel)
-        self.unread = False  # whether the reader failed at the unchanged file
+        self.unread = False  # whether the reader failed at the unchanged file, and might not another time
         self.source = source
         self._path = path
+        self._language = language
         self._settings = settings
         self._rules = sorted({*self.targets.rules.values(), *_canonical(reported, panel)})
         self._scope = scope
@@ -109,6 +111,11 @@ class FixJudge:
         """Whether there is a grammar alone to judge by."""
         return self._panel is None
 
+    @property
+    def knows_names(self) -> bool:
+        """Whether a checker reports every name that is not there; Oxlint says nothing of types."""
+        return self._panel is not None and self._language in _NAMES_KNOWN
+
     def aims(self, hunks: Sequence[Hunk]) -> list[int]:
         """The findings that hunks are for."""
         told = [self._meant[hunk] for hunk in hunks if hunk in self._meant]
@@ -137,7 +144,7 @@ class FixJudge:
             if self._panel is not None:
                 self.targets = self.targets.met(base, self._panel, self._settings)
         elif base is not None:
-            self.unread = base.reason is FailureReason.CHECKER_FAILED
+            self.unread = base.reason is FailureReason.CHECKER_FAILED and not base.lasting
             if self._panel is not None:
                 self.targets = self.targets.failed(base)
         return reports

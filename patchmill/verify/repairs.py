@@ -26,12 +26,14 @@ def edits_between(source: str, mended: str) -> tuple[ToolEdit, ...]:
     if max(len(old), len(new)) > _MOST_LINES:
         return ()
     steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    changed = [(low, high, new[start:end]) for tag, low, high, start, end in steps if tag != "equal"]
-    parts = [(low, high, "".join(lines)) for step in changed for low, high, lines in _by_line(*step)]
+    changed = [
+        (low, high, new[start:end])
+        for tag, low, high, start, end in steps
+        if tag != "equal" and _says("".join(old[low:high]), "".join(new[start:end]))
+    ]
+    parts = [part for step in changed for part in _by_line(*step)]
     return tuple(
-        _edit(old, low, high, text)
-        for low, high, text in parts
-        if high - low <= _MOST_CHANGED and _says("".join(old[low:high]), text)
+        _edit(old, low, high, "".join(lines)) for low, high, lines in parts if high - low <= _MOST_CHANGED
     )
 
 

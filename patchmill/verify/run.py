@@ -14,6 +14,7 @@ from patchmill.verify.evidence import Check, CheckName, Result, UnresolvedReason
 from patchmill.verify.fix import FixJudge
 from patchmill.verify.grouping import Grouping, Judgement, form_groups
 from patchmill.verify.proof.prove import Unproven, prove
+from patchmill.verify.providers import provided_for
 from patchmill.verify.verdict import Group, Refusal, Verdict
 
 __all__ = ["Group", "Refusal", "Verdict", "unprovable", "verify_annotate", "verify_fix"]
@@ -72,7 +73,7 @@ def verify_fix(
         judge,
         accepted=accepted,
         alone=not instructed and _each_fits(len(fresh), source, parsed=judge.parses_only),
-        together=_undivided(meant, clashing),
+        together=_together(judge, fresh, _undivided(meant, clashing)),
         wanted=None if instructed else judge.wants,
         core=judge.targets.pointed_at,
     )
@@ -98,6 +99,15 @@ def _undivided(meant: Sequence[Meant], clashing: Sequence[Refusal]) -> list[Hunk
     """The sets of hunks that go together, without those that clash with what is accepted."""
     clashed = {hunk for refusal in clashing for hunk in refusal.hunks}
     return [one.hunks for one in meant if set(one.hunks).isdisjoint(clashed)]
+
+
+def _together(judge: FixJudge, fresh: Sequence[Hunk], meant: Sequence[Hunks]) -> list[Hunks]:
+    """Sets of hunks that are not divided: those meant so, and those with names that no checker knows."""
+    if judge.knows_names:
+        return [*meant]
+    taken = {hunk for hunks in meant for hunk in hunks}
+    free = [hunk for hunk in fresh if hunk not in taken]
+    return [*meant, *provided_for(judge.source, free, touches=judge.targets.touched)]
 
 
 def _each_fits(count: int, source: str, *, parsed: bool) -> bool:

@@ -54,6 +54,7 @@ _DIRECTIVE, _NO_DIRECTIVE = "oxlint-disable", "oxlint_disable"
 _BOM = "\ufeff"
 # Its report has some 400 bytes for each finding, and each of many versions has all that the source has.
 _LIMITS = sandbox.Limits(output_bytes=64 * 1024**2)
+_MENDING_ROUNDS = 4
 _FINDINGS_LEFT = 1  # the return code after a report with a syntax error
 
 
@@ -235,17 +236,28 @@ def _mended(source: str, *, name: str, rules: Sequence[str], settings: Mapping[s
         {"files": [f"{number}/**"], "rules": one["rules"]} for number, one in enumerate(each)
     ]
     with workspace(len(text) * len(rules)) as folder:
-        arguments = [*_isolated(folder, told), "--threads=1", "--silent"]
+        arguments = [*_isolated(folder, told), "--threads=1", "--format", "json"]
         arguments += ["--fix", "--fix-suggestions", "--fix-dangerously"]
-        paths = copies.write(folder, name, [text] * len(rules))
-        if isinstance(_run([*arguments, *paths], cwd=folder), CheckerFailure):
-            return {}
-        made = copies.read(folder, paths)
+        made = [text] * len(rules)
+        paths = copies.write(folder, name, made)
+        for _ in range(_MENDING_ROUNDS):  # of repairs that overlap it makes one at a time
+            output = _run([*arguments, *paths], cwd=folder)
+            before, made = made, copies.read(folder, paths)
+            if isinstance(output, CheckerFailure) or made == before or not _reported(output):
+                break
     return {
         rule: after.replace(_NO_DIRECTIVE, _DIRECTIVE)
         for rule, after in zip(rules, made, strict=True)
         if after != text
     }
+
+
+def _reported(output: bytes) -> bool:
+    """Whether anything is reported, which is what could not be repaired."""
+    try:
+        return bool(json.loads(output)["diagnostics"])
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _isolated(folder: Path, configuration: Mapping[str, Any]) -> list[str]:
