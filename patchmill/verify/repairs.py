@@ -10,7 +10,9 @@ from patchmill.job.record import ToolEdit
 
 # In longer files repairs are not looked for: that grows as the square of the lines.
 _MOST_LINES = 5_000
-_MOST_CHANGED = 50  # by one repair
+_MOST_CHANGED = 50  # lines, by one repair
+_MOST_PIECES = 400  # of a line that is compared piece by piece
+_PIECE = re.compile(r"\w+|\s+|[^\w\s]")
 _SIGN = re.compile(r"\w+|[^\w\s]")
 _WORD = re.compile(r"\w+")
 _HALF = 2
@@ -18,32 +20,23 @@ _BOM = "\ufeff"
 
 
 def edits_between(source: str, mended: str) -> tuple[ToolEdit, ...]:
-    """What is otherwise in a repaired text, in whole lines, but for what only takes most of its lines away.
+    """What is otherwise in a repaired text, but for what only takes most of its lines away; line ends aside.
 
     What else might stand there such a removal does not show, so it is no measure for an edit.
     """
-    old, new = (split_lines(text.removeprefix(_BOM)) for text in (source, mended))
+    old, new = ([*map(line_content, split_lines(text.removeprefix(_BOM)))] for text in (source, mended))
     if max(len(old), len(new)) > _MOST_LINES:
         return ()
-    steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    changed = [
-        (low, high, new[start:end])
-        for tag, low, high, start, end in steps
-        if tag != "equal" and _says("".join(old[low:high]), "".join(new[start:end]))
-    ]
-    parts = [part for step in changed for part in _by_line(*step)]
-    return tuple(
-        _edit(old, low, high, "".join(lines)) for low, high, lines in parts if high - low <= _MOST_CHANGED
-    )
-
-
-def _by_line(low: int, high: int, lines: Sequence[str]) -> Iterator[tuple[int, int, Sequence[str]]]:
-    """A change of several lines as changes of one each, if there are as many as before."""
-    if high - low != len(lines):
-        yield low, high, lines
-        return
-    for place, line in enumerate(lines, start=low):
-        yield place, place + 1, [line]
+    edits: list[ToolEdit] = []
+    for tag, low, high, start, end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag == "equal" or not _says("\n".join(old[low:high]), "\n".join(new[start:end])):
+            continue
+        if high - low == end - start:
+            for line in range(low, high):
+                edits += _within(line, old[line], new[start + line - low])
+        elif high - low <= _MOST_CHANGED:
+            edits.append(_whole(old, low, high, new[start:end]))
+    return tuple(edits)
 
 
 def _says(old: str, new: str) -> bool:
@@ -53,12 +46,33 @@ def _says(old: str, new: str) -> bool:
     return len(_WORD.findall(new)) * _HALF > len(_WORD.findall(old))
 
 
-def _edit(lines: Sequence[str], low: int, high: int, text: str) -> ToolEdit:
-    open_end = high == len(lines) and bool(lines) and line_content(lines[-1]) == lines[-1]
-    return ToolEdit(
-        start_line=low + 1,
-        start_column=1,
-        end_line=high if open_end else high + 1,
-        end_column=len(lines[-1]) + 1 if open_end else 1,
-        text=text,
-    )
+def _within(line: int, old: str, new: str) -> Iterator[ToolEdit]:
+    """What is otherwise in one line, piece by piece, so that repairs of several rules go together."""
+    before, after = _PIECE.findall(old), _PIECE.findall(new)
+    if max(len(before), len(after)) > _MOST_PIECES:
+        before, after = [old], [new]
+    for tag, low, high, start, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if tag != "equal":
+            yield ToolEdit(
+                start_line=line + 1,
+                start_column=len("".join(before[:low])) + 1,
+                end_line=line + 1,
+                end_column=len("".join(before[:high])) + 1,
+                text="".join(after[start:end]),
+            )
+
+
+def _whole(lines: Sequence[str], low: int, high: int, new: Sequence[str]) -> ToolEdit:
+    """Lines in the place of others, or between two; the last line keeps the end that it has."""
+    if high == len(lines):
+        column = len(lines[-1]) + 1 if lines else 1
+        before = "\n" if low == high and lines else ""
+        return ToolEdit(
+            start_line=low + 1 if low < high else max(low, 1),
+            start_column=1 if low < high else column,
+            end_line=max(high, 1),
+            end_column=column,
+            text=before + "\n".join(new),
+        )
+    text = "".join(f"{line}\n" for line in new)
+    return ToolEdit(start_line=low + 1, start_column=1, end_line=high + 1, end_column=1, text=text)
