@@ -87,7 +87,8 @@ def _ruff(
 def _oxlint(
     folder: Path, files: Sequence[str], rules: Collection[str], settings: Mapping[str, Any]
 ) -> list[tuple[str, Report]]:
-    named = [_configured(rule) for rule in rules]
+    # Names as other tools write them would make the whole configuration invalid.
+    named = [_configured(rule) for rule in rules if "/" not in rule and rule != SYNTAX_ERROR]
     chosen = {
         "plugins": sorted({rule.partition("/")[0] for rule in named} - {"eslint"}),
         "categories": {"correctness": "off"},

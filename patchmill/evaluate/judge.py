@@ -134,7 +134,9 @@ def _gone(case: Case, before: Sequence[Report], after: Sequence[Report]) -> Coun
 
 
 def _left(case: Case, offer: Offer, before: Sequence[Report], after: Sequence[Report]) -> list[Objection]:
-    claimed = Counter(case.findings[index]["rule"] for index in offer.findings)
+    """What is said to be mended and is not, of the rules that the judge's own checkers report."""
+    known = {report.rule for report in before}
+    claimed = Counter(rule for index in offer.findings if (rule := case.findings[index]["rule"]) in known)
     gone = _gone(case, before, after)
     return [
         Objection(
