@@ -146,6 +146,10 @@ class Checker(Protocol):
         """What a canonical rule is called in words, such as `unused-import`."""
         ...
 
+    def rule_page(self, rule: str) -> str:
+        """What the checker itself says of a canonical rule at length, with code; empty if it says nothing."""
+        ...
+
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
         """Those of some rules, in their canonical form, that are on; all are where settings do not say."""
         ...

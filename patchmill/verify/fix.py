@@ -76,7 +76,10 @@ class FixJudge:
         self._meant = {hunk: one.findings for one in meant for hunk in one.hunks}
         self.instructed = instructed
         self._base: Version | None = None
-        self._names = {index: panel.rule_name(rule) for index, rule in self.targets.rules.items()}
+        self._rule_words = {
+            index: (panel.rule_name(rule), panel.rule_page(rule))
+            for index, rule in self.targets.rules.items()
+        }
         target = target_version(settings)
         self._guards = Guards(
             source=source,
@@ -203,7 +206,7 @@ class FixJudge:
         """
         if self.instructed:
             return None
-        return self._guards.in_scope(trial, seen, self.targets.matches, self._names)
+        return self._guards.in_scope(trial, seen, self.targets.matches, self._rule_words)
 
     def _compare(
         self, trial: Candidate, report: FileReport | CheckerFailure | None

@@ -81,6 +81,11 @@ class Panel:
         owner = self._owner(rule)
         return rule if owner is None else owner.rule_name(rule)
 
+    def rule_page(self, rule: str) -> str:
+        """What its checker says of a rule at length."""
+        owner = self._owner(rule)
+        return "" if owner is None else owner.rule_page(rule)
+
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
         """Those of some rules that are on; `settings` are those of all checkers by their names."""
         return {

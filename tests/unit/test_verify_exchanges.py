@@ -174,6 +174,32 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "import os\n" + "y = 1\n" * 900 + "\n\ndef g(x):\n    return h(x == None, 3)\n",
         "import os  # a\n" + "y = 1\n" * 900 + "\n\ndef g(x):\n    return h(x is None, 4)\n",
     ),
+    "a category of a warning": (
+        "B028",
+        'import warnings\n\nwarnings.warn("old")\n',
+        'import warnings\n\nwarnings.warn("old", DeprecationWarning, stacklevel=3)\n',
+    ),
+    "another truth": ("E712", "x = y == True\n", "x = y is False\n"),
+    "a builtin": (
+        "DTZ005",
+        "import datetime\n\nx = sum(datetime.datetime.now())\n",
+        "import datetime\n\nx = len(datetime.datetime.now(tz=datetime.timezone.utc))\n",
+    ),
+    "operands that change places": (
+        "DTZ005",
+        "import datetime\n\nx = datetime.datetime.now() // a + b\n",
+        "import datetime\n\nx = datetime.datetime.now(tz=datetime.timezone.utc) // b + a\n",
+    ),
+    "a word where layout alone changes": (
+        "D208",
+        'def f(a):\n    """Give it.\n\n        All of it, and no more.\n    """\n    return a\n',
+        'def f(a):\n    """Give it.\n\n    All of it.\n    """\n    return a\n',
+    ),
+    "an attribute of a repaired call": (
+        "PERF102",
+        "for _, v in d.items():\n    print(v)\n",
+        "for v in d.values_list():\n    print(v)\n",
+    ),
     "the definition that counts": (
         "F811",
         "def f():\n    return 1\n\n\ndef f():\n    return 2\n",
@@ -233,7 +259,7 @@ RIGHT: dict[str, tuple[str, str, str]] = {
     "the level": (
         "B028",
         'import warnings\n\nwarnings.warn("old")\n',
-        'import warnings\n\nwarnings.warn("old", DeprecationWarning, stacklevel=3)\n',
+        'import warnings\n\nwarnings.warn("old", stacklevel=3)\n',
     ),
     "a name in braces": (
         "B007",

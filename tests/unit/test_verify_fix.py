@@ -437,8 +437,9 @@ def test_a_checker_that_fails_on_the_source_leaves_findings_unchecked() -> None:
 def test_an_edit_on_which_the_checker_fails_is_refused() -> None:
     verdict = verify([finding(0, "B006", 9)], [hunk(9, 9, "def f(a=" + "-" * 200_000 + "1):\n")])
 
-    assert failed(verdict.refusals[0]) == [CheckName.PARSES]
-    assert verdict.findings == {0: (UNRESOLVED, "parses")}
+    assert failed(verdict.refusals[0]) == [CheckName.IN_SCOPE, CheckName.PARSES]
+    assert "more than can be compared" in verdict.feedback
+    assert verdict.findings[0][0] is UNRESOLVED
 
 
 def test_line_ends_and_byte_order_mark_are_no_hindrance() -> None:

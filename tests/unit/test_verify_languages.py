@@ -191,7 +191,7 @@ def test_a_suppression_in_the_source_hides_no_finding_and_no_fault_of_an_edit() 
     source = "/* oxlint-disable */\n/* eslint-disable */\nexport var a = 1;\nexport var b = 2;\n"
 
     right = verify([finding("no-var", 3)], [hunk(3, "export const a = 1;\n", source)], source=source)
-    worse = verify([finding("no-var", 3)], [hunk(3, "export const a = nope;\n", source)], source=source)
+    worse = verify([finding("no-var", 3)], [hunk(3, "export const a = 1 + nope;\n", source)], source=source)
 
     assert right.findings == {0: (VERIFIED, None)}
     assert CheckName.NOTHING_NEW in failed(worse)

@@ -154,7 +154,7 @@ BY_HAND: dict[str, tuple[str, str]] = {
     ),
     "E722": (
         "def f(g):\n    try:\n        g()\n    except:\n        return 1\n",
-        "def f(g):\n    try:\n        g()\n    except ValueError:\n        return 1\n",
+        "def f(g):\n    try:\n        g()\n    except Exception:\n        return 1\n",
     ),
     "E741": (
         "def f(a):\n    l = len(a)\n    b = l + 1\n    return b + l\n",

@@ -72,6 +72,10 @@ class Biome:
         """The rule's name as words of small letters: no-unused-variables."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", rule.rpartition("/")[2]).lower()
 
+    def rule_page(self, rule: str) -> str:  # noqa: ARG002 - none has one
+        """Nothing: it has no pages."""
+        return ""
+
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
         """The rules that are on under select and ignore; syntax errors always are."""
         return {

@@ -70,6 +70,10 @@ class Hadolint:
         """The code, with what the rule is about."""
         return f"{rule} {_NAMES[rule]}" if rule in _NAMES else rule
 
+    def rule_page(self, rule: str) -> str:  # noqa: ARG002 - none has one
+        """Nothing: it has no pages."""
+        return ""
+
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:  # noqa: ARG002
         """All of them: hadolint has no settings here."""
         return set(rules)

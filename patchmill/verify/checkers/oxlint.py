@@ -105,6 +105,10 @@ class Oxlint:
         """The rule itself: those of JavaScript are words."""
         return rule
 
+    def rule_page(self, rule: str) -> str:  # noqa: ARG002 - none has one
+        """Nothing: it has no pages."""
+        return ""
+
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
         """The rules that are on under select and ignore; syntax errors always are."""
         catalogue = _catalogue()

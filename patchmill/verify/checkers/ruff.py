@@ -50,13 +50,14 @@ _ENVIRONMENT = {"RAYON_NUM_THREADS": "1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Catalogue:
-    """What this ruff knows: codes by the names that rules go by, names by codes, what can be selected.
+    """What this ruff knows: codes by the names that rules go by, names and pages by codes, the selectable.
 
     `errors` are those that always run: E9, F, and those about what fails when it runs or runs data.
     """
 
     codes: Mapping[str, str]
     names: Mapping[str, str]
+    pages: Mapping[str, str]
     stable: frozenset[str]
     preview: frozenset[str]
     errors: frozenset[str]
@@ -102,6 +103,11 @@ class Ruff:
         catalogue = self._catalogue()
         return rule if isinstance(catalogue, CheckerFailure) else catalogue.names.get(rule, rule)
 
+    def rule_page(self, rule: str) -> str:
+        """What `ruff rule` explains, with examples of what to use instead."""
+        catalogue = self._catalogue()
+        return "" if isinstance(catalogue, CheckerFailure) else catalogue.pages.get(rule, "")
+
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
         """The rules that are on under select, extend-select and ignore; what is no rule always is."""
         selection = Selection(settings)
@@ -132,19 +138,21 @@ class Ruff:
 def _read_catalogue(rules: Iterable[Mapping[str, Any]]) -> _Catalogue:
     codes: dict[str, str] = {}
     names: dict[str, str] = {}
+    pages: dict[str, str] = {}
     stable: set[str] = set()
     preview: set[str] = set()
     for rule in rules:
         if "Removed" in rule["status"]:
             continue
         code = rule["code"] or rule["name"]
-        names[code] = rule["name"]
+        names[code], pages[code] = rule["name"], rule["explanation"] or ""
         codes[code.lower()] = codes[rule["name"].lower()] = code
         (preview if rule["preview"] else stable).add(code)
     errors = {code for code in stable | preview if re.fullmatch(r"E9\d+|F\d+", code)}
     return _Catalogue(
         codes=codes,
         names=names,
+        pages=pages,
         stable=frozenset(stable),
         preview=frozenset(preview),
         errors=frozenset(errors | ((_DANGEROUS | _FAILING) & stable)),

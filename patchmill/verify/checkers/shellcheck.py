@@ -89,6 +89,10 @@ class Shellcheck:
         """The code, with what the rule is about."""
         return f"{rule} {_NAMES[rule]}" if rule in _NAMES else rule
 
+    def rule_page(self, rule: str) -> str:  # noqa: ARG002 - none has one
+        """Nothing: it has no pages."""
+        return ""
+
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
         """The rules that are not ignored."""
         return set(rules) - set(settings.get("ignore", ()))

@@ -69,6 +69,10 @@ class Yamllint:
         """The rule itself: its name is words."""
         return rule
 
+    def rule_page(self, rule: str) -> str:  # noqa: ARG002 - none has one
+        """Nothing: it has no pages."""
+        return ""
+
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
         """The rules that are on under select and ignore; syntax errors always are."""
         selected = set(settings.get("select", rules)) - set(settings.get("ignore", ()))

@@ -55,6 +55,10 @@ class Zizmor:
         """The audit's name, which is words."""
         return rule.removeprefix("zizmor/")
 
+    def rule_page(self, rule: str) -> str:  # noqa: ARG002 - none has one
+        """Nothing: it has no pages."""
+        return ""
+
     def enabled(self, rules: Collection[str], settings: Mapping[str, Any]) -> set[str]:
         """The audits that are not ignored."""
         return set(rules) - self._ignored(settings)

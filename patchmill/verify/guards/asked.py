@@ -1,27 +1,56 @@
-"""What rules are about, by their names in words: a mending may exchange just that."""
+"""What rules are about, by their names in words: a mending may exchange just that.
+
+A name is words with hyphens between them, and each pattern matches whole words of it.
+"""
 
 import re
 
-OF_OPERATORS = re.compile(
-    r"yoda|operator|(?<!value-)compar|equal|eqeq|negat|invert|not-|logical|condition|ternary|math|plus|bitwise|nullish"
-    r"|boolean|bool|collapsible|zero|identity|member|type-of|valid-typeof|includes|some|index|assign|explicit|length"
-    r"|-eq|true|false"
+
+def _about(*words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![a-z])(?:{'|'.join(words)})(?![a-z])")
+
+
+OF_OPERATORS = _about(
+    r"yoda|(?:or|and|void|reimplemented|exponentiation)-operator|operators|operator-assignment|eq|eqeqeq",
+    r"equal|equality|compare|(?<!value-)comparisons?|negate|negated?|negation|not-in|not-is|logical|conditions?",
+    r"conditional|ternary|bitwise|nullish|bool|boolean|membership|isnan|nan|typeof|type-of|includes|some",
+    r"existence|(?:augmented|default|logical)-assignment|(?:cond|op)-assign|assign-op|length-check|len-test",
+    r"increment|plusplus|direction|true-false|false-true|or-true|and-false|twisted|plus|math|not-null",
+    r"indexed-object-style|array-type",  # where less and greater are brackets
 )
-OF_NAMES = re.compile(
-    r"undef|name|self|first-argument|naming|alias|camel|shadow|deprecat|import|call|prefer-|type"
+OF_NAMES = _about(
+    r"undef|undefined|names?|naming|self|alias|unconventional|camelcase|shadow\w*|deprecated|deprecation|legacy",
+    r"prefer|suspicious|insecure|blocking|os|py-path|typing|any-type|type-comparison|private-import|relative",
+    r"(?:banned|mock|builtin|pytest|restricted|require)-imports?|import-(?:private|self)|first-argument|moved",
 )
-OF_TEXT = re.compile(
-    r"docstring|comment|capital|word|text|spell|punct|password|ambiguous|escape|string-(?:case|literal|content)"
-    r"|imperative|period|sentence|title|regex|percent|encoding|path|temp|bind|sql|quote|whitespace|doc|non-ascii"
+OF_TEXT = _about(
+    r"docstrings?|doc|undocumented|comments?|commented|\w*capital\w*|words?|text|spell\w*|punctuation|period",
+    r"imperative|sentence|title|section|password|unicode|pattern|escape|string-(?:case|literal|content)|regexp?",
+    r"percent|encoding|partial-path|temp|tmp|mktemp|bind|sql|quotes|todo|fixme|xxx|hack|copyright|insecure",
+    r"environment|envvar|strptime|modes?|ascii|hex|shebang|noqa|export",
 )
-OF_NUMBERS = re.compile(
-    r"number|octal|permission|precision|numeric|version|index|slice|range|duplicate|digit"
+OF_NUMBERS = _about(
+    r"(?<!magic-)numbers?|octal|permissions|precision|numeric|versions?\d?|sys-version.*|index|slice\d?|range",
+    r"duplicates?|dupe|unique|digits?|cryptographic-key|sleep|enumerate",
 )
-OF_UNUSED = re.compile(r"unused-(?:variable|loop|unpacked|argument)")
-OF_LEAVING = re.compile(
-    r"return|raise|throw|except|try|catch|case|switch|break|continue|loop|else|assert|reach|guard|expression"
-    r"|undefined|callback|flow|yield|generator|abstract|error|del|exit|too-many|complex|long|if"
+OF_UNUSED = _about(r"unused-(?:variable|loop|unpacked|[\w-]*argument)[\w-]*")
+OF_LEAVING = _about(
+    r"returns?|raises?|throws?|except|try|catch|switch|case|fallthrough|break|continue|loop|else|assert|assertion",
+    r"unreachable|guard|expressions?|undefined|callback|flow|yields?|generator|abstract|errors?|exceptions?|del",
+    r"exit|too-many|(?<!min-)max|complex|complexity|cognitive|too-long|if|useless-comparison|unused-[\w-]*argument|url-open",
 )
-OF_ORDER = re.compile(
-    r"order|sort|yoda|first|last|condition|negat|compar|argument|param|before|after|unsorted|isort|swap"
+OF_ORDER = _about(
+    r"order|ordering|unordered|sort|sorted|unsorted|sorting|yoda|first|last|conditions?|negated?|negate|negation",
+    r"compare|(?<!value-)comparisons?|twisted|positional-arguments?|positional-argument|arg-unpacking|rest-params|swap",
+    r"before-define|load-before|on-top",
+)
+OF_LOOPS = _about(r"loops?|for|sleep|busy-wait")
+# Which errors are caught or raised.
+OF_ERRORS = _about(
+    r"blind|broad|vanilla-class|raises-exception|raises-too|without-exception|non-exception|raise-literal|empty-tuple",
+    r"binary-op|not-implemented|type-error|error-alias|throw-literal|throw-error|handler|raise-within|suffix",
+)
+# What calls are handed.
+OF_ARGUMENTS = _about(
+    r"arguments?|args?|logging|sql|format|printf|params?|parameters?",
 )

@@ -11,12 +11,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
 
 from patchmill.edit.span import Hunk, split_lines
 from patchmill.job.record import ToolEdit
 from patchmill.verify.guards.asked import (
-    OF_LEAVING,
+    OF_ERRORS,
     OF_NAMES,
     OF_NUMBERS,
     OF_OPERATORS,
@@ -28,26 +27,25 @@ from patchmill.verify.guards.ground import Ground, Point
 from patchmill.verify.guards.parts import (
     Part,
     Signs,
-    blocks,
     brought,
+    differences,
     differing,
     extent,
+    is_long,
     size,
     telling,
+    told,
     within,
 )
-from patchmill.verify.guards.words import COMMON, MEANING, WORD, Sign, is_comment, signs_of
+from patchmill.verify.guards.tallies import NEGATIONS, OPPOSITES, Tallies
+from patchmill.verify.guards.words import BUILTINS, COMMON, MEANING, WORD, Sign, is_comment, signs_of
 from patchmill.verify.outline.read import Lines
 from patchmill.verify.tool_fixes import edits_as_hunks
 
-_NEGATIONS = frozenset({"not", "!", "!=", "!==", "~"})
-_LEAVES = frozenset({"return", "raise", "throw", "break", "continue", "assert", "yield", "del", "exit"})
 _SILENCES = re.compile(
     r"noqa|type|pylint|eslint|oxlint|biome|ts|nosec|pyright|mypy|fmt|isort|ruff", re.IGNORECASE
 )
-_OPPOSITES = {"==": "!=", "<": ">=", ">": "<=", "and": "or", "===": "!==", "&&": "||"}
-_OPPOSITES |= {after: before for before, after in _OPPOSITES.items()}
-_MOST_LINES = 500  # comparing takes the third power of their number
+_TRUTHS = (("True", "False"), ("False", "True"), ("true", "false"), ("false", "true"))
 _NEAR_SIGNS = 3
 _FEW_LINES = 20
 _MOST_EXCHANGED = 3
@@ -56,85 +54,86 @@ _MOST_EXCHANGED = 3
 class Exchanges:
     """The exchanges of some hunks of a source."""
 
-    def __init__(self, lines: Sequence[str], hunks: Sequence[Hunk], ground: Ground, *, hashes: bool) -> None:
+    def __init__(self, lines: Sequence[str], hunks: Sequence[Hunk], ground: Ground) -> None:
         self._ground = ground
-        self._hashes = hashes
         points = [point for point in ground.points if _touches(point.own, hunks)]
         self._points = points
         self._names = " ".join(point.name for point in points)
         self._said = frozenset().union(*(point.said for point in points))
+        self._shown = frozenset().union(*(point.shown for point in points))
         repairs = _repairs(lines, points, hunks)
+        own = {line for point in points for line in point.own}
         runs = _runs([*hunks, *repairs])
         self._numbers = [number for first, last in runs for number in (*range(first, last + 1), 0)]
         self._old = self._signs(_applied(lines, (), runs))
         self._new = self._signs(_applied(lines, hunks, runs))
-        self._repaired = self._signs(_applied(lines, repairs, runs)) if repairs else None
+        # What an edit adds far from the findings, a repair does not have: others judge that.
+        near = [run for run in runs if not own.isdisjoint(range(run[0] - 1, run[1] + 2))]
+        versions = ((), repairs, hunks) if repairs else ()
+        self._near = [self._signs(_applied(lines, each, near)) for each in versions]
         self._lines = lines
-        own = {line for point in points for line in point.own}
         self._own = frozenset(own)
         self._marked = frozenset(line for point in points for line in point.marked)
         self._own_words = frozenset(
             sign.text
             for line in own
             if line <= len(lines)
-            for sign in signs_of(lines[line - 1], hashes=hashes)
+            for sign in signs_of(lines[line - 1], hashes=ground.hashes)
         )
 
     def found(self) -> list[str]:
         """Say in words what is exchanged without being asked for."""
-        known = bool(self._points) and all(point.reproduced for point in self._points)
-        if not known or max(len(self._old), len(self._new)) > _MOST_LINES:
+        if not self._points or not all(point.reproduced for point in self._points):
             return []
-        if self._repaired is not None:
-            deviations = list(self._deviations(self._repaired))
-            away, asked = size(deviations), size(differing(self._old, self._repaired))
+        if is_long(self._old, self._new):
+            return ["the edit changes more than can be compared: change only what the finding needs"]
+        if self._near:
+            old, repaired, new = self._near
+            deviations = list(self._deviations(old, repaired, new))
+            away, asked = size(deviations), size(differing(old, repaired))
             # If it has nothing of the repair, it is as far from that as both are from the source.
-            repair = extent(self._old, self._repaired)
-            apart = repair + extent(self._old, self._new)
-            shares = not repair or extent(self._repaired, self._new) < apart
-            if shares and away <= max(_NEAR_SIGNS, asked // 2):
+            repair = extent(old, repaired)
+            apart = repair + extent(old, new)
+            shares = not repair or extent(repaired, new) < apart
+            if shares and (not repair or away <= max(_NEAR_SIGNS, asked // 2)):
                 words = [words for part in deviations for words in self._deviates(part)]
-                return words or self._reordered(self._repaired) or self._repeated()
+                tallies = Tallies(repaired, new, self._points, self._known)
+                words = words or _turned(old, repaired, new) or _reordered(repaired, new, self._names)
+                return words or tallies.found(close=True)
+        tallies = self._tallies
         parts = list(differing(self._old, self._new))
-        words = self._asserted() + [words for part in parts for words in self._exchanged(part)]
-        return words or self._renumbered() or self._reordered(self._old) or self._leaves() or self._repeated()
+        words = [words for part in parts for words in self._exchanged(part)] or self._swapped(parts)
+        words = tallies.asserted() or words or _reordered(self._old, self._new, self._names)
+        return words or tallies.found(close=False)
+
+    @cached_property
+    def _tallies(self) -> Tallies:
+        return Tallies(self._old, self._new, self._points, self._known)
+
+    @cached_property
+    def _new_signs(self) -> frozenset[Sign]:
+        return frozenset(sign for line in self._new for sign in line)
 
     @cached_property
     def _known(self) -> frozenset[str]:
         return frozenset(WORD.findall("".join(self._lines)))
 
-    @cached_property
-    def _raises(self) -> bool:
-        """Whether an assertion becomes a `raise`, whose condition is the other way round."""
-        gone, come = self._counted(self._old), self._counted(self._new)
-        return gone["assert"] > come["assert"] and come["raise"] > gone["raise"]
-
-    def _asserted(self) -> list[str]:
-        """An assertion that becomes a `raise` under the condition that was asserted."""
-        turning = _NEGATIONS | _OPPOSITES.keys() | {"else"}
-        before, after = self._counted(self._old), self._counted(self._new)
-        if not self._raises or any(before[sign] != after[sign] for sign in turning):
-            return []
-        return ["what was asserted is now the condition of the `raise`: turn it around"]
-
-    @staticmethod
-    def _counted(lines: Iterable[Signs]) -> Counter[str]:
-        return Counter(sign.text for line in lines for sign in line if not sign.quoted)
-
     def _signs(self, lines: Iterable[str]) -> list[Signs]:
-        return [signs_of(line, hashes=self._hashes) for line in lines]
+        return [signs_of(line, hashes=self._ground.hashes) for line in lines]
 
-    def _deviations(self, repaired: Sequence[Signs]) -> Iterator[Part]:
+    def _deviations(
+        self, old: Sequence[Signs], repaired: Sequence[Signs], edited: Sequence[Signs]
+    ) -> Iterator[Part]:
         """Where the edit differs from the checker's own repair, but for what it leaves as it was."""
-        free = brought(self._old, repaired)
-        told = [
+        free = brought(old, repaired)
+        counts = [
             Counter(sign.text for line in lines for sign in line if sign.tells)
-            for lines in (self._old, repaired, self._new)
+            for lines in (old, repaired, edited)
         ]
-        said = {text for text, count in (told[0] & told[1]).items() if told[2][text] < count}
-        there = set(self._old)
-        for low, high, start, end in blocks(repaired, self._new):
-            new = self._new[start:end]
+        said = {text for text, count in (counts[0] & counts[1]).items() if counts[2][text] < count}
+        there = set(old)
+        for low, high, start, end in differences(repaired, edited):
+            new = edited[start:end]
             if high > low and new and there.issuperset(new) and not there.issuperset(repaired[low:high]):
                 continue
             if high == low and all(map(is_comment, new)):
@@ -150,30 +149,37 @@ class Exchanges:
         come = telling(part.new)
         quoted = {sign.text for sign in part.new if sign.quoted}
         lost = [sign for sign in lost if sign.text not in quoted or sign.quoted]
-        spared = OF_UNUSED.search(self._names) and not come
+        unbound = len(lost) > 1 and lost[0].text == "as" and lost[1] not in self._new_signs
+        spared = (unbound or OF_UNUSED.search(self._names)) and not come
         silences = lost and all(sign.quoted for sign in lost) and _SILENCES.fullmatch(lost[0].text)
         if lost and not spared and not silences:
-            return [f"`{_told(lost)}` is changed or gone, and the rule's own repair keeps it"]
+            return [f"`{told(lost)}` is changed or gone, and the rule's own repair keeps it"]
         holds = len(come) == 1 and come[0].text in self._ground.imported and part.new[-1].text == "["
         if part.between and come and not holds:
-            return [f"`{_told(come)}` is more than what the finding asks for"]
+            return [f"`{told(come)}` is more than what the finding asks for"]
         if _turns(part.old) != _turns(part.new):
-            return [f"`{_told(part.new) or _told(part.old)}` turns around what the rule's own repair says"]
+            return [f"`{told(part.new) or told(part.old)}` turns around what the rule's own repair says"]
         for before, after in zip(telling(part.old), come, strict=False):
             if _means_otherwise(before.text, after.text):
                 return [f"`{after.text}` stands where the rule's own repair has `{before.text}`"]
+        if come and not part.old and any(self._is_made_up(sign) for sign in come):
+            return [f"`{told(come)}` is more than what the finding asks for"]
         foreign = [sign for sign in come if not sign.quoted and self._is_foreign(sign.text)]
-        return [f"`{_told(foreign)}` is another name than the finding is about"] if foreign else []
+        return [f"`{told(foreign)}` is another name than the finding is about"] if foreign else []
 
     def _exchanged(self, part: Part) -> list[str]:
         """Why signs may not give way to others, if they may not."""
         old, new = telling(part.old), telling(part.new)
-        turned = _turns(old) != _turns(new) and {*old, *new} <= {*map(Sign, _NEGATIONS)}
-        if turned and not self._raises and not self._asked(OF_OPERATORS, [*old, *new], part):
-            return [f"`{_told([*old, *new])}` turns around what is said there, and no finding asks for that"]
+        turned = _turns(old) != _turns(new) and {*old, *new} <= {*map(Sign, NEGATIONS)}
+        if turned and not self._tallies.turns and not self._asked(OF_OPERATORS, [*old, *new], part):
+            return [f"`{told([*old, *new])}` turns around what is said there, and no finding asks for that"]
         removed = any(point.removal for point in self._points) or OF_ORDER.search(self._names)
         if old and not new and self._is_beside(part) and not removed:
-            return [f"`{_told(old)}` is gone, and no finding asks for that"]
+            return [f"`{told(old)}` is gone, and no finding asks for that"]
+        remark = any(Sign("#", quoted=True) in line for line in self._old[part.line : part.line + 1])
+        text = len(old) > _MOST_EXCHANGED and all(sign.quoted for sign in old) and not remark
+        if text and not new and not removed and not OF_TEXT.search(self._names):
+            return [f"`{told(old)}` is gone, and no finding asks for that"]
         if len(old) != len(new) or len(old) > _MOST_EXCHANGED:
             return []
         return [
@@ -181,6 +187,27 @@ class Exchanges:
             for before, after in zip(old, new, strict=True)
             if self._is_exchange(before, after, part)
         ]
+
+    def _swapped(self, parts: Sequence[Part]) -> list[str]:
+        """Signs of which each stands where the other one did, or that went to another place in their line."""
+        if OF_ORDER.search(self._names):
+            return []
+        both = [(telling(part.old), telling(part.new), part.line) for part in parts]
+        turned = [
+            old or new
+            for old, new, line in both
+            if old != new
+            and any(
+                (new, old, line) == other
+                or (
+                    not (old and new)
+                    and line == other[2]
+                    and Counter(old + other[0]) == Counter(new + other[1])
+                )
+                for other in both
+            )
+        ]
+        return [f"`{told(signs)}` is in another place, and no finding asks for that" for signs in turned[:1]]
 
     def _is_exchange(self, before: Sign, after: Sign, part: Part) -> bool:
         if before == after or after.text in self._said:
@@ -194,22 +221,33 @@ class Exchanges:
             return not same and not self._asked(OF_NUMBERS, [after], part) and not self._is_tight(part)
         if before.text in MEANING and after.text in MEANING:
             same = MEANING[before.text] == MEANING[after.text]
-            same |= self._raises and _OPPOSITES.get(before.text) == after.text
+            same |= before.text in self._said and {before.text, after.text} == {"True", "False"}
+            same |= self._tallies.turns > 0 and OPPOSITES.get(before.text) == after.text
             return not same and not self._asked(OF_OPERATORS, [after], part)
-        if before.text in COMMON or after.text in COMMON or before.quoted or after.quoted:
+        if before.quoted or after.quoted:
             return False
         known = before.is_name and after.is_name and self._is_foreign(after.text)
-        return known and not self._asked(OF_NAMES, [after], part) and not self._is_tight(part)
+        of = OF_ERRORS if OF_ERRORS.search(self._names) else OF_NAMES
+        return known and not self._asked(of, [after], part) and not self._is_tight(part)
 
     def _is_foreign(self, name: str) -> bool:
         """Whether a word is a name of elsewhere in the file, which neither is imported nor belongs here."""
-        if not WORD.fullmatch(name) or name in COMMON or name not in self._known:
+        if not WORD.fullmatch(name) or name not in (BUILTINS if name in COMMON else self._known):
             return False
-        return name not in self._own_words and name not in self._said and name not in self._ground.imported
+        asked = name in self._said or (name in BUILTINS and name in self._shown)
+        return not asked and name not in self._own_words and name not in self._ground.imported
+
+    def _is_made_up(self, sign: Sign) -> bool:
+        """Whether a name is neither of a language nor of a finding's lines or its checker's words."""
+        known = self._own_words | self._said | self._shown | self._ground.imported | COMMON
+        return sign.is_name and sign.text not in known
 
     def _asked(self, of: re.Pattern[str], signs: Iterable[Sign], part: Part) -> bool:
         """Whether the rule is about such things and points there, or the checker's words have a sign."""
-        rule = bool(of.search(self._names)) and not self._is_beside(part)
+        spanned = any(
+            point.doubles or sign.text in point.spanned for point in self._points for sign in part.old
+        )
+        rule = bool(of.search(self._names)) and spanned and not self._is_beside(part)
         return rule or any(sign.text in self._said for sign in signs)
 
     def _is_beside(self, part: Part) -> bool:
@@ -220,49 +258,6 @@ class Exchanges:
     def _is_tight(self, part: Part) -> bool:
         """Whether the checker points at just what is exchanged."""
         return any(sign.text in point.pointed for point in self._points for sign in telling(part.old))
-
-    def _reordered(self, base: Sequence[Signs]) -> list[str]:
-        """Lines that say the same in another order, such as a call with arguments that changed places."""
-        if OF_ORDER.search(self._names):
-            return []
-        return [
-            f"`{_told(telling(new))}` is in another order, and no finding asks for that"
-            for low, high, start, end in blocks(base, self._new)
-            for old, new in zip(base[low:high], self._new[start:end], strict=False)
-            if old != new and telling(old) != telling(new) and Counter(old) == Counter(new)
-        ]
-
-    def _renumbered(self) -> list[str]:
-        """Numbers that are gone where others come in, such as that of a constant which gets a name."""
-        before, after = (
-            Counter(sign.value for line in lines for sign in line if sign.is_number)
-            for lines in (self._old, self._new)
-        )
-        gone, come = before - after, after - before
-        free = any(point.whole for point in self._points) or OF_NUMBERS.search(self._names)
-        if not gone or not come or free:
-            return []
-        return [f"`{next(iter(gone))}` becomes `{next(iter(come))}`, and no finding asks for that"]
-
-    def _repeated(self) -> list[str]:
-        """Lines that come in twice, one right after the other."""
-        before = Counter(pairwise(self._old))
-        return [
-            f"`{_told(line)}` is there twice"
-            for (line, after), count in Counter(pairwise(self._new)).items()
-            if line == after and len(telling(line)) > 1 and count > before[line, after]
-        ]
-
-    def _leaves(self) -> list[str]:
-        """Ways out of what runs that come in, though no rule speaks of them."""
-        before, after = (
-            Counter(sign.text for line in lines for sign in line if not sign.quoted and sign.text in _LEAVES)
-            for lines in (self._old, self._new)
-        )
-        if after.total() <= before.total() or OF_LEAVING.search(self._names) or _LEAVES & self._said:
-            return []
-        more = ", ".join(sorted(after - before))
-        return [f"`{more}` comes in, and no finding asks for that"]
 
 
 def _touches(own: frozenset[int], hunks: Sequence[Hunk]) -> bool:
@@ -315,13 +310,36 @@ def _applied(lines: Sequence[str], hunks: Sequence[Hunk], runs: Sequence[Lines])
     return made
 
 
+def _reordered(base: Sequence[Signs], new: Sequence[Signs], names: str) -> list[str]:
+    """Lines that say the same in another order, such as a call with arguments that changed places."""
+    if OF_ORDER.search(names):
+        return []
+    return [
+        f"`{told(after)}` is in another order, and no finding asks for that"
+        for low, high, start, end in differences(base, new)
+        for before, after in zip(base[low:high], new[start:end], strict=False)
+        if before != after and telling(before) != telling(after) and Counter(before) == Counter(after)
+    ]
+
+
+def _turned(old: Sequence[Signs], repaired: Sequence[Signs], new: Sequence[Signs]) -> list[str]:
+    """Truth values for which the opposite comes in, which the checker's repair does not bring."""
+    counts = [Counter(sign.text for line in lines for sign in line) for lines in (old, repaired, new)]
+    before, meant, after = counts
+    return [
+        f"`{value}` becomes `{other}`, and no finding asks for that"
+        for value, other in _TRUTHS
+        if after[value] < before[value] and after[other] > max(before[other], meant[other])
+    ]
+
+
 def _is_import(line: Signs) -> bool:
     """Whether a line begins to import; what it may import is for other guards to say."""
     return not line or line[0].text in {"import", "from"}
 
 
 def _turns(signs: Iterable[Sign]) -> int:
-    return sum(sign.text in _NEGATIONS and not sign.quoted for sign in signs) % 2
+    return sum(sign.text in NEGATIONS and not sign.quoted for sign in signs) % 2
 
 
 def _means_otherwise(before: str, after: str) -> bool:
@@ -330,7 +348,3 @@ def _means_otherwise(before: str, after: str) -> bool:
         return True
     both = before in MEANING and after in MEANING and MEANING[before] != MEANING[after]
     return both and not {before, after} <= {"True", "False", "true", "false"}
-
-
-def _told(signs: Iterable[Sign]) -> str:
-    return " ".join(sign.text for sign in signs)[:60]

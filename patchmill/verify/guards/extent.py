@@ -22,13 +22,16 @@ _DOES = re.compile(
 _IMPORT = re.compile(r"(?:from|import(?!\s*[\"'])|use|using|require|#\s*include|extern crate)\b")
 # Names between the brackets of an import, and no statement of another kind.
 _NAMES = re.compile(r"""[\w\s.*,:{}()"'`/@-]*+""")
-_COMMENT = re.compile(r"#|//")
-_REMARK = ("#", "//", "*", "/*", "<!--")
+_REMARKS = {True: ("#", "<!--"), False: ("//", "*", "/*", "<!--")}
 _GOES_ON = re.compile(r"[)\]}>;,]|(?:else|elif|except|finally|catch|end|fi|done|esac)\b")
 _WORD = re.compile(r"[\w$]+")
 # A word before another one is a keyword or a type, and no name that is bound there.
 _BOUND = re.compile(r"(?<![\w$])[\w$]++(?![ \t]++[\w$])")
-_PROSE = re.compile(r"""\"[^"\n]*\"|'[^'\n]*'|(?:#|//).*""")
+# Strings and comments, by whether a hash begins a comment.
+_PROSE = {
+    True: re.compile(r"""\"[^"\n]*\"|'[^'\n]*'|#.*"""),
+    False: re.compile(r"""\"[^"\n]*\"|'[^'\n]*'|//.*"""),
+}
 # Words of rules about names that are used and not there.
 _UNDEFINED = frozenset({"undef", "undefined"})
 _MOST_LINES = 2_000
@@ -93,7 +96,7 @@ def _at_finding(change: _Change, ground: Ground, within: Sequence[Lines], lines:
 def _decorates(change: _Change, start: int, ground: Ground, lines: Sequence[str]) -> bool:
     """Whether lines before a function are decorators of it, or remarks, and a finding is about its header."""
     header = next(line for line in range(start, len(lines) + 1) if not _is_decorator(lines[line - 1]))
-    return header in ground.own and all(map(_is_decorator, _told(change.added)))
+    return header in ground.own and all(map(_is_decorator, _told(change.added, ground)))
 
 
 def _is_decorator(line: str) -> bool:
@@ -104,7 +107,7 @@ def _called_for(
     beside: Sequence[_Change], at_findings: Sequence[str], ground: Ground, lines: Sequence[str]
 ) -> frozenset[str]:
     """The names new to the file that findings ask for, or that are used at them, or by what is called for."""
-    known = {word for line in lines for word in _WORD.findall(_PROSE.sub("", line))}
+    known = {word for line in lines for word in _WORD.findall(_PROSE[ground.hashes].sub("", line))}
     undefined = [point.asked for point in ground.points if not _UNDEFINED.isdisjoint(point.asked)]
     known = known.difference(*undefined)
     asked = {name for point in ground.points for name in point.asked}
@@ -113,7 +116,7 @@ def _called_for(
     called = {word for word in fresh if not asked.isdisjoint((word, word.lower()))}
     users: dict[str, list[list[str]]] = {}
     for change in beside:
-        for one in _statements(change.added):
+        for one in _statements(change.added, ground):
             words = fresh.intersection(_WORD.findall(one))
             for word in words:
                 users.setdefault(word, []).append([*words])
@@ -129,7 +132,7 @@ def _acts(change: _Change, ground: Ground) -> bool:
     """Whether lines beside the findings are in another function, or are run for what they do."""
     inside = any(start < change.first <= end for start, end in ground.functions)
     known = ground.functions or ground.around
-    return inside or bool(known and not all(map(_binds, _outermost(change.added))))
+    return inside or bool(known and not all(map(_binds, _outermost(change.added, ground))))
 
 
 def _loose(change: _Change, ground: Ground, called: frozenset[str], moved: frozenset[str]) -> bool:
@@ -138,11 +141,11 @@ def _loose(change: _Change, ground: Ground, called: frozenset[str], moved: froze
     Lines that stand for lines of the source are judged by `losses`.
     """
     if _between(change, ground.imports) and all(
-        _NAMES.fullmatch(_COMMENT.split(line, maxsplit=1)[0]) for line in change.added
+        _NAMES.fullmatch(line.split("#" if ground.hashes else "//", maxsplit=1)[0]) for line in change.added
     ):
         return False
     # Remarks come with what they are about, and not by themselves.
-    statements = _statements(change.added) or [line.strip() for line in change.added if line.strip()]
+    statements = _statements(change.added, ground) or [line.strip() for line in change.added if line.strip()]
     loose = [
         one
         for one in statements
@@ -199,7 +202,7 @@ def _parts(change: _Change, within: Sequence[Lines], lines: Sequence[str]) -> It
             number
             for number, line in enumerate(change.added)
             if number and line.strip() and _depth(line) <= _depth(lines[start - 1])
-            and not _GOES_ON.match(line.strip())
+            and not _GOES_ON.match(line.strip()) and not _is_decorator(change.added[number - 1])
         ),
         None,
     ) if start and change.old else None  # fmt: skip
@@ -222,21 +225,22 @@ def _between(change: _Change, lines: frozenset[int]) -> bool:
     return all(line in lines for line in range(min(first, last), max(first, last) + 1))
 
 
-def _told(lines: Sequence[str]) -> list[str]:
+def _told(lines: Sequence[str], ground: Ground) -> list[str]:
     """Some lines without blank ones and comments."""
-    return [line for line in lines if line.strip() and not line.strip().startswith(_REMARK)]
+    remarks = _REMARKS[ground.hashes]
+    return [line for line in lines if line.strip() and not line.strip().startswith(remarks)]
 
 
-def _outermost(lines: Sequence[str]) -> list[str]:
+def _outermost(lines: Sequence[str], ground: Ground) -> list[str]:
     """Of some lines those that are indented least, without blank ones and comments."""
-    told = _told(lines)
+    told = _told(lines, ground)
     depth = min(map(_depth, told), default=0)
     return [line.strip() for line in told if _depth(line) == depth]
 
 
-def _statements(lines: Sequence[str]) -> list[str]:
+def _statements(lines: Sequence[str], ground: Ground) -> list[str]:
     """The outermost statements in some lines, each with its decorators and all that it holds."""
-    told = _told(lines)
+    told = _told(lines, ground)
     depth = min(map(_depth, told), default=0)
     found: list[list[str]] = []
     for line in told:

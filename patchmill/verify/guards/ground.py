@@ -16,7 +16,7 @@ from patchmill.verify.outline.read import Lines, Outline, Place
 _FOR_NOTHING = re.compile(
     r"unused|useless|repeated|unnecessary|unreachable|redundant|dup(?:e|licate)|redefin|needless|commented|dead"
     r"|use-fixtures|debugger|(?:^|-)print|console|alert|empty|extra|superfluous|pointless|self-assign"
-    r"|optional-catch-binding"
+    r"|optional-catch-binding|not-assigned"
 )
 _UNUSED_RESULT = re.compile(r"unused-var|unused-unpacked")
 _OF_PARTS = re.compile(r"arg|param|fixture|key|catch-binding")
@@ -28,7 +28,7 @@ _OF_PLACE = re.compile(
 _OF_WHOLE = re.compile(r"complex|too-many|too-long|max-|cognitive|no-self-use")
 _WORD = re.compile(r"\w+")
 # In a message, what is no plain word: in quotes, or with a capital or an underscore within.
-_NAME = re.compile(r"(?<=[`'\"])[\w$]+|\b\w+[A-Z_]\w*")
+_NAME = re.compile(r"(?<=[`'\".])[\w$]+|\b\w+[A-Z_]\w*")
 _QUOTED = re.compile(r"`([^`]{1,500})`|\"([^\"]{1,500})\"|(?<!\w)'([^']{1,500})'")
 _SIGN = re.compile(r"\w+|===|!==|==|!=|<=|>=|&&|\|\||\?\?|\*\*|[^\w\s]")
 _OPERATORS = frozenset(
@@ -37,12 +37,27 @@ _OPERATORS = frozenset(
 # Where the source cannot be parsed, the fault may be some lines away from where it shows.
 _BROKEN_NEAR = 3
 _NOWHERE = Place(own=(), around=())
-# What goes with a finding though it stands beside it: by rule, the lines that it makes needless.
-_WITH = {
-    **dict.fromkeys(("PERF401", "PERF402", "PERF403"), re.compile(r"\s*(?:async\s+)?for\b.*:\s*(?:#.*)?$")),
-    "SIM113": re.compile(r"\s*(?:\w+\s*=\s*-?\d+|(?:async\s+)?for\b.*:)\s*(?:#.*)?$"),
-    "SIM115": re.compile(r"\s*\w+\.close\(\)\s*(?:#.*)?$"),
+_CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+RuleWords = tuple[str, str]  # the name of a rule, and what its checker says of it at length
+# What goes with a finding though it stands beside it. By rule, the headers above it that its mending changes:
+_ABOVE = {
+    **dict.fromkeys(("PERF401", "PERF402", "PERF403"), re.compile(r"(?:async\s+)?for\b|if\b")),
+    "SIM113": re.compile(r"(?:async\s+)?for\b"),
+    **dict.fromkeys(("TRY201", "TRY401"), re.compile(r"except\b")),
+    **dict.fromkeys(("TRY203", "PT017"), re.compile(r"except\b|try\b")),
+    "TC004": re.compile(r"if\s+(?:typing\.)?TYPE_CHECKING\s*:"),
 }
+# And the lines near it that are about a name in the finding's line, and that it makes needless.
+_BUILT = re.compile(
+    r"\s*(?:(\w+)\s*(?::[^=]+)?=\s*(?:\[\]|\{\}|list\(\)|dict\(\))|return\s+(\w+))\s*(?:#.*)?$"
+)
+_ABOUT = {
+    **dict.fromkeys(("PERF401", "PERF402", "PERF403"), _BUILT),
+    "SIM113": re.compile(r"\s*(\w+)\s*=\s*-?\d+\s*(?:#.*)?$"),
+    "SIM115": re.compile(r"\s*(\w+)\.close\(\)\s*(?:#.*)?$"),
+    "PLC0206": re.compile(r".*\b(\w+)\["),
+}
+_NEAR = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +65,8 @@ class Point:
     """One finding on the ground: its `own` lines, and what its rule asks for there.
 
     Of the own lines those are `marked` that it points at, or that a repair of the checker changes. `name` is
-    that of its rule, `said` what its messages say, `pointed` what it points at if that is one word. `goes` is
+    that of its rule, `said` what its messages say, `shown` the words of the code on the rule's page,
+    `spanned` the words and signs of what it points at, and `pointed` that if it is one word alone. `goes` is
     the definition that may go as a whole, if its rule may ask for that; `asked` the names that its rule or
     its messages may want to be there. `doubles` says that it is about keys that are there twice.
     """
@@ -61,6 +77,7 @@ class Point:
     marked: frozenset[int]
     repair: tuple[ToolEdit, ...]
     pointed: frozenset[str]
+    spanned: frozenset[str]
     goes: Lines | None
     removal: bool
     moves: bool
@@ -69,12 +86,16 @@ class Point:
     whole: bool
     doubles: bool
     said: frozenset[str]
+    shown: frozenset[str]
     asked: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """All findings of a file; `own` are the lines that may change, `around` what holds them."""
+    """All findings of a file; `own` are the lines that may change, `around` what holds them.
+
+    `hashes` says that a hash begins a comment in its language, and two slashes do not.
+    """
 
     points: tuple[Point, ...]
     around: tuple[Lines, ...]
@@ -82,6 +103,7 @@ class Ground:
     imports: frozenset[int]
     imported: frozenset[str]
     own: frozenset[int]
+    hashes: bool
 
     @classmethod
     def of(
@@ -91,10 +113,11 @@ class Ground:
         outline: Outline | None,
         *,
         matches: Mapping[int, Diagnostic],
-        names: Mapping[int, str],
+        rules: Mapping[int, RuleWords],
         settled: Collection[int],
+        hashes: bool,
     ) -> Self:
-        """Lay out findings, with the names of their rules, over what was read of the source.
+        """Lay out findings, with the words for their rules, over what was read of the source.
 
         What is to be done about those that are `settled` is not asked for again.
         """
@@ -112,7 +135,7 @@ class Ground:
                     finding,
                     place,
                     match=matches.get(index),
-                    name=names.get(index, finding.rule).lower(),
+                    rule=rules.get(index, (finding.rule, "")),
                     near=_BROKEN_NEAR if broken else 0,
                     settled=index in settled,
                     twins=twins,
@@ -126,6 +149,7 @@ class Ground:
             imports=frozenset(imports),
             imported=frozenset(name for line in imports for name in bound_by(tokens_of(lines[line - 1]))),
             own=frozenset().union(*(point.own for point in points)),
+            hashes=hashes,
         )
 
 
@@ -135,12 +159,13 @@ def _point(
     place: Place,
     *,
     match: Diagnostic | None,
-    name: str,
+    rule: RuleWords,
     near: int,
     settled: bool,
     twins: Twins,
 ) -> Point:
     """Say of a finding, with what the checker reports, what is its own; `near` are as many lines more."""
+    name = rule[0].lower()
     start, end = finding.start_line, max(finding.start_line, finding.end_line)
     whole, removal = bool(_OF_WHOLE.search(name)), bool(_FOR_NOTHING.search(name))
     spans = [(start - near, end + near), *place.own, *(place.whole if whole else ())]
@@ -149,6 +174,7 @@ def _point(
     if match is not None:
         marked += [(match.start_line, match.end_line), *match.marks, *match.reach]
         messages += f"\n{match.message}"
+    span = "" if match is None else _span(lines, match)
     pointed_at = _numbers(marked, len(lines)) | _beside(lines, finding, place.around)
     doubles = is_about_keys(name)
     pointed_at |= twins.of(start) if doubles else set()
@@ -161,7 +187,8 @@ def _point(
         own=frozenset(pointed_at | _numbers(spans, len(lines))),
         marked=frozenset(pointed_at),
         repair=match.repair if match is not None else (),
-        pointed=_pointed(lines, match) if match is not None else frozenset(),
+        pointed=_pointed(span),
+        spanned=frozenset(_SIGN.findall(span)),
         goes=goes,
         removal=removal,
         moves=bool(_OF_PLACE.search(name)),
@@ -170,6 +197,7 @@ def _point(
         whole=whole,
         doubles=doubles,
         said=_said(messages),
+        shown=frozenset(word for code in _CODE.findall(rule[1]) for word in _WORD.findall(code)),
         asked=_asked(messages, name, unused_import="unused-import" in name),
     )
 
@@ -184,11 +212,17 @@ def _said(message: str) -> frozenset[str]:
     return frozenset(quoted | ({*_WORD.findall(message)} - _OPERATORS))
 
 
-def _pointed(lines: Sequence[str], match: Diagnostic) -> frozenset[str]:
+def _span(lines: Sequence[str], match: Diagnostic) -> str:
+    """The text that a checker points at."""
+    text = list(lines[match.start_line - 1 : match.end_line])
+    if text:
+        text[-1] = text[-1][: match.end_column - 1]
+    return "".join(text)[match.start_column - 1 :]
+
+
+def _pointed(span: str) -> frozenset[str]:
     """The word, number or string that a checker points at, if it is one alone."""
-    if match.start_line != match.end_line or match.start_line > len(lines):
-        return frozenset()
-    words = tokens_of(lines[match.start_line - 1][match.start_column - 1 : match.end_column - 1])
+    words = tokens_of(span)
     return frozenset(_WORD.findall(words[0])) if len(words) == 1 else frozenset()
 
 
@@ -198,12 +232,28 @@ def _asked(said: str, rule: str, *, unused_import: bool) -> frozenset[str]:
 
 
 def _beside(lines: Sequence[str], finding: Finding, around: Sequence[Lines]) -> set[int]:
-    fits = _WITH.get(finding.rule)
-    if fits is None:
-        return set()
-    return {
-        line
-        for first, last in around
-        for line in range(first, min(last, len(lines)) + 1)
-        if fits.match(lines[line - 1].rstrip("\r\n"))
-    }
+    """The lines that go with a finding though they stand beside it."""
+    found: set[int] = set()
+    above, about = _ABOVE.get(finding.rule), _ABOUT.get(finding.rule)
+    at = finding.start_line
+    if not 0 < at <= len(lines):
+        return found
+    depth = _depth(lines[at - 1])
+    for line in range(at - 1, 0, -1) if above is not None else ():
+        text = lines[line - 1]
+        begins = text.lstrip().startswith("try") and _depth(text) == depth
+        if text.strip() and (begins or _depth(text) < depth):
+            depth = _depth(text)
+            if above is None or not above.match(text.strip()):
+                break
+            found.add(line)
+    for first, last in around if about is not None else ():
+        for line in range(max(1, first - _NEAR), min(last + _NEAR, len(lines)) + 1):
+            match = about and about.match(lines[line - 1].rstrip("\r\n"))
+            if match and {*match.groups()} & {*_WORD.findall(lines[at - 1])}:
+                found.add(line)
+    return found
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())

@@ -9,10 +9,11 @@ from patchmill.job.record import Finding
 from patchmill.verify.candidate import Candidate, Hunks
 from patchmill.verify.checker import Diagnostic
 from patchmill.verify.evidence import Check, CheckName, Result
+from patchmill.verify.guards.bindings import rebound
 from patchmill.verify.guards.duplicates import lost_entries
 from patchmill.verify.guards.exchanges import Exchanges
 from patchmill.verify.guards.extent import strays
-from patchmill.verify.guards.ground import Ground
+from patchmill.verify.guards.ground import Ground, RuleWords
 from patchmill.verify.guards.imports import names_of, no_new_import
 from patchmill.verify.guards.invisible import no_invisible
 from patchmill.verify.guards.literal import LITERAL, said_otherwise
@@ -83,12 +84,12 @@ class Guards:
         ]
 
     def in_scope(
-        self, trial: Candidate, seen: Seen, matches: Mapping[int, Diagnostic], names: Mapping[int, str]
+        self, trial: Candidate, seen: Seen, matches: Mapping[int, Diagnostic], rules: Mapping[int, RuleWords]
     ) -> tuple[Check, bool] | None:
-        """Say that hunks take away or add what no finding asks for, if they do; `names` are those of rules.
+        """Say that hunks take away or add what no finding asks for, if they do.
 
         With it comes whether other hunks could make that right. Lines that the request allows may be added to
-        wherever they are.
+        wherever they are. `rules` has the words for the findings' rules.
         """
         if not seen.own_hunks:
             return None
@@ -98,8 +99,9 @@ class Guards:
                 self._findings,
                 self._outline,
                 matches=matches,
-                names=names,
+                rules=rules,
                 settled=self._settled,
+                hashes=self._language not in _SLASHES,
             )
         edited = trial.text or ""
         if len(seen.own_hunks) < len(trial.hunks):
@@ -118,14 +120,15 @@ class Guards:
                 for stray in beyond
             ]
         if not wrong:
-            hashes = self._language not in _SLASHES
-            wrong = Exchanges(self._lines, seen.own_hunks, self._ground, hashes=hashes).found()
+            wrong = Exchanges(self._lines, seen.own_hunks, self._ground).found()
             waits = bool(wrong)
         if not wrong and self._language in LITERAL:
             wrong = said_otherwise(
                 self._lines, seen.own_hunks, self._ground, messages=self._messages(matches)
             )
             waits = bool(wrong)
+        if not wrong and self._outline is not None and seen.own is not None:
+            wrong = list(rebound(self._outline, seen.own, self._ground, self._lines))
         if not wrong:
             return None
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""

@@ -17,8 +17,10 @@ from functools import cached_property
 from typing import TypeVar
 
 from patchmill.edit.span import Hunk, line_content, split_lines
+from patchmill.verify.guards.asked import OF_NAMES
 from patchmill.verify.guards.ground import Ground, Point
 from patchmill.verify.guards.words import (
+    COMMON,
     KEYWORDS,
     LITERAL,
     WORD,
@@ -30,9 +32,11 @@ from patchmill.verify.guards.words import (
     tokens_of,
 )
 from patchmill.verify.outline.read import Lines
+from patchmill.verify.tool_fixes import edits_as_hunks
 
 _DEFINES = re.compile(r"\s*(?:async\s+)?(?:def|class|import|from|function|func|fn)\b")
 _DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
+_IMPORTS = frozenset({"import", "from", "require", "use", "using", "include"})
 _TURNS = frozenset({"not", "!", "~"})
 _CHOOSES = frozenset({"or", "if", "for", "as", "?", "|"})
 _MOST_LINES = 2_000
@@ -55,8 +59,8 @@ class Losses:
         self._ground = ground
         self._new = [[tokens_of(line) for line in split_lines(hunk.replacement)] for hunk in hunks]
         own = [tokens_of(lines[line - 1]) for line in ground.own if 0 < line <= len(lines)]
-        self._own_names = frozenset(names_in(own))
-        self._own_words = frozenset(names_in(own, without=KEYWORDS))
+        self._own_names = frozenset(self._names(own))
+        self._own_words = frozenset(self._names(own, without=KEYWORDS))
         self._changed, self._spare = self._compared()
         self._moves = any(point.moves for point in ground.points)
         self._gone = frozenset(
@@ -66,9 +70,9 @@ class Losses:
             for line in range(point.goes[0], point.goes[1] + 1)
         )
         known = {*WORD.findall("".join(lines))}
-        self._unknown = frozenset(names_in(_joined(self._new))) - known
+        self._unknown = frozenset(self._names(_joined(self._new))) - known
         self._free = self._unclaimed()
-        self._told = Counter(_joined({*names_in([line])} for line in self._spare))
+        self._told = Counter(_joined({*self._names([line])} for line in self._spare))
         self._fresh = self._come_in()
         self._renamed = self._renames()
 
@@ -133,7 +137,7 @@ class Losses:
             other = next((other for other in rest if self._alike(line, other)), None)
             if other is not None:
                 rest.remove(other)
-        return self._unknown.intersection(names_in(rest))
+        return self._unknown.intersection(self._names(rest))
 
     def _unclaimed(self) -> frozenset[Tokens]:
         """The new lines that do not stand for one of the findings': each takes what is most like it."""
@@ -162,7 +166,7 @@ class Losses:
     def _renames(self) -> dict[str, str]:
         """Names of the findings' lines that are gone, each with a name that is new, in their order."""
         old = _joined(map(tokens_of, split_lines(hunk.original)) for hunk in self._hunks)
-        before, after = (names_in(lines, without=KEYWORDS) for lines in (old, _joined(self._new)))
+        before, after = (self._names(lines, without=KEYWORDS) for lines in (old, _joined(self._new)))
         gone = [name for name in dict.fromkeys(before) if name in self._own_words and name not in after]
         fresh = [name for name in dict.fromkeys(after) if name in self._fresh]
         return dict(zip(gone, fresh, strict=False)) if len(gone) == len(fresh) else {}
@@ -192,7 +196,7 @@ class Losses:
         fresh = self._unknown if waiting else self._fresh
 
         def follows(old: str, new: str) -> bool:
-            return old == new or (old in self._own_words and new in fresh)
+            return old == new or (old in self._own_words and (new in fresh or self._replaces(old, new)))
 
         return (
             len(line) == len(other)
@@ -203,6 +207,10 @@ class Losses:
             )
         )
 
+    def _replaces(self, old: str, new: str) -> bool:
+        """Whether a finding names what is used in place of what it is about, such as `list` for `List`."""
+        return any({old, new} <= point.asked for point in self._ground.points)
+
     def _grew(self, line: Tokens, other: Tokens, *, is_import: bool, waiting: bool) -> bool:
         """Whether a line only has more words in it than before, all of them of the mending."""
         more = Counter(other) - Counter(line)
@@ -210,7 +218,7 @@ class Losses:
             return False
         if waiting or (is_import and "(" not in other):
             return True
-        brought = set(names_in([tuple(more)]))
+        brought = set(self._names([tuple(more)]))
         fresh = {name for name in brought if name in self._unknown and self._told[name] > 1}
         if other not in self._free:
             return False
@@ -218,16 +226,20 @@ class Losses:
             return True
         # What is known already comes as another value to take, not as an argument or a parameter more.
         chosen = bool(more.keys() & _CHOOSES) and not _DEFINES.match(" ".join(other))
-        return chosen and not self._own_names.isdisjoint(names_in([other]))
+        return chosen and not self._own_names.isdisjoint(self._names([other]))
 
     def _needless(self, line: Tokens, spare: Sequence[Tokens]) -> bool:
         """Whether what an import line lost was used before; if it still were, the checker would say so."""
-        lost = [name for name in bound_by(line) if not any(name in other for other in spare)]
+        lost = [
+            name
+            for name in bound_by(line)
+            if not any(name in other and not _IMPORTS.isdisjoint(other) for other in spare)
+        ]
         return bool(lost) and all(self._used[name] > 1 for name in lost)
 
     @cached_property
     def _used(self) -> Counter[str]:
-        return Counter(names_in(map(tokens_of, self._lines)))
+        return Counter(self._names(map(tokens_of, self._lines)))
 
     def _emptied(self, point: Point) -> list[str]:
         """Whether nothing, or of a whole definition too little, is left of what a finding's lines work on."""
@@ -238,6 +250,10 @@ class Losses:
             if line in point.own
         ]
         if not touched:
+            return []
+        if all(
+            line in self._ground.imports and self._needless(self._said(line), self._spare) for line in touched
+        ):
             return []
         where = f"line {min(touched)}"
         before = set(self._names_of(touched)) - set(self._renamed)
@@ -252,10 +268,19 @@ class Losses:
             after |= set(self._names_of(inside - {*touched}))
             few = len(before & after) * 2 < len(before)
             return [f"less than half is left of what is defined at {where}: keep what it does"] if few else []
-        if point.removal or not before or after or self._raises_again(touched):
+        # What has three quotes is text of several lines, whose words are no names.
+        texts = [line for line in _joined(self._new) if '""' in line]
+        left = after or not before.difference(WORD.findall(" ".join(_flat(texts))))
+        if left or point.removal or self._raises_again(touched) or self._repair_empties(point):
             return []
         gone = ", ".join(sorted(before)[:_SHOWN_NAMES])
         return [f"nothing is left of what {where} works on ({gone}): repair the statement, do not remove it"]
+
+    def _repair_empties(self, point: Point) -> bool:
+        """Whether the checker's own repair leaves no name either; how close to it an edit is, others say."""
+        repairs = edits_as_hunks(self._lines, point.repair) or ()
+        lines = [tokens_of(line) for repair in repairs for line in split_lines(repair.replacement)]
+        return bool(repairs) and not self._names(lines)
 
     def _doubled(self) -> list[str]:
         """Lines that come in though the same stands right beside, and is not what a finding is about."""
@@ -273,7 +298,7 @@ class Losses:
             for number in sorted(beside)
             if (line := self._said(number)) in self._free
             and after[line] > before[line]
-            and (names_in([line]) or any(LITERAL.match(sign) and sign[1:-1] for sign in line))
+            and (self._names([line]) or any(LITERAL.match(sign) and sign[1:-1] for sign in line))
         ]
 
     def _old(self, hunk: Hunk) -> list[Tokens]:
@@ -285,7 +310,10 @@ class Losses:
             Counter(found[1] for hunk in self._hunks for found in _DEFINITION.finditer(text(hunk)))
             for text in (operator.attrgetter("original"), operator.attrgetter("replacement"))
         )
-        named = frozenset().union(*(point.said for point in self._ground.points))
+        points = self._ground.points
+        named = frozenset().union(*(point.said for point in points))
+        headers = {line for point in points if OF_NAMES.search(point.name) for line in point.marked}
+        named |= {found[1] for line in headers if (found := _DEFINITION.match(self._lines[line - 1]))}
         return [
             f"{name} is not defined any more, and no finding asks for that: leave its definition"
             for name in sorted((old - new).keys() - named)
@@ -310,8 +338,11 @@ class Losses:
         }
         return [f"{name} is used only to be used: remove the import instead" for name in sorted(made_up)]
 
+    def _names(self, lines: Iterable[Tokens], *, without: frozenset[str] = COMMON) -> list[str]:
+        return names_in(lines, hashes=self._ground.hashes, without=without)
+
     def _names_of(self, lines: Iterable[int]) -> list[str]:
-        return names_in(tokens_of(self._lines[line - 1]) for line in lines)
+        return self._names(tokens_of(self._lines[line - 1]) for line in lines)
 
     def _brought(self) -> Counter[str]:
         """The names in the new lines, but for those of lines that stand beside the findings' own."""
@@ -321,7 +352,7 @@ class Losses:
             for line in range(hunk.start_line, hunk.end_line + 1)
             if line not in self._ground.own
         )
-        return Counter(names_in(line for new in self._new for line in new)) - Counter(names_in(beside))
+        return Counter(self._names(line for new in self._new for line in new)) - Counter(self._names(beside))
 
 
 def _flat(lines: Iterable[Tokens]) -> list[str]:

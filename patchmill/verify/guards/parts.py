@@ -3,13 +3,16 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import TypeVar
 
 from patchmill.verify.guards.words import Sign
 
 _MOST_SIGNS = 20_000
-_FEW_SIGNS = 600  # comparing takes the third power of their number
+_SHOWN = 60
+_FEW = 600  # comparing exactly takes the third power of their number
 
 Signs = tuple[Sign, ...]
+_Each = TypeVar("_Each")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,24 +30,47 @@ class Part:
     line: int
 
 
-def blocks(old: Sequence[Signs], new: Sequence[Signs]) -> Iterator[tuple[int, int, int, int]]:
-    """Runs of lines that differ, without those at both ends that are equal."""
+def is_long(old: Sequence[Signs], new: Sequence[Signs]) -> bool:
+    """Whether so much lies between what is equal at both ends that it cannot be compared by its signs."""
+    head, tail = _ends(old, new)
+    return sum(len(line) for lines in (old, new) for line in lines[head : len(lines) - tail]) > _MOST_SIGNS
+
+
+def _ends(old: Sequence[_Each], new: Sequence[_Each]) -> tuple[int, int]:
+    """How many are equal at the beginning, and of the others at the end."""
     head, most = 0, min(len(old), len(new))
     while head < most and old[head] == new[head]:
         head += 1
     tail = 0
     while tail < most - head and old[-1 - tail] == new[-1 - tail]:
         tail += 1
+    return head, tail
+
+
+def differences(old: Sequence[_Each], new: Sequence[_Each]) -> Iterator[tuple[int, int, int, int]]:
+    """Runs that differ; many are compared less exactly, so that those may be longer."""
+    head, tail = _ends(old, new)
     before, after = old[head : len(old) - tail], new[head : len(new) - tail]
-    for tag, low, high, start, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    rough = len(before) + len(after) > _FEW
+    for tag, low, high, start, end in SequenceMatcher(None, before, after, autojunk=rough).get_opcodes():
         if tag != "equal":
             yield head + low, head + high, head + start, head + end
 
 
 def differing(old: Sequence[Signs], new: Sequence[Signs]) -> Iterator[Part]:
     """Give the differences of two texts by their signs."""
-    for low, high, start, end in blocks(old, new):
+    for low, high, start, end in _by_lines(old, new):
         yield from within(old[low:high], new[start:end], [[False] * len(line) for line in old[low:high]], low)
+
+
+def _by_lines(old: Sequence[Signs], new: Sequence[Signs]) -> Iterator[tuple[int, int, int, int]]:
+    """Runs of lines that differ; line by line where there are many, and as many as before."""
+    for low, high, start, end in differences(old, new):
+        if high - low == end - start and sum(map(len, (*old[low:high], *new[start:end]))) > _FEW:
+            for step in range(high - low):
+                yield low + step, low + step + 1, start + step, start + step + 1
+        else:
+            yield low, high, start, end
 
 
 def within(
@@ -80,7 +106,7 @@ def within(
 def brought(old: Sequence[Signs], new: Sequence[Signs]) -> list[list[bool]]:
     """Which signs of new lines are not those of the old ones, or stand where something went."""
     free = [[False] * len(line) for line in new]
-    for low, high, start, end in blocks(old, new):
+    for low, high, start, end in differences(old, new):
         before = [sign for line in old[low:high] for sign in line]
         places = [(row, column) for row in range(start, end) for column in range(len(new[row]))]
         after = [new[row][column] for row, column in places]
@@ -91,20 +117,14 @@ def brought(old: Sequence[Signs], new: Sequence[Signs]) -> list[list[bool]]:
     return free
 
 
-def differences(before: Sequence[Sign], after: Sequence[Sign]) -> Iterator[tuple[int, int, int, int]]:
-    """Runs of signs that differ; in long texts they are found less exactly, in very long ones not at all."""
-    if len(before) + len(after) > _MOST_SIGNS:
-        return
-    rough = len(before) + len(after) > _FEW_SIGNS
-    for tag, *places in SequenceMatcher(None, before, after, autojunk=rough).get_opcodes():
-        if tag != "equal":
-            low, high, start, end = places
-            yield low, high, start, end
-
-
 def telling(signs: Iterable[Sign]) -> list[Sign]:
     """Signs without those that only hold others together."""
     return [sign for sign in signs if sign.tells]
+
+
+def told(signs: Iterable[Sign]) -> str:
+    """Signs in words, for a message."""
+    return " ".join(sign.text for sign in telling(signs))[:_SHOWN]
 
 
 def extent(old: Sequence[Signs], new: Sequence[Signs]) -> int:

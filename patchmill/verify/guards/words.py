@@ -14,8 +14,8 @@ from typing import NamedTuple
 Tokens = tuple[str, ...]
 
 _TOKEN = re.compile(
-    r"""(?:[fFtT][rR]?|[rR][fFtT])"(?:[^"\\]|\\.){0,300}"|(?:[fFtT][rR]?|[rR][fFtT])'(?:[^'\\]|\\.){0,300}'"""
-    r"""|"(?:[^"\\]|\\.){0,300}"|'(?:[^'\\]|\\.){0,300}'|`(?:[^`\\]|\\.){0,300}`|\w+|[^\w\s]"""
+    r"""[bBrRfFtTuU]{0,2}"(?:[^"\\]|\\.){0,300}"|[bBrRfFtTuU]{0,2}'(?:[^'\\]|\\.){0,300}'"""
+    r"""|`(?:[^`\\]|\\.){0,300}`|\w+|[^\w\s]"""
 )
 LITERAL = re.compile(r"\d|[bBrRfFtTuU]{0,2}[\"']|`")
 WORD = re.compile(r"[^\W\d]\w*")
@@ -30,9 +30,10 @@ _HASHED = re.compile(rf"(?P<said>{_STRING}|#.{{0,2000}})|{_CODE}|//|[^\w\s]")
 _SLASHED = re.compile(rf"(?P<said>{_STRING}|//.{{0,2000}}|/\*.{{0,2000}})|{_CODE}|[^\w\s]")
 _HOLDS = frozenset("()[]{},;:.\"'`\\@#$?") | {"=", "=>", "->"}
 _FILLING = re.compile(r"\{[^{}]{0,200}")
+BUILTINS = frozenset(dir(builtins)) - frozenset(keyword.kwlist)
 # Words of the languages, and what everyone can call by name.
 COMMON = frozenset({
-    *dir(builtins), *keyword.kwlist, *keyword.softkwlist,
+    *BUILTINS, *keyword.kwlist, *keyword.softkwlist,
     "async", "await", "break", "case", "catch", "const", "continue", "debugger", "default",
     "delete", "do", "else", "export", "extends", "finally", "for", "func", "fn", "function", "if",
     "in", "instanceof", "let", "mut", "new", "null", "nil", "of", "private", "public", "return",
@@ -57,12 +58,15 @@ def tokens_of(line: str) -> Tokens:
     return tuple(_TOKEN.findall(line))
 
 
-def names_in(lines: Iterable[Tokens], *, without: frozenset[str] = COMMON) -> list[str]:
-    """Give the names in lines, without words of the language, comments and plain strings."""
+def names_in(lines: Iterable[Tokens], *, hashes: bool, without: frozenset[str] = COMMON) -> list[str]:
+    """Give the names in lines, without words of the language, comments and plain strings.
+
+    `hashes` says that a hash begins a comment, and two slashes do not.
+    """
     found: list[str] = []
     for line in lines:
         for sign, after in pairwise((*line, "")):
-            if sign == "#" or (sign, after) == ("/", "/"):
+            if sign == "#" if hashes else (sign, after) == ("/", "/"):
                 break
             if _FILLED.match(sign):
                 found += [name for part in _FILLING.findall(sign) for name in WORD.findall(part)]

@@ -91,6 +91,7 @@ class Outline:
             waiting += [(child, inside) for child in node.children]
         return {
             "imports": sorted(imports),
+            "bound": [],
             "import_lines": sorted(import_lines),
             "functions": functions,
             "names": sorted(names),
@@ -171,7 +172,13 @@ class Outline:
                 imports.update(self._modules(node))
                 names.update(_odd_name(node))
                 waiting += node.children
-        return {"fault": None, "imports": sorted(imports), "names": sorted(names), "unparsed": False}
+        return {
+            "fault": None,
+            "imports": sorted(imports),
+            "bound": [],
+            "names": sorted(names),
+            "unparsed": False,
+        }
 
     def _parsed(self, lines: list[str]) -> Any:
         # Rows are told apart by LF alone in there; any other end would shift them.

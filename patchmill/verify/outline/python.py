@@ -38,9 +38,10 @@ class Outline:
         self._bodies: dict[int, list[tuple[Any, int, int]]] = {}  # the statements of blocks, with their lines
 
     def file(self) -> "dict[str, Any]":
-        """The modules that it imports, the lines of these statements, and its outermost functions."""
+        """The modules that it imports, what these bind, where that is, and its outermost functions."""
         return {
             "imports": sorted(set(_imports(self._tree, "".join(self._lines)))),
+            "bound": sorted(set(_bound(self._tree))),
             "import_lines": sorted(
                 _extent(node) for node in _statements(self._tree) if _kind(node) in {"Import", "ImportFrom"}
             ),
@@ -93,15 +94,16 @@ class Outline:
                 trees, regions = [_parsed(text)], [text]
             except CANNOT_READ as error:
                 fault = None if newer else _words(error)
-                return {"fault": fault, "imports": [], "names": [], "unparsed": True}
+                return {"fault": fault, "imports": [], "bound": [], "names": [], "unparsed": True}
         fault = None
         if any(_fault(text) is not None for text in regions) and _fault("".join(self._lines)) is None:
             fault = _fault(_applied(self._lines, hunks, (0, len(self._lines))))
+        bound = sorted({pair for tree in trees for pair in _bound(tree)})
         pairs = zip(trees, regions, strict=False)
         imports = sorted({module for tree, text in pairs for module in _imports(tree, text)})
         brought = not all(text.isascii() for _, _, text in hunks)
         names = sorted({name for text in regions for name in _names(text)}) if brought else []
-        return {"fault": fault, "imports": imports, "names": names, "unparsed": False}
+        return {"fault": fault, "imports": imports, "bound": bound, "names": names, "unparsed": False}
 
     def _touched(self, body: "list[Any]", start: int, end: int) -> "list[tuple[Any, int, int]]":
         """The statements of a block that share a line with a span, and their lines."""
@@ -254,6 +256,18 @@ def _imports(tree: "Any", text: str) -> "Iterator[str]":
             yield value if isinstance(value, str) else _ANY
         elif calls and node not in called and _leads_to_loader(node):
             yield _ANY
+
+
+def _bound(tree: "Any") -> "Iterator[tuple[str, str]]":
+    """The names that imports bind, each with what it stands for."""
+    for node in _statements(tree):
+        if _kind(node) == "Import":
+            for alias in node.names:
+                first = alias.name.split(".")[0]
+                yield (alias.asname, alias.name) if alias.asname else (first, first)
+        elif _kind(node) == "ImportFrom":
+            module = "." * node.level + (node.module or "")
+            yield from ((alias.asname or alias.name, f"{module}.{alias.name}") for alias in node.names)
 
 
 def _leads_to_loader(node: "Any") -> bool:

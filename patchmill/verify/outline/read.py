@@ -35,21 +35,27 @@ class Place:
 class Edited:
     """What hunks bring: a fault that the language itself finds, modules, names with other than ASCII letters.
 
+    `bound` are names that imports bind where hunks touch, each with what it stands for; of Python alone.
     `unparsed` says that the edited text could not be read, so that there is nothing to say of the others.
     """
 
     fault: str | None = None
     imports: tuple[str, ...] = ()
+    bound: tuple[tuple[str, str], ...] = ()
     names: tuple[str, ...] = ()
     unparsed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """What was read of a source, and of each edited text in order; `read` is false if it could not be."""
+    """What was read of a source, and of each edited text in order; `read` is false if it could not be.
+
+    `bound` are the names that imports bind, as those of an edited text.
+    """
 
     read: bool
     imports: frozenset[str] = frozenset()
+    bound: tuple[tuple[str, str], ...] = ()
     import_lines: tuple[Lines, ...] = ()
     functions: tuple[Lines, ...] = ()
     names: frozenset[str] = frozenset()
@@ -97,7 +103,7 @@ def _alone(request: dict[str, Any], hunks: Sequence[Any]) -> dict[str, Any]:
     answer = _ask({**request, "candidates": [hunks], "spans": []})
     if isinstance(answer, str):
         fault = f"no answer on the edited file: {answer}"
-        return {"fault": fault, "imports": [], "names": [], "unparsed": True}
+        return {"fault": fault, "imports": [], "bound": [], "names": [], "unparsed": True}
     return dict(answer["edited"][0])
 
 
@@ -122,6 +128,7 @@ def _outline(answer: dict[str, Any]) -> Outline:
     return Outline(
         read=True,
         imports=frozenset(file["imports"]),
+        bound=_pairs(file["bound"]),
         import_lines=_lines(file["import_lines"]),
         functions=_lines(file["functions"]),
         names=frozenset(file["names"]),
@@ -133,12 +140,17 @@ def _outline(answer: dict[str, Any]) -> Outline:
             Edited(
                 fault=each["fault"],
                 imports=tuple(each["imports"]),
+                bound=_pairs(each["bound"]),
                 names=tuple(each["names"]),
                 unparsed=each["unparsed"],
             )
             for each in answer["edited"]
         ),
     )
+
+
+def _pairs(pairs: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, target) for name, target in pairs)
 
 
 def _lines(pairs: Sequence[Sequence[int]]) -> tuple[Lines, ...]:
