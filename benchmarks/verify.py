@@ -138,11 +138,14 @@ def _shapes() -> dict[str, Callable[[], object]]:
     several = [f"def number_{number}(into=[]):\n    return into\n" for number in range(10)]
     many = SOURCE + "".join(several)
     long = SOURCE + "".join(f"def number_{number}():\n    return {number}\n" for number in range(1500))
+    marker = "_sentinel = object()\n"
+    needing = [(FOUND, FOUND.replace("[]", "_nothing")), (marker, f"{marker}_nothing = ()\n")]
     tested = ("if (shown == 2) {\n", "if (shown === 2) {\n")
     hinted = ("    def empty(self):\n", "    def empty(self) -> bool:\n")
     return {
         f"a Python lint fix, {one.size}": one,
         "the same, when ruff was asked for its own fix": one.with_own_fixes,
+        "two edits that need each other": Shape(SOURCE, needing, findings=1),
         "ten findings, ten edits": Shape(
             many, [(text, text.replace("[]", "()")) for text in several], findings=10
         ),
