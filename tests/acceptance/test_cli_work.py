@@ -198,10 +198,10 @@ def test_a_filter_that_the_server_does_not_know_names_the_option(project: Projec
 @pytest.mark.parametrize(
     ("line", "code", "talk"),
     [
-        ("jobs >&-", 0, ""),
+        ("jobs --limit 999 >&-", 0, ""),
         ("jobs <&- >/dev/null 2>&-", 0, ""),
         ("suggest --report - <&-", 2, "patchmill: the report is empty; did the checker fail?\n"),
-        ("jobs > /dev/full", 3, "patchmill: No space left on device\n"),
+        ("jobs --limit 999 > /dev/full", 3, "patchmill: No space left on device\n"),
     ],
 )
 def test_closed_and_full_streams_end_a_command_in_order(
