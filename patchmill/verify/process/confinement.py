@@ -18,7 +18,8 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 # processes is `-u` for some shells, and `-p` for others; where it holds nothing it is not set. The hard limit
 # of processor time is a second more, so that the signal of one that used up its own is told from other ends.
 LAUNCH = """\
-ulimit -c 0 && ulimit -S -t "$1" && ulimit -H -t "$(($1 + 1))" || exit 125
+ulimit -c 0 && ulimit -S -t "$1" || exit 125
+if [ "$1" != "$(ulimit -H -t)" ]; then ulimit -H -t "$(($1 + 1))" || exit 125; fi
 ulimit -v "$2" && ulimit -f "$3" && ulimit -n "$4" || exit 125
 if [ "$5" != - ]; then { ulimit -u "$5" || ulimit -p "$5"; } 2>/dev/null || exit 125; fi
 shift 5
