@@ -12,7 +12,7 @@ def _about(*words: str) -> re.Pattern[str]:
 
 OF_OPERATORS = _about(
     r"yoda|(?:or|and|void|reimplemented|exponentiation)-operator|operators|operator-assignment|eq|eqeqeq",
-    r"equal|equality|compare|(?<!value-)comparisons?|negate|negated?|negation|not-in|not-is|logical|conditions?",
+    r"equal|equality|compare|(?<!value-)comparisons?|negate|negated?|(?<!unsafe-)negation|not-in|not-is|logical|conditions?",
     r"conditional|ternary|bitwise|nullish|bool|boolean|membership|isnan|nan|typeof|type-of|includes|some",
     r"existence|(?:augmented|default|logical)-assignment|(?:cond|op)-assign|assign-op|length-check|len-test",
     r"increment|plusplus|direction|true-false|false-true|or-true|and-false|twisted|plus|math|not-null",
@@ -24,14 +24,14 @@ OF_NAMES = _about(
     r"(?:banned|mock|builtin|pytest|restricted|require)-imports?|import-(?:private|self)|first-argument|moved",
 )
 OF_TEXT = _about(
-    r"docstrings?|doc|undocumented|comments?|commented|\w*capital\w*|words?|text|spell\w*|punctuation|period",
+    r"docstrings?|doc|undocumented|comments?|commented|\w*capital\w*|words?|(?<!alt-)text|spell\w*|punctuation|period",
     r"imperative|sentence|title|section|password|unicode|pattern|escape|string-(?:case|literal|content)|regexp?",
     r"percent|encoding|partial-path|temp|tmp|mktemp|bind|sql|quotes|todo|fixme|xxx|hack|copyright|insecure",
     r"environment|envvar|strptime|modes?|ascii|hex|shebang|noqa|export",
 )
 OF_NUMBERS = _about(
     r"(?<!magic-)numbers?|octal|permissions|precision|numeric|versions?\d?|sys-version.*|index|slice\d?|range",
-    r"duplicates?|dupe|unique|digits?|cryptographic-key|sleep|enumerate",
+    r"duplicates?|dupe|unique|units?|digits?|cryptographic-key|sleep|enumerate",
 )
 OF_UNUSED = _about(r"unused-(?:variable|loop|unpacked|[\w-]*argument)[\w-]*")
 OF_LEAVING = _about(
@@ -40,7 +40,7 @@ OF_LEAVING = _about(
     r"exit|too-many|(?<!min-)max|complex|complexity|cognitive|too-long|if|useless-comparison|unused-[\w-]*argument|url-open",
 )
 OF_ORDER = _about(
-    r"order|ordering|unordered|sort|sorted|unsorted|sorting|yoda|first|last|conditions?|negated?|negate|negation",
+    r"order|ordering|unordered|sort|sorted|unsorted|sorting|yoda|first|last|conditions?|negated?|negate|(?<!unsafe-)negation",
     r"compare|(?<!value-)comparisons?|twisted|positional-arguments?|positional-argument|arg-unpacking|rest-params|swap",
     r"before-define|load-before|on-top",
 )

@@ -55,6 +55,11 @@ def lost_entries(lines: Sequence[str], own: Iterable[int], edited: str) -> list[
         key = _key(lines[number - 1])
         if key is not None:
             found.setdefault(key, []).append(number)
+    twice = [key for (_, key), numbers in found.items() if len(numbers) > 1]
+    if twice:
+        names = [{key[1] for line in text if (key := _key(line))} for text in (lines, split_lines(edited))]
+        if more := names[1] - names[0]:
+            return [f"`{min(more)}` is a new key: of the entries for {twice[0]} keep the one that counts"]
     return [
         f"of the entries for {key}, line {numbers[-1]} `{_said(lines[numbers[-1] - 1])[:_SHOWN]}` is the one "
         "that counts: keep it, and take away another"

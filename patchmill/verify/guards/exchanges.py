@@ -46,6 +46,7 @@ _SILENCES = re.compile(
     r"noqa|type|pylint|eslint|oxlint|biome|ts|nosec|pyright|mypy|fmt|isort|ruff", re.IGNORECASE
 )
 _TRUTHS = (("True", "False"), ("False", "True"), ("true", "false"), ("false", "true"))
+_HOLD_GLOBALS = frozenset({"Number", "globalThis"})  # where JavaScript has its global functions as well
 _NEAR_SIGNS = 3
 _FEW_LINES = 20
 _MOST_EXCHANGED = 3
@@ -138,7 +139,7 @@ class Exchanges:
                 continue
             if high == low and all(map(is_comment, new)):
                 continue
-            if not all(map(_is_import, (*repaired[low:high], *new))):
+            if not all(map(_is_import, (*repaired[low:high], *new))) or _quoted(new) - _quoted(old):
                 for part in within(repaired[low:high], new, free[low:high], low, said=said):
                     if part.old or not is_comment(part.new):
                         yield part
@@ -154,7 +155,10 @@ class Exchanges:
         silences = lost and all(sign.quoted for sign in lost) and _SILENCES.fullmatch(lost[0].text)
         if lost and not spared and not silences:
             return [f"`{told(lost)}` is changed or gone, and the rule's own repair keeps it"]
-        holds = len(come) == 1 and come[0].text in self._ground.imported and part.new[-1].text == "["
+        holds = len(come) == 1 and (
+            (come[0].text in self._ground.imported and part.new[-1].text == "[")
+            or (come[0].text in _HOLD_GLOBALS and part.new[-1].text == ".")
+        )
         if part.between and come and not holds:
             return [f"`{told(come)}` is more than what the finding asks for"]
         if _turns(part.old) != _turns(part.new):
@@ -162,7 +166,7 @@ class Exchanges:
         for before, after in zip(telling(part.old), come, strict=False):
             if _means_otherwise(before.text, after.text):
                 return [f"`{after.text}` stands where the rule's own repair has `{before.text}`"]
-        if come and not part.old and any(self._is_made_up(sign) for sign in come):
+        if come and not part.old and not holds and any(self._is_made_up(sign) for sign in come):
             return [f"`{told(come)}` is more than what the finding asks for"]
         foreign = [sign for sign in come if not sign.quoted and self._is_foreign(sign.text)]
         return [f"`{told(foreign)}` is another name than the finding is about"] if foreign else []
@@ -331,6 +335,10 @@ def _turned(old: Sequence[Signs], repaired: Sequence[Signs], new: Sequence[Signs
         for value, other in _TRUTHS
         if after[value] < before[value] and after[other] > max(before[other], meant[other])
     ]
+
+
+def _quoted(lines: Iterable[Signs]) -> set[Sign]:
+    return {sign for line in lines for sign in line if sign.quoted and sign.tells}
 
 
 def _is_import(line: Signs) -> bool:

@@ -25,10 +25,12 @@ _STRING = (
     r"""[bBrRfFtTuU]{0,2}"(?:[^"\\]|\\.){0,300}"|[bBrRfFtTuU]{0,2}'(?:[^'\\]|\\.){0,300}'"""
     r"""|`(?:[^`\\]|\\.){0,300}`"""
 )
+# Right behind what it is about, an exclamation mark turns nothing around: it says that there is a value.
+_SURE = r"(?<=[\w)\]])!(?![\w(=!])"
 _CODE = r"\d[\w.]*|\w+|===|!==|\?\?|==|!=|<=|>=|<<|>>|->|=>|:=|&&|\|\||\*\*|[-+*/%&|^@]=|\+\+|--"
 _HASHED = re.compile(rf"(?P<said>{_STRING}|#.{{0,2000}})|{_CODE}|//|[^\w\s]")
-_SLASHED = re.compile(rf"(?P<said>{_STRING}|//.{{0,2000}}|/\*.{{0,2000}})|{_CODE}|[^\w\s]")
-_HOLDS = frozenset("()[]{},;:.\"'`\\@#$?") | {"=", "=>", "->"}
+_SLASHED = re.compile(rf"(?P<said>{_STRING}|//.{{0,2000}}|/\*.{{0,2000}})|(?P<sure>{_SURE})|{_CODE}|[^\w\s]")
+_HOLDS = frozenset("()[]{},;:.\"'`\\@#$?") | {"=", "=>", "->", "!."}
 _FILLING = re.compile(r"\{[^{}]{0,200}")
 BUILTINS = frozenset(dir(builtins)) - frozenset(keyword.kwlist)
 # Words of the languages, and what everyone can call by name.
@@ -113,7 +115,9 @@ class Sign(NamedTuple):
     @property
     def tells(self) -> bool:
         """Whether it says something, rather than holding others together."""
-        return self.text[0].isalnum() or self.text[0] == "_" or (not self.quoted and self.text not in _HOLDS)
+        if self.quoted:
+            return self.text[0].isalnum() or self.text[0] == "_" or not self.text.isascii()
+        return self.text not in _HOLDS
 
     @property
     def is_number(self) -> bool:
@@ -145,8 +149,10 @@ def signs_of(line: str, *, hashes: bool) -> tuple[Sign, ...]:
     found: list[Sign] = []
     for match in (_HASHED if hashes else _SLASHED).finditer(line):
         text = match[0]
-        if match["said"] is None:
+        if match.lastgroup is None:
             found.append(Sign(text))
+        elif match.lastgroup == "sure":
+            found.append(Sign("!."))
         else:
             found += [Sign(sign, quoted=True) for sign in _SIGN.findall(text)]
     return tuple(found)
