@@ -103,6 +103,7 @@ def test_slots_follow_the_calls_of_a_running_worker(service: Stack) -> None:
     with service.http() as http:
         job = http.post("/v1/jobs", json=mutable_default(993)).json()["id"]
     until(lambda: slots()["used"] == 1, "one slot used")
+    until(lambda: service.truth()["in_flight"] == 1, "the call on the wire")
     service.release()
     service.ended(job)
     until(lambda: slots()["used"] == 0, "no slot used")

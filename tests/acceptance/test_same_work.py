@@ -179,7 +179,7 @@ def test_a_second_job_waits_for_the_first_and_says_so(service: Stack) -> None:
     service.behave(faults=[{"fault": "hold", "times": 1}])
     body = mutable_default(unique())
     first = submit(service, body)
-    until(lambda: state(service, first) == ("running", None), "the first one running")
+    until(lambda: service.truth()["in_flight"] == 1, "the call of the first one")
     second = submit(service, body)
     until(lambda: state(service, second) == ("queued", "same_work"), "the second one waiting")
 
@@ -202,7 +202,7 @@ def test_when_the_first_comes_to_nothing_the_second_does_the_work(service: Stack
     service.behave(faults=[{"fault": "hold", "times": 1}], script=script)
     body = mutable_default(unique())
     first = submit(service, body)
-    until(lambda: state(service, first) == ("running", None), "the first one running")
+    until(lambda: service.truth()["in_flight"] == 1, "the call of the first one")
     others = [submit(service, body) for _ in range(3)]
     waiting = [("queued", "same_work")] * 3
     until(lambda: [state(service, other) for other in others] == waiting, "the others waiting")
