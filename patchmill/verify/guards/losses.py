@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TypeVar
 
 from patchmill.edit.span import Hunk, line_content, split_lines
@@ -57,6 +57,7 @@ class Losses:
         self._hunks = hunks
         self._edited = edited
         self._ground = ground
+        self._names_at = cache(lambda line: self._names([tokens_of(lines[line - 1])]))  # many findings ask
         self._new = [[tokens_of(line) for line in split_lines(hunk.replacement)] for hunk in hunks]
         own = [tokens_of(lines[line - 1]) for line in ground.own if 0 < line <= len(lines)]
         self._own_names = frozenset(self._names(own))
@@ -257,7 +258,7 @@ class Losses:
             return []
         where = f"line {min(touched)}"
         before = set(self._names_of(touched)) - set(self._renamed)
-        after = set(self._brought())
+        after = set(self._brought)
         if point.keeps_calls:
             calls = {name for line in touched for name in called_in(tokens_of(self._lines[line - 1]))}
             gone = ", ".join(sorted(calls & before - after))
@@ -326,7 +327,7 @@ class Losses:
 
     def _used_for_show(self) -> list[str]:
         """Whether an unused import is still there, and a statement was made up that uses it."""
-        brought = set(self._brought())
+        brought = set(self._brought)
         if any("__all__" in line for new in self._new for line in new):
             brought = set()
         made_up = {
@@ -342,8 +343,9 @@ class Losses:
         return names_in(lines, hashes=self._ground.hashes, without=without)
 
     def _names_of(self, lines: Iterable[int]) -> list[str]:
-        return self._names(tokens_of(self._lines[line - 1]) for line in lines)
+        return _joined(map(self._names_at, lines))
 
+    @cached_property
     def _brought(self) -> Counter[str]:
         """The names in the new lines, but for those of lines that stand beside the findings' own."""
         beside = (
