@@ -209,6 +209,11 @@ WRONG: dict[str, tuple[str, str, str]] = {
 # Right answers that are not the checker's own.
 RIGHT: dict[str, tuple[str, str, str]] = {
     "strict": ("B905", "x = list(zip(a, b))\n", "x = list(zip(a, b, strict=True))\n"),
+    "a default of None, and its type": (
+        "B006",
+        "def f(b: list[str] = []) -> int:\n    return len(b)\n",
+        "def f(b: list[str] | None = None) -> int:\n    if b is None:\n        b = []\n    return len(b)\n",
+    ),
     "identity": (
         "E712",
         "def g(x):\n    if x == True:\n        return 1\n    return 2\n",

@@ -112,6 +112,12 @@ class Exchanges:
         return Tallies(self._old, self._new, self._points, self._known)
 
     @cached_property
+    def _brings_none(self) -> bool:
+        """Whether the checker's repair brings a `None`, as for a default, which a type may tell as well."""
+        old, repaired, _ = (sum(line.count(Sign("None")) for line in lines) for lines in self._near)
+        return repaired > old
+
+    @cached_property
     def _new_signs(self) -> frozenset[Sign]:
         return frozenset(sign for line in self._new for sign in line)
 
@@ -159,6 +165,7 @@ class Exchanges:
             (come[0].text in self._ground.imported and part.new[-1].text == "[")
             or (come[0].text in _HOLD_GLOBALS and part.new[-1].text == ".")
         )
+        holds |= self._brings_none and {sign.text for sign in come} == {"|", "None"}
         if part.between and come and not holds:
             return [f"`{told(come)}` is more than what the finding asks for"]
         if _turns(part.old) != _turns(part.new):
