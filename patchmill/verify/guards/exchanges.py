@@ -114,7 +114,7 @@ class Exchanges:
     @cached_property
     def _brings_none(self) -> bool:
         """Whether the checker's repair brings a `None`, as for a default, which a type may tell as well."""
-        old, repaired, _ = (sum(line.count(Sign("None")) for line in lines) for lines in self._near)
+        old, repaired = (sum(line.count(Sign("None")) for line in lines) for lines in self._near[:2])
         return repaired > old
 
     @cached_property
